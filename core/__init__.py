@@ -1,0 +1,1 @@
+"""The engine: volumes, the MHVAE model and synthesis; works with no screen and no Qt."""

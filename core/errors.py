@@ -1,0 +1,10 @@
+"""The root of every error a user can cause.
+
+Each room of the engine has one subclass. Its message is a sentence for the user: it names the
+file, what was expected, what was found and what to do. Everything else is a defect of ours and is
+not caught anywhere.
+"""
+
+
+class UserError(Exception):
+    """Something the user can put right; ``str(error)`` is the sentence to show."""

@@ -1,0 +1,1 @@
+"""Simulated T2 and iUS pairs with known truth."""

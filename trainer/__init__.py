@@ -1,0 +1,1 @@
+"""Training of MHVAE models; no Qt."""
