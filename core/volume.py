@@ -49,9 +49,7 @@ class Volume:
         object.__setattr__(self, "voxels", voxels)
 
     def canonical(self) -> Volume:
-        """Return the same volume stored closest to RAS+: axes permuted and flipped, no resampling."""
+        """Return the same voxels stored closest to RAS+, by permuting and flipping axes only."""
         order, flipped = self.grid.canonical_order
         steps = tuple(slice(None, None, -1 if flip else 1) for flip in flipped)
-        return replace(
-            self, voxels=self.voxels.transpose(order)[steps], grid=self.grid.canonical()
-        )
+        return replace(self, voxels=self.voxels.transpose(order)[steps], grid=self.grid.canonical())
