@@ -50,7 +50,7 @@ class Grid:
     @cached_property
     def spacing(self) -> FloatArray:
         """(3,) distance in mm between neighbouring voxels along i, j, k."""
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+        return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
 
     @cached_property
     def inverse(self) -> FloatArray:

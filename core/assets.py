@@ -1,0 +1,11 @@
+"""Where the program's own files lie, from source, installed or frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent / "assets"
+"""Folder of icons, built-in models and the demo case."""
+
+DEMO_CASE = ROOT / "demo"
+MODELS = ROOT / "models"
