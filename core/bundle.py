@@ -38,13 +38,17 @@ class Preprocessing:
         spacing: mm along R, A, S of the reference grid the model works on.
         plane: ``"axial"``, ``"coronal"`` or ``"sagittal"``: the slices it was trained on, in RAS.
         percentiles: low and high percentile mapped to -255/256 and 1, inside the field of view.
+        swept: modalities whose image exists only where a probe passed; their field of view limits
+            what is synthesised.
     """
 
     spacing: tuple[float, float, float] = (0.5, 0.5, 0.5)
     plane: str = "axial"
     percentiles: tuple[float, float] = (0.0, 99.95)
+    swept: tuple[str, ...] = ("iUS",)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "swept", tuple(self.swept))
         object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
         object.__setattr__(self, "percentiles", tuple(float(p) for p in self.percentiles))
         if len(self.spacing) != 3 or not all(0.05 <= s <= 20 for s in self.spacing):

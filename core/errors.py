@@ -8,3 +8,7 @@ not caught anywhere.
 
 class UserError(Exception):
     """Something the user can put right; ``str(error)`` is the sentence to show."""
+
+
+class Cancelled(Exception):
+    """The user stopped a job; nothing was changed."""

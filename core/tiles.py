@@ -1,0 +1,91 @@
+"""Cutting slices into tiles of the model's size and blending them back.
+
+Tile origins depend on the grid alone, never on what the image shows, so the same place is computed
+the same way whatever is around it. Origins are multiples of the network's coarsest step apart,
+which lets one noise plane per level serve all tiles of a slice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Tiles over one plane.
+
+    Attributes:
+        plane: height and width of the plane, pixels.
+        tile: height and width of a tile; both multiples of ``step``.
+        step: origins differ by multiples of this.
+    """
+
+    plane: tuple[int, int]
+    tile: tuple[int, int]
+    step: int
+
+    @cached_property
+    def rows(self) -> tuple[int, ...]:
+        """First row of each row of tiles; negative where a tile sticks out."""
+        return _origins(self.plane[0], self.tile[0], self.step)
+
+    @cached_property
+    def columns(self) -> tuple[int, ...]:
+        """First column of each column of tiles; negative where a tile sticks out."""
+        return _origins(self.plane[1], self.tile[1], self.step)
+
+    @cached_property
+    def origins(self) -> tuple[tuple[int, int], ...]:
+        """Upper left corner (row, column) of every tile."""
+        return tuple((r, c) for r in self.rows for c in self.columns)
+
+    @cached_property
+    def extent(self) -> tuple[int, int]:
+        """Height and width of the union of all tiles, which holds the padded plane."""
+        return (
+            self.rows[-1] - self.rows[0] + self.tile[0],
+            self.columns[-1] - self.columns[0] + self.tile[1],
+        )
+
+    @cached_property
+    def window(self) -> Plane:
+        """(tile) float32 blending weight: 1 in the middle, falling smoothly to the edges."""
+        return np.outer(_ramp(self.tile[0]), _ramp(self.tile[1])).astype(np.float32)
+
+    def cut(self, plane: Plane, origin: tuple[int, int], fill: float) -> Plane:
+        """Return one tile of a plane, filled where it sticks out."""
+        out = np.full(self.tile, fill, dtype=np.float32)
+        inner, outer = self.overlap(origin)
+        out[inner] = plane[outer]
+        return out
+
+    def overlap(self, origin: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Return where a tile and the plane meet: slices into the tile and into the plane."""
+        inner, outer = [], []
+        for start, size, limit in zip(origin, self.tile, self.plane, strict=True):
+            low, high = max(start, 0), min(start + size, limit)
+            inner.append(slice(low - start, high - start))
+            outer.append(slice(low, high))
+        return (inner[0], inner[1]), (outer[0], outer[1])
+
+
+def _origins(length: int, tile: int, step: int) -> tuple[int, ...]:
+    if length <= tile:
+        return (-((tile - length) // 2),)
+    # Neighbours share at least a third of a tile (as far as the step allows).
+    stride = max(step, int(tile * 2 / 3) // step * step)
+    span = -(-(length - tile) // step) * step
+    count = -(-span // stride) + 1
+    starts = np.round(np.linspace(0, span, count) / step).astype(int) * step
+    return tuple(int(s) - (span - (length - tile)) // 2 for s in starts)
+
+
+def _ramp(length: int) -> NDArray[np.float64]:
+    """Return sin² weights; at the usual overlaps they add up without a visible seam."""
+    return np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2 + 1e-3
