@@ -21,6 +21,8 @@ from core.version import __version__
 if TYPE_CHECKING:
     from torch import nn
 
+    from core.mhvae.model import MHVAE
+
 SCHEMA = 1
 KEY = "mhvae_studio"
 SUFFIX = ".safetensors"
@@ -176,14 +178,14 @@ def header(path: str | os.PathLike[str]) -> Bundle:
     return Bundle.from_json(metadata[KEY], path)
 
 
-def build(config: MHVAEConfig) -> nn.Module:
+def build(config: MHVAEConfig) -> MHVAE:
     """Return an untrained model for a configuration."""
     from core.mhvae.model import MHVAE
 
     return MHVAE(config)
 
 
-def load(path: str | os.PathLike[str], device: str = "cpu") -> tuple[Bundle, nn.Module]:
+def load(path: str | os.PathLike[str], device: str = "cpu") -> tuple[Bundle, MHVAE]:
     """Load a bundle and its model, in float32, in evaluation mode.
 
     Raises:

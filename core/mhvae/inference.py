@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
@@ -17,7 +15,12 @@ def for_inference(model: MHVAE) -> MHVAE:
 
     Images differ from the original's only by rounding.
     """
-    fast = copy.deepcopy(model).eval().requires_grad_(False)
+    # A deep copy would share the classes that parametrizations create; removing them from the copy
+    # would then break the original. A second model that takes over the weights does not.
+    with torch.device("meta"):
+        fast = MHVAE(model.config)
+    fast.load_state_dict(model.state_dict(), assign=True)
+    fast.eval().requires_grad_(False)
     for module in list(fast.modules()):
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
