@@ -1,0 +1,85 @@
+"""The command line: ``mhvae-studio [FILES…]`` opens the window, sub-commands run headless.
+
+Every sub-command lives in a module of its own and is imported only when it runs, so ``--help``
+answers at once and none of them pays for another's libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from core.errors import Cancelled, UserError
+from core.version import __version__
+
+COMMANDS = {
+    "synthesize": "make the missing modality of a patient",
+    "info": "say what a file, a series or a model holds; or what this computer offers",
+    "import-weights": "turn a checkpoint of the paper's authors into a model",
+    "simulate": "write simulated T2 and iUS cases",
+    "self-test": "load the built-in model, synthesise a small volume, check it",
+}
+
+DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage block."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        sys.stderr.write(f"{self.prog}: {message}. See {self.prog} --help.\n")
+        raise SystemExit(WRONG_INPUT)
+
+
+def overview() -> str:
+    """Return the text of ``mhvae-studio --help``."""
+    width = max(len(name) for name in COMMANDS)
+    lines = [
+        "usage: mhvae-studio [FILES...]            open the window, with these volumes",
+        "       mhvae-studio COMMAND [OPTIONS]     run without a window",
+        "",
+        "T2 MRI and intra-operative ultrasound synthesis. Research use only.",
+        "",
+        "commands:",
+        *(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()),
+        "",
+        "mhvae-studio COMMAND --help lists a command's options.",
+        "Exit status: 0 done, 2 the input is wrong, 1 a defect of the program.",
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        sys.stderr.write(f"mhvae-studio: {error}\n")
+        return WRONG_INPUT
+    except (Cancelled, KeyboardInterrupt):
+        sys.stderr.write("mhvae-studio: stopped; nothing was written.\n")
+        return INTERRUPTED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else ""
+    if first in ("-h", "--help"):
+        print(overview())
+        return DONE
+    if first == "--version":
+        print(f"mhvae-studio {__version__}")
+        return DONE
+    if first in COMMANDS:
+        module = importlib.import_module(f"app.cli.{first.replace('-', '_')}")
+        parser = _Parser(prog=f"mhvae-studio {first}", description=COMMANDS[first] + ".")
+        module.add_arguments(parser)
+        return int(module.run(parser.parse_args(arguments[1:])))
+    if first.startswith("-"):
+        sys.stderr.write(f"mhvae-studio: unknown option {first}. See mhvae-studio --help.\n")
+        return WRONG_INPUT
+    from app.window import main as window
+
+    return int(window(arguments))

@@ -1,0 +1,96 @@
+"""``mhvae-studio import-weights``: a checkpoint of the paper's authors becomes a model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from app.cli.terminal import answer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("checkpoint", type=Path, metavar="CP.pth")
+    parser.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors")
+    parser.add_argument(
+        "--modalities",
+        type=_names,
+        metavar="iUS,T2",
+        help="our names for the checkpoint's modalities, in the file's order",
+    )
+    parser.add_argument(
+        "--decoders",
+        type=_names,
+        metavar="iUS,T2",
+        help="which modality each numbered image decoder makes (2023 checkpoints)",
+    )
+    parser.add_argument("--tile", type=_size, metavar="H,W", help="pixels it was trained on")
+    parser.add_argument(
+        "--spacing", type=float, metavar="MM", help="mm per pixel it was trained on"
+    )
+    parser.add_argument("--squeeze-excitation", type=_yes, metavar="yes|no")
+    parser.add_argument("--residual", type=_yes, metavar="yes|no")
+    parser.add_argument("--last-activation", choices=("tanh", "identity"))
+    parser.add_argument("--clamp", type=float)
+    parser.add_argument(
+        "--authors-defaults",
+        action="store_true",
+        help="accept the defaults of the authors' training script for what is not stated",
+    )
+    parser.add_argument("--name", help="name of the model; the checkpoint's unless told otherwise")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from dataclasses import replace
+
+    from core.bundle import save
+    from core.mhvae.cost import parameters
+    from core.published import Unstated, import_checkpoint
+
+    bundle, model = import_checkpoint(
+        args.checkpoint,
+        modalities=args.modalities,
+        stated=Unstated(
+            tile=args.tile,
+            spacing=args.spacing,
+            squeeze_excitation=args.squeeze_excitation,
+            residual=args.residual,
+            last_activation=args.last_activation,
+            clamp=args.clamp,
+            decoders=args.decoders,
+        ),
+        authors_defaults=args.authors_defaults,
+    )
+    saved = save(replace(bundle, name=args.name or bundle.name), model, args.out)
+    answer(
+        {
+            "model": str(args.out),
+            "name": saved.name,
+            "modalities": list(saved.config.modalities),
+            "levels": saved.config.levels,
+            "parameters": parameters(model),
+            "tile": list(saved.config.tile),
+            "spacing_mm": list(saved.preprocessing.spacing),
+            "assumed": saved.card["assumed"],
+            "sha256": saved.sha256,
+        },
+        as_json=args.json,
+    )
+    return 0
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition(",")
+    return int(height), int(width)
+
+
+def _yes(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError("expected yes or no")
+    return text == "yes"

@@ -1,0 +1,232 @@
+"""``mhvae-studio synthesize``: files in, the missing modality out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from app.cli.terminal import Reporter, answer, peak_memory
+from core.bundle import Bundle, find
+from core.case import Case
+from core.errors import UserError
+from core.synthesis import Request, Synthesis, on_grid, prepare
+from core.volume import Volume
+
+FORMATS = ("nii.gz", "nrrd", "mha")
+
+
+class CommandError(UserError):
+    """Arguments that do not fit together."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="MODALITY=PATH",
+        required=True,
+        help="a volume the model may see: a file or a DICOM folder; repeat for several",
+    )
+    parser.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="MODALITY",
+        help="what to make; the model's other modalities unless told otherwise",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+    parser.add_argument(
+        "--truth",
+        action="append",
+        default=[],
+        metavar="MODALITY=PATH",
+        help="a real volume of a target, to measure against; the model does not see it",
+    )
+    parser.add_argument(
+        "--fov",
+        default="auto",
+        metavar="auto|whole|FILE",
+        help="where to synthesise: the iUS's field of view or a brain mask (auto), everything "
+        "(whole), or a mask file",
+    )
+    parser.add_argument(
+        "--model", metavar="NAME|FILE", help="the built-in model unless told otherwise"
+    )
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        metavar="T",
+        help="0 is the deterministic mean (default); 1 with --samples",
+    )
+    parser.add_argument("--samples", type=int, default=1, metavar="N", help="draws to average")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--batch", type=int, default=4, metavar="N", help="tiles per network pass")
+    parser.add_argument(
+        "--grid", default="input", choices=("input", "model"), help="grid of the saved volumes"
+    )
+    parser.add_argument("--format", default="nii.gz", choices=FORMATS)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    report = Reporter()
+    bundle = find(args.model)
+    inputs = _pairs(args.input, "--input", bundle)
+    truths = _pairs(args.truth, "--truth", bundle)
+    targets = tuple(dict.fromkeys(args.target)) or _default_targets(bundle, inputs)
+    _check(bundle, inputs, truths, targets)
+    with report.stage("read"):
+        case = _read(inputs, truths)
+        fov = args.fov if args.fov in ("auto", "whole") else _read_one("mask", Path(args.fov))
+    temperature = args.temperature
+    request = Request(
+        subset=tuple(m for m in bundle.config.modalities if m in inputs),
+        targets=targets,
+        temperature=(1.0 if args.samples > 1 else 0.0) if temperature is None else temperature,
+        samples=args.samples,
+        seed=args.seed,
+        fov=fov,
+        batch=args.batch,
+    )
+    with report.stage("prepare"):
+        prepared = prepare(case, bundle, request)
+    with report.stage("load model"):
+        from core.bundle import load
+        from core.engine import Engine, choose_device
+
+        device = choose_device(args.device)
+        assert bundle.path is not None
+        engine = Engine(load(bundle.path)[1], bundle, device)
+    with report.stage("synthesise"):
+        result = engine.run(
+            case,
+            prepared,
+            request,
+            progress=lambda p: report.progress(p.stage, p.done, p.total, p.seconds_left),
+        )
+    measured = _measure(case, result, prepared.normalisers)
+    with report.stage("write"):
+        saved = result if args.grid == "model" else on_grid(result, prepared.reference)
+        outputs = _write(saved, measured, args.out, args.format)
+        outputs["picture"] = _picture(case, result, args.out)
+    answer(
+        {
+            "outputs": outputs,
+            "subset": list(request.subset),
+            "targets": list(targets),
+            "tiles": len(prepared.tiles),
+            "model": bundle.name,
+            "model_sha256": bundle.sha256,
+            "device": device,
+            "seconds": report.timings,
+            "peak_memory_mb": round(peak_memory() / 1e6),
+            **({"metrics": measured} if measured else {}),
+            "warnings": [w for v in case.volumes.values() for w in v.warnings],
+            "notice": f"Synthetic. {bundle.intended_use}",
+        },
+        as_json=args.json,
+    )
+    return 0
+
+
+def _pairs(texts: list[str], option: str, bundle: Bundle) -> dict[str, Path]:
+    pairs: dict[str, Path] = {}
+    for text in texts:
+        modality, equals, path = text.partition("=")
+        if not equals or not path or not modality:
+            raise CommandError(
+                f"{option} {text}: expected MODALITY=PATH, for example {option} "
+                f"{bundle.config.modalities[-1]}=scan.nii.gz."
+            )
+        if modality in pairs:
+            raise CommandError(f"{option} {modality} was given twice; give one path per modality.")
+        pairs[modality] = Path(path)
+    return pairs
+
+
+def _default_targets(bundle: Bundle, inputs: Mapping[str, Path]) -> tuple[str, ...]:
+    missing = tuple(m for m in bundle.config.modalities if m not in inputs)
+    return missing or bundle.config.modalities
+
+
+def _check(
+    bundle: Bundle, inputs: Mapping[str, Path], truths: Mapping[str, Path], targets: tuple[str, ...]
+) -> None:
+    for names in (tuple(inputs), targets):
+        bundle.config.check_subset(names)
+    for m in truths:
+        if m not in targets or m in inputs:
+            raise CommandError(
+                f"--truth {m}: expected a target that is not an input; inputs are "
+                f"{', '.join(inputs)}, targets {', '.join(targets)}. A reconstruction is measured "
+                "against its own input without --truth."
+            )
+
+
+def _read(inputs: Mapping[str, Path], truths: Mapping[str, Path]) -> Case:
+    volumes = {m: _read_one(m, path) for m, path in {**inputs, **truths}.items()}
+    return Case("command line", volumes)
+
+
+def _read_one(modality: str, path: Path) -> Volume:
+    from core.io import read
+
+    return replace(read(path), modality=modality)
+
+
+def _measure(case: Case, result: Synthesis, normalisers: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare every target with its real volume, where the case has one."""
+    from core.intensity import field_of_view, resample_inside
+    from core.metrics import psnr, ssim
+
+    measured = {}
+    for m, volume in result.volumes.items():
+        if m not in case.volumes:
+            continue
+        truth = case.volumes[m].canonical()
+        values, inside = resample_inside(
+            truth.voxels, field_of_view(truth), truth.grid, volume.grid
+        )
+        mask = inside & result.fov
+        if not mask.any():
+            continue
+        real = normalisers[m].forward(values, mask)
+        made = normalisers[m].forward(volume.voxels, mask)
+        measured[m] = {
+            "psnr_db": round(psnr(real, made, mask, data_range=2.0), 3),
+            "ssim": round(ssim(real, made, mask, data_range=2.0), 4),
+        }
+    return measured
+
+
+def _write(
+    result: Synthesis, measured: Mapping[str, Any], out: Path, suffix: str
+) -> dict[str, str]:
+    from core.io import write
+
+    outputs = {}
+    for kind, volumes in (("synthetic", result.volumes), ("sigma", result.spread)):
+        for m, volume in volumes.items():
+            marks = dict(result.provenance["targets"][m])
+            if kind == "sigma":
+                marks["quantity"] = "standard deviation over samples: model variability, not error"
+            elif m in measured:
+                marks["metrics"] = measured[m]
+            path = write(volume, out / f"{kind}-{m}.{suffix}", marks=marks)
+            outputs[f"{kind} {m}"] = str(path)
+    return outputs
+
+
+def _picture(case: Case, result: Synthesis, out: Path) -> str:
+    from core.picture import overview
+
+    path = out / "overview.png"
+    overview(case, result, path)
+    return str(path)

@@ -1,0 +1,91 @@
+"""One PNG that shows a synthesis beside its inputs, with its marks burned in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from core.case import Case
+from core.grid import Grid
+from core.intensity import resample
+from core.synthesis import Synthesis
+from core.volume import Volume, VolumeError
+
+PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
+_FRAME = (255, 170, 0)
+_CELL = 288
+_TEXT = 22
+
+
+def overview(case: Case, result: Synthesis, path: Path) -> None:
+    """Draw axial, coronal and sagittal slices through the field of view, one column per volume.
+
+    Radiological convention: the patient's right is on the left of axial and coronal slices.
+    Synthetic columns have an orange frame and the label ``SYNTHETIC - research use only``.
+
+    Raises:
+        VolumeError: the picture cannot be written.
+    """
+    grid = next(iter(result.volumes.values())).grid
+    columns = [(f"{m} (real)", v, False) for m, v in case.volumes.items()]
+    columns += [(f"{m} (synthetic)", v, True) for m, v in result.volumes.items()]
+    columns += [(f"{m} sigma (model variability)", v, True) for m, v in result.spread.items()]
+    box = [np.flatnonzero(result.fov.any(axis=tuple({0, 1, 2} - {a}))) for a in range(3)]
+    low = [int(b[0]) for b in box]
+    shape = tuple(int(b[-1]) + 1 - start for b, start in zip(box, low, strict=True))
+    view = grid.crop(low, (shape[0], shape[1], shape[2])).with_spacing(
+        float(max(shape)) * float(grid.spacing.max()) / _CELL
+    )
+    at = [int(v) for v in np.array(view.shape) // 2]
+
+    sheet = Image.new("RGB", (_CELL * len(columns), (_CELL + _TEXT) * len(PLANES) + _TEXT), "black")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=13)
+    for column, (title, volume, synthetic) in enumerate(columns):
+        image = _gray(volume, view)
+        for row, (plane, axis) in enumerate(PLANES):
+            picture = Image.fromarray(_radiological(np.take(image, at[axis], axis), axis))
+            left, top = column * _CELL, row * (_CELL + _TEXT)
+            sheet.paste(
+                picture,
+                (left + (_CELL - picture.width) // 2, top + _TEXT + (_CELL - picture.height) // 2),
+            )
+            draw.text((left + 6, top + 3), f"{title}, {plane}", fill="white", font=font)
+            if axis != 0:
+                draw.text((left + 6, top + _TEXT + _CELL // 2), "R", fill="white", font=font)
+            if synthetic:
+                corner = (left + 1, top + _TEXT, left + _CELL - 2, top + _TEXT + _CELL - 2)
+                draw.rectangle(corner, outline=_FRAME, width=2)
+                mark = (left + 6, top + _TEXT + _CELL - 20)
+                draw.text(mark, "SYNTHETIC - research use only", fill=_FRAME, font=font)
+    footer = f"{result.provenance['notice']} Model: {result.provenance['model']['name']}."
+    draw.text((6, sheet.height - _TEXT + 3), footer, fill=_FRAME, font=font)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(part, format="PNG")
+        os.replace(part, path)
+    except OSError as error:
+        raise VolumeError(
+            f"{path.name}: the picture could not be written ({error}). Choose a folder you may "
+            "write to, with enough free space."
+        ) from error
+
+
+def _gray(volume: Volume, view: Grid) -> NDArray[np.uint8]:
+    """Return (i, j, k) uint8 on the view's grid, windowed by robust percentiles."""
+    values = resample(volume.voxels, volume.grid, view)
+    inside = values[values != 0]
+    low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0.0, 1.0)
+    scaled = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
+    return np.where(values == 0, 0, scaled).astype(np.uint8)
+
+
+def _radiological(plane: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
+    """Turn a canonical slice into screen rows: up is superior or anterior, right is on the left."""
+    upright = plane.T[::-1]
+    return np.ascontiguousarray(upright[:, ::-1])
