@@ -1,0 +1,10 @@
+"""One door for volumes: any known file → :class:`core.volume.Volume`, and back.
+
+Reading libraries are imported when a file is opened, not when this package is.
+"""
+
+from core.io.door import probe, read
+from core.io.header import SYNTHETIC_MARK, Header
+from core.io.writer import write
+
+__all__ = ["SYNTHETIC_MARK", "Header", "probe", "read", "write"]

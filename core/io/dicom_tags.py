@@ -1,0 +1,150 @@
+"""What we need to know of one DICOM file; patient identity is never even parsed."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.io.finish import damaged
+from core.volume import VolumeError
+
+_TAGS = [
+    "SpecificCharacterSet", "ImageType", "SOPClassUID", "Modality", "SeriesDescription",
+    "ContrastBolusAgent", "RepetitionTime", "EchoTime", "InversionTime", "SliceThickness",
+    "SpacingBetweenSlices", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
+    "TemporalPositionIdentifier", "ImagePositionPatient", "ImageOrientationPatient",
+    "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns",
+    "PixelSpacing", "BitsAllocated", "PixelRepresentation", "GridFrameOffsetVector",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
+_MAX_META = 1 << 16
+
+
+@dataclass(frozen=True)
+class Image:
+    """Tags of one DICOM image file. Lengths in mm, positions in DICOM's LPS axes, times in ms."""
+
+    path: Path
+    series: str
+    number: str
+    description: str
+    kind: str
+    sop_class: str
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    photometric: str
+    bits: int
+    signed: bool
+    native: bool  # voxels are stored uncompressed
+    spacing: tuple[float, float] | None  # between rows, between columns
+    position: tuple[float, float, float] | None
+    orientation: tuple[float, ...] | None  # direction along a row, then along a column
+    slice_step: float | None
+    echo: float | None
+    repetition: float | None
+    inversion: float | None
+    contrast: bool
+    image_type: str
+    acquisition: str
+    temporal: str
+    offsets: tuple[float, ...]
+    multiframe: Any  # the dataset, kept only when several frames share one file
+
+
+def looks_like_dicom(start: bytes, suffix: str) -> bool:
+    """Tell from a file's first bytes, or its suffix when the preamble is missing."""
+    return start[128:132] == b"DICM" or suffix.lower() in (".dcm", ".ima")
+
+
+def read_tags(path: Path) -> Image | None:
+    """Read one file's tags.
+
+    Returns:
+        ``None`` when it is DICOM, but no image (a report, a directory, a presentation state).
+
+    Raises:
+        VolumeError: the file is damaged or of another kind.
+    """
+    from pydicom import dcmread
+
+    name = path.name
+    with path.open("rb") as file:
+        start = file.read(_MAX_META)
+    if _DEFLATED in start[:4096] and _meta(start).find(_DEFLATED) >= 0:
+        raise VolumeError(
+            f"{name}: expected plain DICOM; its whole content is deflated, and how far it would "
+            "grow cannot be known. Convert it to an uncompressed transfer syntax."
+        )
+    with damaged(name), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tags = dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+        if "SOPClassUID" not in tags and "SeriesInstanceUID" not in tags:
+            raise VolumeError(f"{name}: expected a DICOM image; its header is not there.")
+        if not tags.get("Rows") or not tags.get("Columns"):
+            return None
+        return _image(path, tags)
+
+
+def _meta(start: bytes) -> bytes:
+    """Return the file meta group; it is never deflated itself."""
+    length = int.from_bytes(start[140:144], "little") if start[132:138] == b"\2\0\0\0UL" else 4096
+    return start[132 : 144 + length]
+
+
+def _image(path: Path, tags: Any) -> Image:
+    frames = int(tags.get("NumberOfFrames") or 1)
+    syntax = str(getattr(tags.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2"))
+    spacing = _floats(tags, "PixelSpacing", 2)
+    position = _floats(tags, "ImagePositionPatient", 3)
+    return Image(
+        path=path,
+        series=str(tags.get("SeriesInstanceUID", "")),
+        number=str(tags.get("SeriesNumber") or ""),
+        description=str(tags.get("SeriesDescription") or ""),
+        kind=str(tags.get("Modality") or ""),
+        sop_class=str(tags.get("SOPClassUID", "")),
+        rows=int(tags.Rows),
+        columns=int(tags.Columns),
+        frames=frames,
+        samples=int(tags.get("SamplesPerPixel") or 1),
+        photometric=str(tags.get("PhotometricInterpretation") or "MONOCHROME2"),
+        bits=int(tags.get("BitsAllocated") or 16),
+        signed=bool(tags.get("PixelRepresentation") or 0),
+        native=syntax in _NATIVE,
+        spacing=(spacing[0], spacing[1]) if spacing else None,
+        position=(position[0], position[1], position[2]) if position else None,
+        orientation=_floats(tags, "ImageOrientationPatient", 6),
+        slice_step=_float(tags, "SpacingBetweenSlices"),
+        echo=_float(tags, "EchoTime"),
+        repetition=_float(tags, "RepetitionTime"),
+        inversion=_float(tags, "InversionTime"),
+        contrast=bool(tags.get("ContrastBolusAgent")),
+        image_type="\\".join(tags.get("ImageType") or ()),
+        acquisition=str(tags.get("AcquisitionNumber") or ""),
+        temporal=str(tags.get("TemporalPositionIdentifier") or ""),
+        offsets=_floats(tags, "GridFrameOffsetVector", frames) or (),
+        multiframe=tags if frames > 1 or "PerFrameFunctionalGroupsSequence" in tags else None,
+    )
+
+
+def _floats(tags: Any, key: str, count: int) -> tuple[float, ...] | None:
+    value = tags.get(key)
+    try:
+        numbers = tuple(float(n) for n in value)
+    except (TypeError, ValueError):
+        return None
+    return numbers if len(numbers) == count else None
+
+
+def _float(tags: Any, key: str) -> float | None:
+    value = tags.get(key)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,73 @@
+"""Voxels by SimpleITK, silently; the geometry is worked out from the headers elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep SimpleITK from printing warnings inside the block, and restore its setting after.
+
+    The setting is global to the process, so two threads must not switch it at once.
+    """
+    import SimpleITK
+
+    sitk: Any = SimpleITK  # it ships types in part only
+    with _LOCK:
+        shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+        sitk.ProcessObject.GlobalWarningDisplayOff()
+        try:
+            yield
+        finally:
+            sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def stored_voxels(path: Path) -> NDArray[Any]:
+    """Decode an image file.
+
+    Args:
+        path: a file SimpleITK reads; sizes and names in it have been checked before.
+
+    Returns:
+        (…, k, j, i) array, the reverse of the file's axis order.
+
+    Raises:
+        RuntimeError: SimpleITK cannot decode it.
+    """
+    import SimpleITK
+
+    sitk: Any = SimpleITK  # it ships types in part only
+    with quiet():
+        image = sitk.ReadImage(str(path))
+        array: NDArray[Any] = sitk.GetArrayFromImage(image)
+    return array
+
+
+def decoded(path: Path) -> NDArray[Any]:
+    """Decode a DICOM file, with its rescale slope and intercept applied.
+
+    Args:
+        path: a single- or multi-frame file whose declared size has been checked before.
+
+    Returns:
+        (frame, row, column) float32 array.
+
+    Raises:
+        RuntimeError: SimpleITK cannot decode it.
+    """
+    import SimpleITK
+
+    sitk: Any = SimpleITK  # it ships types in part only
+    with quiet():
+        image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+        array: NDArray[Any] = sitk.GetArrayFromImage(image)
+    return array

@@ -1,0 +1,167 @@
+"""Write a volume: beside its target, read back and compared, then moved into place."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.io.door import load
+from core.io.header import SYNTHETIC_MARK
+from core.io.itk import quiet
+from core.io.limits import size_text
+from core.volume import Volume, VolumeError
+
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+_HEADER_TEXT = 200
+_TOLERANCE = 1e-3
+
+
+def write(volume: Volume, path: Path | str, *, marks: Mapping[str, object] | None = None) -> Path:
+    """Write a volume as NIfTI (.nii, .nii.gz), NRRD (.nrrd) or MetaImage (.mha), by the suffix.
+
+    The file is written beside the target, read back, compared voxel by voxel and corner by corner
+    (1e-3 mm), and only then moved into place, so the target is never half a file. Nothing of the
+    volume's source goes into it.
+
+    Args:
+        volume: what to write; float32, affine as it is.
+        path: target; its folder must exist. An existing file is replaced.
+        marks: provenance (JSON types). Goes whole into a JSON sidecar beside the file
+            (``name.json`` for ``name.nii.gz``), and the plain values into the header as far as the
+            format allows.
+
+    Returns:
+        The path written.
+
+    Raises:
+        VolumeError: unknown suffix, no such folder, no permission, disk full, or the file read
+            back differs.
+    """
+    path = Path(path)
+    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
+    if not suffix:
+        raise VolumeError(
+            f"{path.name}: expected a file name ending in {', '.join(SUFFIXES)}; found "
+            f"“{path.suffix or 'no ending'}”. Choose one of these formats."
+        )
+    if not np.isfinite(volume.voxels).all():
+        raise VolumeError(f"{path.name}: expected finite voxels to write; found NaN or infinity.")
+    folder = path.parent
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".mhvae-") as scratch:
+            draft = Path(scratch) / f"draft{suffix}"
+            _check_space(path, volume)
+            if suffix.startswith(".nii"):
+                _write_nifti(volume, draft, marks)
+            else:
+                _write_itk(volume, draft, marks)
+            _compare(volume, draft, path.name)
+            if marks is not None:
+                sidecar = Path(scratch) / "draft.json"
+                sidecar.write_text(_sidecar(volume, path, marks), encoding="utf-8")
+                os.replace(sidecar, folder / f"{path.name[: -len(suffix)]}.json")
+            os.replace(draft, path)
+    except (OSError, RuntimeError) as error:
+        raise _failed(path, error) from error
+    return path
+
+
+def _sidecar(volume: Volume, path: Path, marks: Mapping[str, object]) -> str:
+    content: dict[str, object] = {"file": path.name, "synthetic": volume.synthetic}
+    if volume.synthetic:
+        content["notice"] = SYNTHETIC_MARK
+    content.update(marks)
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_nifti(volume: Volume, draft: Path, marks: Mapping[str, object] | None) -> None:
+    import nibabel
+
+    nib: Any = nibabel  # it ships types in part only
+    affine = volume.grid.affine
+    # NIfTI-1 keeps matrices in float32 and sizes in int16.
+    far = np.abs(volume.grid.corners).max() * np.finfo(np.float32).eps > _TOLERANCE / 8
+    double = far or max(volume.grid.shape) > np.iinfo(np.int16).max
+    image: Any = (nib.Nifti2Image if double else nib.Nifti1Image)(
+        np.asarray(volume.voxels), np.array(affine), dtype=np.float32
+    )
+    unit = affine[:3, :3] / volume.grid.spacing
+    # A qform is a rotation; sheared axes have none, and half a truth is worse than code 0.
+    rigid = bool(np.abs(unit.T @ unit - np.eye(3)).max() < 1e-5)
+    image.set_sform(affine, code=1)
+    image.set_qform(affine if rigid else None, code=1 if rigid else 0)
+    image.header.set_xyzt_units("mm", "sec")
+    if volume.synthetic:
+        image.header["descrip"] = SYNTHETIC_MARK.encode()
+    if marks:
+        comment = json.dumps(dict(marks), ensure_ascii=False)
+        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", comment.encode()))
+    nib.save(image, draft)
+
+
+def _write_itk(volume: Volume, draft: Path, marks: Mapping[str, object] | None) -> None:
+    import SimpleITK
+
+    sitk: Any = SimpleITK  # it ships types in part only
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.grid.affine
+    with quiet():
+        image = sitk.GetImageFromArray(np.ascontiguousarray(volume.voxels.transpose(2, 1, 0)))
+        image.SetSpacing([float(s) for s in volume.grid.spacing])
+        image.SetOrigin([float(x) for x in lps[:3, 3]])
+        image.SetDirection((lps[:3, :3] / volume.grid.spacing).ravel().tolist())
+        if volume.synthetic:
+            image.SetMetaData("SYNTHETIC", SYNTHETIC_MARK)
+        for key, value in (marks or {}).items():
+            if isinstance(value, str | int | float | bool):
+                text = " ".join(str(value).split())[:_HEADER_TEXT]
+                image.SetMetaData(f"MHVAE_{key}", text)
+        sitk.WriteImage(image, str(draft), useCompression=True)
+
+
+def _compare(volume: Volume, draft: Path, name: str) -> None:
+    again = load(draft, allow_zero=True)
+    if (
+        not again.grid.same_as(volume.grid, _TOLERANCE)
+        or not np.array_equal(again.voxels, volume.voxels)
+        or again.synthetic != volume.synthetic
+    ):
+        raise VolumeError(
+            f"{name}: expected to read back what was written; the file differs. It was not kept; "
+            "try another format or disk."
+        )
+
+
+def _check_space(path: Path, volume: Volume) -> None:
+    free = shutil.disk_usage(path.parent).free
+    # Compressed float images rarely shrink below a fifth; less than that cannot be enough.
+    need = 4 * math.prod(volume.grid.shape) // (1 if path.suffix.lower() == ".nii" else 5)
+    if need > free:
+        raise OSError(errno.ENOSPC, "not enough space")
+
+
+def _failed(path: Path, error: Exception) -> VolumeError:
+    number = error.errno if isinstance(error, OSError) else None
+    try:
+        free = size_text(shutil.disk_usage(path.parent).free)
+    except OSError:
+        free = "nothing"
+    if number == errno.ENOSPC:
+        found = f"the disk is full ({free} free). Free some space"
+    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        found = "the folder is read-only. Choose another folder"
+    elif number in (errno.ENOENT, errno.ENOTDIR):
+        found = "there is no such folder. Create it"
+    elif number == errno.EISDIR:
+        found = "a folder has that name. Choose another name"
+    else:
+        found = f"writing failed ({free} free on the disk). Choose another folder or format"
+    return VolumeError(f"{path.name}: expected to write the volume; {found}, then save again.")
