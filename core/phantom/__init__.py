@@ -1,1 +1,8 @@
-"""Simulated T2 and iUS pairs with known truth."""
+"""Simulated T2 and iUS pairs with known truth (simulated data, research use only)."""
+
+from core.phantom.case import Phantom, simulate_case
+from core.phantom.cohort import write_cohort
+from core.phantom.template import PhantomError
+from core.phantom.tissues import Tissue
+
+__all__ = ["Phantom", "PhantomError", "Tissue", "simulate_case", "write_cohort"]
