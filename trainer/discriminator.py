@@ -1,0 +1,74 @@
+"""PatchGAN: a convolutional critic that scores overlapping patches, not the whole tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import TrainerError
+
+
+class PatchDiscriminator(nn.Module):
+    """4x4 convolutions, ``layers`` of them halving the image, then two that keep its size.
+
+    Args:
+        tile: height and width it will judge.
+        layers: number of halvings; 3 sees patches of 70 pixels (Isola et al. 2017).
+        features: channels after the first convolution; doubled up to four times.
+
+    Raises:
+        TrainerError: the score map would be smaller than 3x3: no patches to speak of.
+    """
+
+    def __init__(self, tile: tuple[int, int], layers: int = 3, features: int = 64) -> None:
+        super().__init__()
+        cells: list[nn.Module] = []
+        channels = 1
+        for depth in range(layers):
+            width = features * min(2**depth, 4)
+            cells.append(nn.Conv2d(channels, width, 4, stride=2, padding=1))
+            if depth:
+                cells.append(nn.InstanceNorm2d(width))
+            cells.append(nn.LeakyReLU(0.2))
+            channels = width
+        width = features * min(2**layers, 4)
+        cells += [nn.Conv2d(channels, width, 4, padding=1), nn.InstanceNorm2d(width)]
+        cells += [nn.LeakyReLU(0.2), nn.Conv2d(width, 1, 4, padding=1)]
+        self.cells = nn.Sequential(*cells)
+        size = [(n >> layers) - 2 for n in tile]
+        if min(size) < 3:
+            raise TrainerError(
+                f"With {layers} layers a tile of {tile[0]}x{tile[1]} pixels gives a score map of "
+                f"{size[0]}x{size[1]}; a PatchGAN needs at least 3x3. Lower loss.gan_layers."
+            )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Score (B, 1, H, W) as (B, 1, h, w): 1 for real, 0 for fake."""
+        return self.cells(image)
+
+
+class RealPool:
+    """The last real tiles of a modality, for batches whose cases lack it."""
+
+    def __init__(self, size: int = 32) -> None:
+        self.size = size
+        self.images = torch.empty(0)
+        self.fovs = torch.empty(0)
+
+    def add(self, images: Tensor, fovs: Tensor) -> None:
+        """Remember (B, 1, H, W) tiles and their fields of view, forgetting the oldest."""
+        images, fovs = images.detach().cpu(), fovs.detach().cpu()
+        old = self.images.numel() > 0
+        self.images = (torch.cat((self.images, images)) if old else images)[-self.size :]
+        self.fovs = (torch.cat((self.fovs, fovs)) if old else fovs)[-self.size :]
+
+    def draw(self, count: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return ``count`` remembered tiles (fewer when there are fewer) and their masks."""
+        if not self.images.numel():
+            return self.images, self.fovs
+        import numpy as np
+
+        picks = np.random.default_rng(list(seed)).integers(len(self.images), size=count)
+        return self.images[picks], self.fovs[picks]

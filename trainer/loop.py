@@ -1,0 +1,107 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.plan import Plan
+from trainer.runfolder import RunFolder, discard
+from trainer.session import Session
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes:
+        state: ``"finished"``, ``"paused"``, ``"terminated"`` or ``"discarded"``.
+        step: steps done in all.
+        model: the delivered bundle, when there is one.
+    """
+
+    state: str
+    step: int
+    model: Path | None
+
+
+def train(plan: Plan, path: Path, *, resume: bool = False, say: Say = print) -> Outcome:
+    """Train by a plan in a run folder, from the start or from its last checkpoint.
+
+    Args:
+        plan: what to do; ignored on resume, when the run's own plan counts.
+        path: the run folder; new or empty, unless ``resume``.
+        resume: continue the run in ``path``.
+        say: receives lines for the terminal.
+
+    Raises:
+        TrainerError: the cohort, the plan or the folder cannot be used, another process owns the
+            run, or the training diverged.
+    """
+    folder = RunFolder.open(path) if resume else RunFolder.create(path, plan)
+    with folder, _Signals() as signals:
+        session = Session(folder.plan(), folder, say)
+        try:
+            state = _loop(session, signals)
+        except Exception as error:
+            folder.log("failed", step=session.step, reason=str(error), kind=type(error).__name__)
+            raise
+        folder.answered()
+        model = session.deliver() if state != "discarded" else None
+        folder.log("end", step=session.step, state=state)
+        say(f"{state} at step {session.step}")
+    if state == "discarded":
+        discard(path)
+    return Outcome(state, session.step, model)
+
+
+def _loop(session: Session, signals: _Signals) -> str:
+    """Step until the plan is fulfilled or somebody asks to stop."""
+    with ThreadPoolExecutor(1, "tiles") as ahead:
+        upcoming = ahead.submit(session.sampler.batch, session.step)
+        while not session.complete:
+            batch = upcoming.result()
+            upcoming = ahead.submit(session.sampler.batch, session.step + 1)
+            session.train_step(batch)
+            session.log_if_due()
+            session.validate_if_due()
+            session.checkpoint_if_due()
+            word = "terminate" if signals.stop else session.folder.asked()
+            if word == "discard":
+                return "discarded"
+            if word in ("pause", "terminate"):
+                session.save()
+                return "paused" if word == "pause" else "terminated"
+            if word == "finish":
+                break
+    session.validate()
+    session.save()
+    return "finished"
+
+
+class _Signals:
+    """Turns SIGTERM and Ctrl+C into a wish to stop at the next step's end."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.old: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self.old[number] = signal.signal(number, self._ask)
+        return self
+
+    def _ask(self, *_: object) -> None:
+        self.stop = True
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,215 @@
+"""The folder of one run: who owns it, what happened, what the user asks of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from trainer.errors import TrainerError
+from trainer.plan import Plan, load_plan
+
+EVENTS_VERSION = 1
+ASKS = ("pause", "finish", "discard")
+_SETTLE = 2.0  # s: two readings of one process's start time agree within this
+
+
+class RunFolder:
+    """A folder with ``plan.json``, ``events.jsonl``, checkpoints, previews and the result.
+
+    Use as a context manager: it holds the lock. One process owns a run at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.attempt = uuid.uuid4().hex[:12]
+        self.checkpoints = path / "checkpoints"
+        self.previews = path / "previews"
+
+    @classmethod
+    def create(cls, path: Path, plan: Plan) -> RunFolder:
+        """Make a new run folder.
+
+        Raises:
+            TrainerError: the folder holds something, or cannot be written.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise TrainerError(
+                    f"{path.name} is not empty. Choose a new folder, or resume the run in it."
+                )
+            (path / "checkpoints").mkdir()
+            (path / "previews").mkdir()
+            plan.save(path / "plan.json")
+            (path / "run.json").write_text(json.dumps({"kind": "mhvae-studio run", "version": 1}))
+        except OSError as error:
+            raise TrainerError(
+                f"The run folder {path.name} cannot be written ({error.strerror}). "
+                "Choose another place."
+            ) from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open an existing run folder.
+
+        Raises:
+            TrainerError: the folder is not a run.
+        """
+        if not is_run(path):
+            raise TrainerError(f"{path.name} is not a training run: it has no run.json.")
+        return cls(path)
+
+    def plan(self) -> Plan:
+        """Return the run's plan."""
+        return load_plan(self.path / "plan.json")
+
+    # -- the lock
+
+    def __enter__(self) -> RunFolder:
+        me = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+        lock = self.path / "lock.json"
+        for _ in range(2):
+            try:
+                handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            except FileExistsError:
+                owner = lock_owner(self.path)
+                if owner is not None:
+                    raise TrainerError(
+                        f"The run {self.path.name} is being trained by process {owner}. "
+                        "Wait for it, or pause it first."
+                    ) from None
+                lock.unlink(missing_ok=True)  # its process is gone
+                continue
+            with os.fdopen(handle, "w") as stream:
+                json.dump(me, stream)
+            return self
+        raise TrainerError(f"The run {self.path.name} is being started by another process.")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        (self.path / "lock.json").unlink(missing_ok=True)
+
+    # -- what happened
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Append one event; a full disk loses the line, not the run."""
+        line = {"v": EVENTS_VERSION, "attempt": self.attempt, "time": round(time.time(), 3)}
+        text = json.dumps({**line, "event": event, **facts}) + "\n"
+        try:
+            with (self.path / "events.jsonl").open("r+b" if self._has_events() else "wb") as stream:
+                if stream.seek(0, os.SEEK_END):
+                    stream.seek(-1, os.SEEK_END)
+                    if stream.read(1) != b"\n":  # the last attempt died in the middle of a line
+                        stream.write(b"\n")
+                stream.write(text.encode())
+        except OSError:
+            pass
+
+    def _has_events(self) -> bool:
+        return (self.path / "events.jsonl").exists()
+
+    # -- what the user asks
+
+    def asked(self) -> str:
+        """Return ``"pause"``, ``"finish"`` or ``"discard"`` when the control file says so."""
+        try:
+            word = (self.path / "control").read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+        return word if word in ASKS else ""
+
+    def answered(self) -> None:
+        """Remove the control file."""
+        (self.path / "control").unlink(missing_ok=True)
+
+
+def ask(path: Path, word: str) -> None:
+    """Ask the process that owns a run to pause, finish or discard.
+
+    Raises:
+        TrainerError: not a run, or an unknown word.
+    """
+    if not is_run(path) or word not in ASKS:
+        raise TrainerError(f"{path.name}: cannot ask a run to {word!r}.")
+    beside = path / ".control.part"
+    beside.write_text(word, encoding="utf-8")
+    os.replace(beside, path / "control")
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether a folder is marked as a training run."""
+    try:
+        marker = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(marker, dict) and marker.get("kind") == "mhvae-studio run"
+
+
+def lock_owner(path: Path) -> int | None:
+    """Return the id of the living process that owns a run, or ``None``.
+
+    A process id alone may have been given to another program since, so the start time must agree.
+    """
+    try:
+        owner = json.loads((path / "lock.json").read_text(encoding="utf-8"))
+        process = psutil.Process(int(owner["pid"]))
+        same = abs(process.create_time() - float(owner["started"])) < _SETTLE
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+    return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
+
+
+def discard(path: Path) -> None:
+    """Delete a run folder, and only a folder marked as a run that nobody is training.
+
+    Raises:
+        TrainerError: not a run, or a process owns it.
+    """
+    if not is_run(path):
+        raise TrainerError(f"{path.name} is not a training run; nothing was deleted.")
+    if lock_owner(path) not in (None, os.getpid()):
+        raise TrainerError(f"The run {path.name} is being trained; stop it first.")
+    shutil.rmtree(path)
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Return a run's events in order, each step once.
+
+    A torn line is skipped. A resumed attempt starts from a checkpoint, so steps the attempt before
+    it logged beyond that point were undone, and are left out.
+    """
+    events: list[dict[str, Any]] = []
+    for event in _lines(path / "events.jsonl"):
+        if event.get("event") == "start":
+            start = event.get("step", 0)
+            events = [e for e in events if e.get("event") == "start" or e.get("step", 0) <= start]
+        events.append(event)
+    return events
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("v") == EVENTS_VERSION:
+            yield event
