@@ -48,6 +48,11 @@ class Header:
     problem: str = ""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def source(self) -> str:
+        """What to call the volume on screen, without folders."""
+        return self.description or self.path.name
+
 
 def make_grid(name: str, shape: tuple[int, ...], affine: NDArray[np.float64]) -> Grid:
     """Build the grid of the file called ``name``.
