@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import replace
@@ -120,9 +119,9 @@ def save_case(phantom: Phantom, out: Path, name: str) -> Path:
     ):
         save_volume(volume, out / f"{name}-{kind}.nii.gz", integer)
     path = out / f"{name}.json"
-    with tempfile.NamedTemporaryFile("w", dir=out, suffix=".tmp", delete=False) as file:
-        json.dump({"case": name, **phantom.meta}, file, indent=1)
-    os.replace(file.name, path)
+    part = out / f".part-{name}.json"
+    part.write_text(json.dumps({"case": name, **phantom.meta}, indent=1), encoding="utf-8")
+    os.replace(part, path)
     return path
 
 
