@@ -50,12 +50,12 @@ class Grid:
     @cached_property
     def spacing(self) -> FloatArray:
         """(3,) distance in mm between neighbouring voxels along i, j, k."""
-        return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
+        return np.sqrt(np.square(self.affine[:3, :3]).sum(axis=0), dtype=np.float64)
 
     @cached_property
     def inverse(self) -> FloatArray:
         """(4, 4) world → voxel."""
-        return np.sqrt(np.square(self.affine[:3, :3]).sum(axis=0), dtype=np.float64)
+        return np.linalg.inv(self.affine)
 
     @cached_property
     def corners(self) -> FloatArray:
