@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from app.cli.terminal import Reporter, answer, peak_memory
 from core.bundle import Bundle, find
 from core.case import Case
 from core.errors import UserError
-from core.synthesis import Request, Synthesis, on_grid, prepare
+from core.synthesis import Prepared, Request, Synthesis, on_grid, prepare
 from core.volume import Volume
 
 FORMATS = ("nii.gz", "nrrd", "mha")
@@ -111,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
             request,
             progress=lambda p: report.progress(p.stage, p.done, p.total, p.seconds_left),
         )
-    measured = _measure(case, result, prepared.normalisers)
+    measured = _measure(case, result, prepared)
     with report.stage("write"):
         saved = result if args.grid == "model" else on_grid(result, prepared.reference)
         outputs = _write(saved, measured, args.out, args.format)
@@ -181,7 +183,7 @@ def _read_one(modality: str, path: Path) -> Volume:
     return replace(read(path), modality=modality)
 
 
-def _measure(case: Case, result: Synthesis, normalisers: Mapping[str, Any]) -> dict[str, Any]:
+def _measure(case: Case, result: Synthesis, prepared: Prepared) -> dict[str, Any]:
     """Compare every target with its real volume, where the case has one."""
     from core.intensity import field_of_view, resample_inside
     from core.metrics import psnr, ssim
@@ -197,8 +199,15 @@ def _measure(case: Case, result: Synthesis, normalisers: Mapping[str, Any]) -> d
         mask = inside & result.fov
         if not mask.any():
             continue
-        real = normalisers[m].forward(values, mask)
-        made = normalisers[m].forward(volume.voxels, mask)
+        normaliser = prepared.normalisers[m]
+        real, made, mask = (
+            np.moveaxis(a, prepared.axis, -1)
+            for a in (
+                normaliser.forward(values, mask),
+                normaliser.forward(volume.voxels, mask),
+                mask,
+            )
+        )
         measured[m] = {
             "psnr_db": round(psnr(real, made, mask, data_range=2.0), 3),
             "ssim": round(ssim(real, made, mask, data_range=2.0), 4),

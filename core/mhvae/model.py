@@ -156,7 +156,7 @@ class MHVAE(nn.Module):
             images: the subset π: modality → (B, 1, H, W) in [-1, 1].
             temperature: factor on every level's standard deviation; 0 is the mean path.
             noise: standard normal draws per level, coarsest first, or a generator for them.
-            outputs: modalities to decode; all when ``None``.
+            outputs: modalities to decode; all when ``None``, may be empty.
             kl: whether to compute the divergences.
             shares: whether to report the experts' precision shares.
 
@@ -236,8 +236,9 @@ class MHVAE(nn.Module):
             ]
             z = fused_sample(prior, posteriors)
 
-        wanted = self.config.modalities if outputs is None else outputs
-        self.config.check_subset(tuple(wanted))
+        wanted = self.config.modalities if outputs is None else tuple(outputs)
+        if wanted:
+            self.config.check_subset(wanted)
         return MHVAEOutput(
             images={m: self.image_decoders[m](z) for m in wanted},
             kl=torch.stack(divergences) if kl else None,
