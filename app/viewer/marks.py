@@ -1,0 +1,235 @@
+"""What is written over a pane: letters, badge, crosshair, ruler, and the mark of simulated data.
+
+The screen and a screenshot go through the same code, so a screenshot carries every mark.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
+
+from app.state import Compare, Kind, Layer
+from app.viewer.geometry import LETTERS, Projection, edge_letters
+
+if TYPE_CHECKING:
+    from app.viewer.pane import Pane
+
+SYNTHETIC_TEXT = "SYNTHETIC - research use only"
+"""Written over every pane that shows something a model made."""
+SIGMA_TEXT = "model variability, not error"
+
+SYNTHETIC = QColor(255, 145, 20)
+FIELD = QColor(80, 220, 255)
+CROSS = QColor(120, 255, 120, 170)
+RULER = QColor(255, 230, 80)
+PALE = QColor(235, 235, 235)
+DIM = QColor(190, 190, 190)
+FRAME_WIDTH = 3
+GAP = 9
+"""Half the opening of the crosshair, in pixels."""
+
+
+def paint(
+    painter: QPainter,
+    pane: Pane,
+    projection: Projection,
+    shown: list[Layer],
+    pointer: QPointF | None,
+) -> None:
+    """Write a pane's marks.
+
+    Args:
+        painter: in pixels of the viewer area, clipped to the pane.
+        pane: what is shown.
+        projection: its mm → pixel map.
+        shown: the layers that can be seen, the pane's own first.
+        pointer: the mouse, for the reveal mode's ring.
+    """
+    display = pane.scene.session.display
+    if display.crosshair:
+        _crosshair(painter, pane, projection)
+    _compare_marks(painter, pane, pointer)
+    _ruler(painter, pane, projection)
+    if any(x.made_by_model for x in shown):
+        _synthetic(painter, QRectF(pane.rect))
+    _words(painter, pane, shown)
+
+
+def _crosshair(painter: QPainter, pane: Pane, projection: Projection) -> None:
+    cursor = pane.cursor()
+    x = round(projection.x(float(cursor[projection.axes.across]))) + 0.5
+    y = round(projection.y(float(cursor[projection.axes.up]))) + 0.5
+    r = pane.rect
+    painter.setPen(QPen(CROSS, 1))
+    painter.drawLines(
+        [
+            QLineF(r.left(), y, x - GAP, y),
+            QLineF(x + GAP, y, r.right() + 1, y),
+            QLineF(x, r.top(), x, y - GAP),
+            QLineF(x, y + GAP, x, r.bottom() + 1),
+        ]
+    )
+
+
+def _compare_marks(painter: QPainter, pane: Pane, pointer: QPointF | None) -> None:
+    if pane.counterpart() is None:
+        return
+    display = pane.scene.session.display
+    painter.setPen(QPen(PALE, 1))
+    if display.compare is Compare.SWIPE:
+        x = pane.swipe_x()
+        painter.drawLine(x, pane.rect.top(), x, pane.rect.bottom())
+    elif display.compare is Compare.REVEAL and pointer is not None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.drawEllipse(pointer, display.reveal, display.reveal)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+
+def _ruler(painter: QPainter, pane: Pane, projection: Projection) -> None:
+    """Draw the ruler where both its ends lie within a voxel of the plane."""
+    ruler = pane.scene.session.ruler
+    if ruler is None:
+        return
+    frame, axes = pane.frame, projection.axes
+    ends = [frame.to_frame(ruler.start), frame.to_frame(ruler.end)]
+    if max(abs(p[axes.through] - pane.depth()) for p in ends) > frame.steps[axes.through]:
+        return
+    a, b = (
+        QPointF(projection.x(float(p[axes.across])), projection.y(float(p[axes.up]))) for p in ends
+    )
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(RULER, 1.5))
+    painter.drawLine(a, b)
+    for p in (a, b):
+        painter.drawEllipse(p, 3, 3)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    _text(painter, f"{ruler.length:.1f} mm", b + QPointF(8, -8), RULER, 13, True)
+
+
+def _synthetic(painter: QPainter, rect: QRectF) -> None:
+    half = FRAME_WIDTH / 2
+    pen = QPen(SYNTHETIC, FRAME_WIDTH)
+    pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
+    painter.setPen(pen)
+    painter.drawRect(rect.adjusted(half, half, -half, -half))
+    size = 12 if rect.width() > 260 else 9
+    label = _glyphs(SYNTHETIC_TEXT, size, True, "#000000", "", _ratio(painter))
+    w, h = label.width() / label.devicePixelRatio(), label.height() / label.devicePixelRatio()
+    strip = QRectF(rect.center().x() - w / 2 - 6, rect.bottom() - h - 5, w + 12, h + 5)
+    painter.fillRect(strip, SYNTHETIC)
+    painter.drawImage(QPointF(strip.left() + 6, strip.top() + 2), label)
+
+
+def _words(painter: QPainter, pane: Pane, shown: list[Layer]) -> None:
+    """Write letters at the edges, what is shown, the badge and the position."""
+    session, frame, rect = pane.scene.session, pane.frame, QRectF(pane.rect)
+    small = 11 if rect.width() > 260 else 9
+    big = 20 if min(rect.width(), rect.height()) > 260 else 15
+    inset = FRAME_WIDTH + 3
+    made = any(x.made_by_model for x in shown)
+
+    left, right, top, bottom = edge_letters(frame, pane.axes)
+    lift = small + 14 if made else 0
+    middle = rect.center()
+    _text(painter, left, QPointF(rect.left() + inset, middle.y()), PALE, big, True, "l")
+    _text(painter, right, QPointF(rect.right() - inset, middle.y()), PALE, big, True, "r")
+    _text(painter, top, QPointF(middle.x(), rect.top() + inset), PALE, big, True, "t")
+    _text(painter, bottom, QPointF(middle.x(), rect.bottom() - inset - lift), PALE, big, True, "b")
+
+    line = small + 6
+    x, y = rect.left() + inset, rect.top() + inset
+    names = [x.name for x in shown]
+    if len(shown) > 1:
+        names[1] = f"{session.display.compare}: {names[1]}"
+    if any(layer.kind is Kind.SIGMA for layer in shown):
+        names.append(SIGMA_TEXT)
+    room = rect.width() / 2 - big - inset
+    for n, name in enumerate(names):
+        _text(painter, _elide(name, small, room), QPointF(x, y + n * line), PALE, small)
+
+    badge = session.display.convention.value.capitalize()
+    foot = rect.bottom() - inset - lift
+    if frame.oblique >= 0.5:
+        _text(
+            painter, f"oblique {frame.oblique:.0f}°", QPointF(x, foot - line), DIM, small, at="lb"
+        )
+    _text(painter, badge, QPointF(x, foot), DIM, small, at="lb")
+
+    axis = pane.axes.through
+    world = frame.to_world(pane.cursor())
+    side = LETTERS[axis][int(world[axis] >= 0)]
+    where = f"{pane.slot.plane} {side} {abs(world[axis]):.1f} mm"
+    _plain(painter, where, QPointF(rect.right() - inset, foot), small)
+
+
+def _text(
+    painter: QPainter,
+    text: str,
+    at_point: QPointF,
+    colour: QColor,
+    size: int,
+    bold: bool = False,
+    at: str = "lt",
+) -> None:
+    """Draw kept glyphs with a dark edge; ``at`` names the sides of the text that touch the point.
+
+    A lone ``"l"`` or ``"r"`` centres vertically, a lone ``"t"`` or ``"b"`` horizontally.
+    """
+    image = _glyphs(text, size, bold, colour.name(), "#000000", _ratio(painter))
+    w, h = image.width() / image.devicePixelRatio(), image.height() / image.devicePixelRatio()
+    x = at_point.x() - (0 if "l" in at else w if "r" in at else w / 2)
+    y = at_point.y() - (0 if "t" in at else h if "b" in at else h / 2)
+    painter.drawImage(QPointF(round(x), round(y)), image)
+
+
+def _plain(painter: QPainter, text: str, right_bottom: QPointF, size: int) -> None:
+    """Draw text that changes with every slice, without keeping it."""
+    painter.setFont(_font(size, False))
+    painter.setPen(DIM)
+    box = QRectF(right_bottom.x() - 300, right_bottom.y() - size - 8, 300, size + 8)
+    flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
+    painter.drawText(box, flags, text)
+
+
+@lru_cache(maxsize=16)
+def _font(size: int, bold: bool) -> QFont:
+    font = QFont()
+    font.setPixelSize(size)
+    font.setBold(bold)
+    return font
+
+
+@lru_cache(maxsize=256)
+def _elide(text: str, size: int, room: float) -> str:
+    return QFontMetricsF(_font(size, False)).elidedText(
+        text, Qt.TextElideMode.ElideMiddle, max(room, 30)
+    )
+
+
+@lru_cache(maxsize=512)
+def _glyphs(text: str, size: int, bold: bool, colour: str, edge: str, ratio: float) -> QImage:
+    """Return text as a picture: drawing glyphs anew for every pane and frame costs more."""
+    font = _font(size, bold)
+    box = QFontMetricsF(font).boundingRect(text)
+    w, h = int(box.width()) + 5, int(QFontMetricsF(font).height()) + 3
+    image = QImage(round(w * ratio), round(h * ratio), QImage.Format.Format_ARGB32_Premultiplied)
+    image.setDevicePixelRatio(ratio)
+    image.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(image)
+    painter.setFont(font)
+    flags = Qt.AlignmentFlag.AlignCenter
+    if edge:
+        painter.setPen(QColor(edge))
+        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+            painter.drawText(QRectF(dx, dy, w, h), flags, text)
+    painter.setPen(QColor(colour))
+    painter.drawText(QRectF(0, 0, w, h), flags, text)
+    painter.end()
+    return image
+
+
+def _ratio(painter: QPainter) -> float:
+    return painter.device().devicePixelRatioF()

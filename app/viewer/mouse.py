@@ -1,0 +1,194 @@
+"""Mouse gestures: which drag does what, and what it does to the session."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from PySide6.QtCore import QPointF, Qt
+
+from app.session import Session
+from app.state import Compare, MousePreset, Ruler
+from app.viewer.keys import DRAGS, Gesture
+from app.viewer.pane import Pane
+
+GRAB = 8
+"""How near the swipe line a press must be to take it, in pixels."""
+ZOOM_LIMITS = (0.2, 60.0)
+CLICK = 4
+"""A press that moved fewer pixels is a click."""
+
+
+def gesture_name(button: Qt.MouseButton, modifiers: Qt.KeyboardModifier) -> str:
+    """Return how the tables call a button with modifiers, for example ``"Shift+Left"``."""
+    names = {
+        Qt.MouseButton.LeftButton: "Left",
+        Qt.MouseButton.MiddleButton: "Middle",
+        Qt.MouseButton.RightButton: "Right",
+    }
+    return _prefix(modifiers) + names.get(button, "")
+
+
+def _prefix(modifiers: Qt.KeyboardModifier) -> str:
+    ctrl = modifiers & Qt.KeyboardModifier.ControlModifier
+    shift = modifiers & Qt.KeyboardModifier.ShiftModifier
+    return ("Ctrl+" if ctrl else "") + ("Shift+" if shift else "")
+
+
+class Mouse:
+    """Turns presses, moves and wheel turns on panes into changes of the session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._pane: Pane | None = None
+        self._button = Qt.MouseButton.NoButton
+        self._gesture: Gesture | None = None
+        self._other = ""  # "ruler" or "swipe" while one of them is drawn
+        self._start = QPointF()
+        self._last = QPointF()
+        self._wheel = 0
+
+    @property
+    def dragging(self) -> bool:
+        """Whether a button is held."""
+        return self._pane is not None
+
+    def press(
+        self, pane: Pane, button: Qt.MouseButton, keys: Qt.KeyboardModifier, at: QPointF
+    ) -> None:
+        """Begin a gesture; further buttons are ignored until the first is released."""
+        if self._pane is not None:
+            return
+        name = gesture_name(button, keys)
+        gesture = DRAGS[self.session.display.mouse].get(name)
+        self._other = ""
+        if name == "Left" and self._takes_swipe(pane, at):
+            self._other = "swipe"
+        elif name == "Left" and self.session.display.measuring:
+            self._other = "ruler"
+        elif gesture is None:
+            return
+        self._pane, self._button, self._gesture = pane, button, gesture
+        self._start = self._last = at
+        if self._other:
+            self.move(at)
+        elif gesture is Gesture.CROSSHAIR:
+            self._place(pane, at)
+
+    def move(self, at: QPointF) -> None:
+        """Go on with the gesture; nothing without one."""
+        pane = self._pane
+        if pane is None or pane.slot.layer_id not in self.session:
+            return
+        step = at - self._last
+        self._last = at
+        if self._other == "swipe":
+            share = (at.x() - pane.rect.left()) / pane.rect.width()
+            self.session.set_display(swipe=min(max(share, 0.0), 1.0))
+        elif self._other == "ruler":
+            self._measure(pane, at)
+        elif self._gesture is Gesture.CROSSHAIR:
+            self._place(pane, at)
+        elif self._gesture is Gesture.PAN:
+            self._pan(pane, step)
+        elif self._gesture is Gesture.ZOOM:
+            self.zoom(pane, self._start, math.exp(-step.y() / 120))
+        elif self._gesture is Gesture.WINDOW:
+            self._window(pane, step)
+
+    def release(self, button: Qt.MouseButton, at: QPointF) -> None:
+        """End the gesture of this button; in the PACS preset a click places the crosshair."""
+        pane = self._pane
+        if pane is None or button != self._button:
+            return
+        self._pane = None
+        still = (at - self._start).manhattanLength() < CLICK
+        if self._other == "ruler" and still:
+            self.session.set_ruler(None)
+        elif (
+            still
+            and not self._other
+            and button == Qt.MouseButton.LeftButton
+            and self._gesture is Gesture.WINDOW
+            and self.session.display.mouse is MousePreset.PACS
+        ):
+            self._place(pane, at)
+
+    def wheel(self, pane: Pane, delta: int, keys: Qt.KeyboardModifier, at: QPointF) -> None:
+        """Turn the wheel by ``delta`` eighths of a degree (120 is one notch)."""
+        gesture = DRAGS[self.session.display.mouse].get(_prefix(keys) + "Wheel")
+        if gesture is Gesture.ZOOM:
+            self.zoom(pane, at, 1.0015**delta)
+        elif gesture is Gesture.SLICE:
+            if self._wheel * delta < 0:
+                self._wheel = 0  # a new direction answers at once
+            self._wheel += delta
+            notches = int(self._wheel / 120)
+            self._wheel -= notches * 120
+            if notches:
+                step_cursor(pane, pane.axes.through, notches)
+
+    def zoom(self, pane: Pane, at: QPointF, factor: float) -> None:
+        """Zoom a pane by ``factor``, keeping the point at pixel ``at`` where it is."""
+        layer_id = pane.slot.layer_id
+        view = self.session.view_of(layer_id)
+        zoom = min(max(view.zoom * factor, ZOOM_LIMITS[0]), ZOOM_LIMITS[1])
+        held = pane.projection().to_frame(at.x(), at.y(), 0.0)
+        focus = np.asarray(view.pan) @ pane.frame.axes
+        shift = (held - focus) * (1 - view.zoom / zoom)
+        shift[pane.axes.through] = 0.0
+        self._set_pan(pane, focus + shift, zoom)
+
+    # ---- effects
+
+    def _takes_swipe(self, pane: Pane, at: QPointF) -> bool:
+        swiping = self.session.display.compare is Compare.SWIPE and pane.counterpart() is not None
+        return swiping and abs(at.x() - pane.swipe_x()) <= GRAB
+
+    def _place(self, pane: Pane, at: QPointF) -> None:
+        position = pane.projection().to_frame(at.x(), at.y(), pane.depth())
+        world = pane.scene.place(pane.layer, position)
+        self.session.set_cursor(world, pane.slot.layer_id)
+
+    def _measure(self, pane: Pane, at: QPointF) -> None:
+        """Draw the ruler from the press to here; it is not bound to voxel centres."""
+        projection, depth = pane.projection(), pane.depth()
+        ends = [
+            pane.frame.to_world(projection.to_frame(p.x(), p.y(), depth)).tolist()
+            for p in (self._start, at)
+        ]
+        self.session.set_ruler(Ruler(tuple(ends[0]), tuple(ends[1])))
+
+    def _pan(self, pane: Pane, step: QPointF) -> None:
+        projection, axes = pane.projection(), pane.axes
+        view = self.session.view_of(pane.slot.layer_id)
+        focus = np.asarray(view.pan) @ pane.frame.axes
+        focus[axes.across] -= step.x() / projection.scale * axes.across_sign
+        focus[axes.up] += step.y() / projection.scale
+        self._set_pan(pane, focus, view.zoom)
+
+    def _set_pan(
+        self, pane: Pane, focus: np.ndarray[tuple[int, ...], np.dtype[np.float64]], zoom: float
+    ) -> None:
+        x, y, z = (pane.frame.axes @ focus).tolist()
+        layer_id = pane.slot.layer_id
+        view = replace(self.session.view_of(layer_id), zoom=zoom, pan=(x, y, z))
+        self.session.set_view(view, layer_id)
+
+    def _window(self, pane: Pane, step: QPointF) -> None:
+        """Right widens the window, up raises its level; 300 pixels are the robust window."""
+        layer = pane.layer
+        low, high = layer.window
+        unit = (layer.auto[1] - layer.auto[0]) / 300
+        width = max(high - low + step.x() * unit, unit)
+        level = (low + high) / 2 - step.y() * unit
+        self.session.set_window(layer.id, level - width / 2, level + width / 2)
+
+
+def step_cursor(pane: Pane, axis: int, steps: int) -> None:
+    """Move the pane's cursor by whole voxels along a frame axis."""
+    position = pane.cursor()
+    position[axis] += steps * pane.scene.steps(pane.layer)[axis]
+    world = pane.scene.place(pane.layer, position)
+    pane.scene.session.set_cursor(world, pane.slot.layer_id)

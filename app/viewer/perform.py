@@ -1,0 +1,131 @@
+"""What each named action of the key table does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from app.state import Compare, Convention, Interpolation, Layout, Plane
+from app.viewer.mouse import step_cursor
+
+if TYPE_CHECKING:
+    from app.viewer.area import ViewerArea
+
+SMALLEST_DISC, LARGEST_DISC = 20, 400
+
+
+def actions(area: ViewerArea) -> dict[str, Callable[[], None]]:
+    """Return the effect of every action in ``keys.ACTIONS``, by name."""
+    session = area.session
+    table: dict[str, Callable[[], None]] = {
+        "layout_planes": lambda: session.set_display(layout=Layout.PLANES),
+        "layout_columns": lambda: session.set_display(layout=Layout.COLUMNS),
+        "layout_grid": lambda: session.set_display(layout=Layout.GRID),
+        "maximise": area.toggle_maximised,
+        "next_volume": lambda: session.cycle_active(1),
+        "previous_volume": lambda: session.cycle_active(-1),
+        "compare_off": lambda: session.set_display(compare=Compare.OFF),
+        "mix_less": lambda: _mix(area, -1),
+        "mix_more": lambda: _mix(area, 1),
+        "reset": session.reset,
+        "auto_window": lambda: _window(area, session.reset_window),
+        "full_window": lambda: _window(area, session.full_window),
+        "interpolation": lambda: _interpolation(area),
+        "convention": lambda: _convention(area),
+        "ruler": lambda: _ruler(area),
+        "help": area.help_requested.emit,
+        "next_slice": lambda: _through(area, 1),
+        "previous_slice": lambda: _through(area, -1),
+    }
+    for plane in Plane:
+        table[plane.value] = lambda plane=plane: area.show_plane(plane)  # type: ignore[misc]
+    for mode in Compare:
+        if mode is not Compare.OFF:
+            table[mode.value] = lambda mode=mode: _compare(area, mode)  # type: ignore[misc]
+    for count in (1, 5):
+        tail = "" if count == 1 else str(count)
+        table[f"left{tail}"] = lambda n=count: _across(area, -n)  # type: ignore[misc]
+        table[f"right{tail}"] = lambda n=count: _across(area, n)  # type: ignore[misc]
+        table[f"up{tail}"] = lambda n=count: _up(area, n)  # type: ignore[misc]
+        table[f"down{tail}"] = lambda n=count: _up(area, -n)  # type: ignore[misc]
+    for name in (
+        "world_axes",
+        "crosshair",
+        "outlines",
+        "lock_position",
+        "lock_zoom",
+        "lock_window",
+    ):
+        table[name] = lambda name=name: _toggle(area, name)  # type: ignore[misc]
+    return table
+
+
+def _across(area: ViewerArea, steps: int) -> None:
+    """Step along the screen's horizontal; positive is right."""
+    pane = area.focus_pane
+    if pane is not None:
+        step_cursor(pane, pane.axes.across, steps * pane.axes.across_sign)
+
+
+def _up(area: ViewerArea, steps: int) -> None:
+    pane = area.focus_pane
+    if pane is not None:
+        step_cursor(pane, pane.axes.up, steps)
+
+
+def _through(area: ViewerArea, steps: int) -> None:
+    pane = area.focus_pane
+    if pane is not None:
+        step_cursor(pane, pane.axes.through, steps)
+
+
+def _compare(area: ViewerArea, mode: Compare) -> None:
+    """Switch a compare mode on; its key pressed again switches it off."""
+    same = area.session.display.compare is mode
+    area.session.set_display(compare=Compare.OFF if same else mode)
+
+
+def _mix(area: ViewerArea, direction: int) -> None:
+    """Show more or less of the counterpart: blend weight, swipe line or disc, as the mode asks."""
+    shown = area.session.display
+    if shown.compare is Compare.SWIPE:
+        swipe = min(max(shown.swipe - 0.05 * direction, 0.0), 1.0)
+        area.session.set_display(swipe=round(swipe, 3))
+    elif shown.compare is Compare.REVEAL:
+        disc = shown.reveal + 15 * direction
+        area.session.set_display(reveal=min(max(disc, SMALLEST_DISC), LARGEST_DISC))
+    else:
+        mix = min(max(shown.mix + 0.1 * direction, 0.0), 1.0)
+        area.session.set_display(mix=round(mix, 3))
+
+
+def _window(area: ViewerArea, change: Callable[[str], None]) -> None:
+    """Change the window of the volume in the focused pane."""
+    pane = area.focus_pane
+    if pane is not None:
+        change(pane.slot.layer_id)
+
+
+def _interpolation(area: ViewerArea) -> None:
+    linear = area.session.display.interpolation is Interpolation.LINEAR
+    mode = Interpolation.NEAREST if linear else Interpolation.LINEAR
+    area.session.set_display(interpolation=mode)
+
+
+def _convention(area: ViewerArea) -> None:
+    radiological = area.session.display.convention is Convention.RADIOLOGICAL
+    side = Convention.NEUROLOGICAL if radiological else Convention.RADIOLOGICAL
+    area.session.set_display(convention=side)
+
+
+def _ruler(area: ViewerArea) -> None:
+    """Start measuring; stopping takes the ruler away."""
+    measuring = not area.session.display.measuring
+    area.session.set_display(measuring=measuring)
+    if not measuring:
+        area.session.set_ruler(None)
+
+
+def _toggle(area: ViewerArea, name: str) -> None:
+    value = not getattr(area.session.display, name)
+    area.session.set_display(**{name: value})  # type: ignore[arg-type]
