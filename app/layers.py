@@ -21,6 +21,7 @@ DEFAULT_COLORMAPS = {
     Kind.SHARE: "viridis",
     Kind.LABEL: "labels",
 }
+KIND_WORDS = {Kind.REAL: "", Kind.SIGMA: "σ"}
 
 
 class Layers(QObject):
@@ -94,7 +95,7 @@ class Layers(QObject):
         if layer_id in self._layers:
             raise ValueError(f"layer id {layer_id!r} is in use")
         auto = auto_window(volume.voxels, kind)
-        label = " ".join(x for x in (kind if kind is not Kind.REAL else "", volume.modality) if x)
+        label = " ".join(x for x in (KIND_WORDS.get(kind, kind), volume.modality) if x)
         layer = Layer(
             id=layer_id,
             volume=volume,

@@ -146,8 +146,9 @@ def _words(painter: QPainter, pane: Pane, shown: list[Layer]) -> None:
         names[1] = f"{session.display.compare}: {names[1]}"
     if any(layer.kind is Kind.SIGMA for layer in shown):
         names.append(SIGMA_TEXT)
-    room = rect.width() / 2 - big - inset
     for n, name in enumerate(names):
+        # The first line stops before the letter at the top edge, the others have the full width.
+        room = rect.width() / 2 - big - inset if n == 0 else rect.width() - 2 * inset
         _text(painter, _elide(name, small, room), QPointF(x, y + n * line), PALE, small)
 
     badge = session.display.convention.value.capitalize()
@@ -188,10 +189,11 @@ def _text(
 def _plain(painter: QPainter, text: str, right_bottom: QPointF, size: int) -> None:
     """Draw text that changes with every slice, without keeping it."""
     painter.setFont(_font(size, False))
-    painter.setPen(DIM)
     box = QRectF(right_bottom.x() - 300, right_bottom.y() - size - 8, 300, size + 8)
     flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
-    painter.drawText(box, flags, text)
+    for shift, colour in ((1, QColor(0, 0, 0)), (0, DIM)):
+        painter.setPen(colour)
+        painter.drawText(box.translated(shift, shift), flags, text)
 
 
 @lru_cache(maxsize=16)
