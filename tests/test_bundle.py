@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from core import assets
 from core import bundle as bundles
 from core.bundle import KEY, Bundle, Preprocessing
 from core.mhvae.config import MHVAEConfig, ModelError
@@ -99,7 +100,7 @@ def test_files_that_are_no_bundles_are_refused(tmp_path: Path, saved: Path) -> N
 
 
 def test_models_are_found_by_name_and_path(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundles.assets, "MODELS", saved.parent)
+    monkeypatch.setattr(assets, "MODELS", saved.parent)
     monkeypatch.setattr(bundles, "user_models", lambda: saved.parent / "none")
     assert bundles.find().name == "small"
     assert bundles.find("small").path == saved

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from app.cli.terminal import Reporter, answer, peak_memory
+from app.cli.terminal import Reporter, answer, output_folder, peak_memory
 from core.bundle import Bundle, find
 from core.case import Case
 from core.errors import UserError
@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     truths = _pairs(args.truth, "--truth", bundle)
     targets = tuple(dict.fromkeys(args.target)) or _default_targets(bundle, inputs)
     _check(bundle, inputs, truths, targets)
+    output_folder(args.out)
     with report.stage("read"):
         case = _read(inputs, truths)
         fov = args.fov if args.fov in ("auto", "whole") else _read_one("mask", Path(args.fov))
@@ -200,14 +201,9 @@ def _measure(case: Case, result: Synthesis, prepared: Prepared) -> dict[str, Any
         if not mask.any():
             continue
         normaliser = prepared.normalisers[m]
-        real, made, mask = (
-            np.moveaxis(a, prepared.axis, -1)
-            for a in (
-                normaliser.forward(values, mask),
-                normaliser.forward(volume.voxels, mask),
-                mask,
-            )
-        )
+        real = np.moveaxis(normaliser.forward(values, mask), prepared.axis, -1)
+        made = np.moveaxis(normaliser.forward(volume.voxels, mask), prepared.axis, -1)
+        mask = np.moveaxis(mask, prepared.axis, -1)
         measured[m] = {
             "psnr_db": round(psnr(real, made, mask, data_range=2.0), 3),
             "ssim": round(ssim(real, made, mask, data_range=2.0), 4),

@@ -7,9 +7,34 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
+
+from core.errors import UserError
+
+
+class OutputError(UserError):
+    """A place that results cannot be written to."""
+
+
+def output_folder(path: Path) -> None:
+    """Make the folder for results before any work is done.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".mhvae-write-test"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{path}: results cannot be written there ({error.strerror}). Expected a folder you "
+            "may write to; choose another with --out."
+        ) from error
 
 
 def duration(seconds: float) -> str:

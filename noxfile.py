@@ -1,0 +1,51 @@
+"""The project's two doors: ``nox -s demo`` runs the main job, ``nox -s tests`` checks everything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["tests"]
+
+DEMO = Path("assets/demo")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Synthesise the demo case's ultrasound from its T2, and its T2 from its ultrasound."""
+    session.install("-c", "constraints.txt", ".")
+    t2, ius = DEMO / "Demo-T2.nii.gz", DEMO / "Demo-iUS.nii.gz"
+    session.run(
+        "mhvae-studio", "synthesize", "--input", f"T2={t2}", "--truth", f"iUS={ius}",
+        "--out", "out/demo/iUS-from-T2",
+    )  # fmt: skip
+    session.run(
+        "mhvae-studio", "synthesize", "--input", f"iUS={ius}", "--truth", f"T2={t2}",
+        "--out", "out/demo/T2-from-iUS",
+    )  # fmt: skip
+    session.log("Look at out/demo/iUS-from-T2/overview.png and out/demo/T2-from-iUS/overview.png")
+
+
+@nox.session
+def window(session: nox.Session) -> None:
+    """Open the window from source."""
+    session.install("-c", "constraints.txt", ".")
+    session.run("mhvae-studio", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Lint, type-check, hold the floors apart, and run every test."""
+    session.install("-c", "constraints.txt", ".[test]", "nox")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+    session.run("mypy")
+    session.run(
+        "pytest", "-n", os.environ.get("MHVAE_TEST_WORKERS", "2"), *session.posargs,
+        env={"QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
