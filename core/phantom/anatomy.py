@@ -129,8 +129,7 @@ def sheet(noise: Field, spacing: float) -> Field:
     slope = np.zeros_like(noise)
     for axis in range(3):
         slope += np.gradient(noise, spacing, axis=axis) ** 2
-    distance: Field = np.abs(noise) / (np.sqrt(slope) + np.float32(0.02))
-    return distance
+    return np.asarray(np.abs(noise) / (np.sqrt(slope) + 0.02), dtype=np.float32)
 
 
 def cortex(

@@ -133,7 +133,7 @@ def save_volume(volume: Volume, path: Path, integer: bool) -> None:
     else:
         slope = 0.125
         data = np.rint(volume.voxels / slope).clip(-32768, 32767).astype(np.int16)
-    image: Any = nib.Nifti1Image(data, volume.grid.affine)  # type: ignore[no-untyped-call]
+    image: Any = nib.Nifti1Image(data, volume.grid.affine)
     image.header.set_slope_inter(slope, 0.0)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = b"Simulated data, research use only"

@@ -69,7 +69,7 @@ def read_map(folder: Path, name: str) -> tuple[Field, NDArray[np.float64]]:
             f"{folder}: expected the tissue maps {', '.join(MAPS)}, found no {name}. Choose the "
             "folder that holds all three, or simulate without --anatomy."
         )
-    image = nib.as_closest_canonical(nib.load(path))  # type: ignore[no-untyped-call]
+    image = nib.as_closest_canonical(nib.load(path))
     voxels = np.asarray(image.dataobj, dtype=np.float32)
     if voxels.ndim != 3 or not np.isfinite(voxels).all() or voxels.max() <= 0:
         raise PhantomError(
