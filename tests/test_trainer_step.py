@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +11,16 @@ import torch
 
 from core.mhvae.config import MHVAEConfig
 from core.mhvae.model import MHVAE
-from trainer.dataset import Batch
+from tests.trainer_cohort import tiny_plan, write_cohort
+from trainer.cohort import scan
+from trainer.dataset import Batch, fixed_tiles
 from trainer.discriminator import PatchDiscriminator
 from trainer.errors import TrainerError
 from trainer.losses import masked_l1, pixel_weight, subsets_of_step
 from trainer.plan import Plan
+from trainer.prepare import prepare_all
 from trainer.step import Stepper, Weights
+from trainer.validate import run_subsets, scores
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
 WEIGHTS = Weights(rate=1e-3, beta=0.3, gan=0.0)
@@ -121,3 +126,24 @@ def test_four_modalities_use_observed_sets_singles_and_random_others() -> None:
     assert {names, ("a", "b"), ("a",), ("b",), ("c",), ("d",)} <= set(chosen)
     assert len(chosen) == 8
     assert chosen == subsets_of_step(names, {("a", "b"), names}, 2, [0, 1])
+
+
+def test_overfits_four_slices(tmp_path: Path) -> None:
+    plan = tiny_plan(write_cohort(tmp_path / "cohort", 1), data__batch=4)
+    plan = replace(plan, model=replace(CONFIG, base_features=8, max_features=16))
+    modalities = plan.model.modalities
+    cases = scan(tmp_path / "cohort", modalities)
+    prepared, _ = prepare_all(cases, plan.data, modalities, tmp_path)
+    tiles = fixed_tiles(prepared, plan, 4)
+    assert tiles is not None
+    torch.manual_seed(0)
+    model = MHVAE(plan.model)
+    stepper = Stepper(model, {}, plan, {modalities})
+    optimiser = torch.optim.Adamax(model.parameters(), lr=2e-2)
+    for step in range(100):
+        optimiser.param_groups[0]["lr"] = 2e-2 * (1 - step / 100) + 1e-4
+        optimiser.zero_grad()
+        stepper.generator(tiles, 0, step, Weights(rate=0, beta=1e-4, gan=0))
+        optimiser.step()
+    found = scores(tiles, run_subsets(model, tiles))
+    assert min(found["psnr/iUS+T2>iUS"], found["psnr/iUS+T2>T2"]) > 30

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor, nn
 
 from trainer.errors import TrainerError
@@ -47,28 +44,3 @@ class PatchDiscriminator(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Score (B, 1, H, W) as (B, 1, h, w): 1 for real, 0 for fake."""
         return self.cells(image)
-
-
-class RealPool:
-    """The last real tiles of a modality, for batches whose cases lack it."""
-
-    def __init__(self, size: int = 32) -> None:
-        self.size = size
-        self.images = torch.empty(0)
-        self.fovs = torch.empty(0)
-
-    def add(self, images: Tensor, fovs: Tensor) -> None:
-        """Remember (B, 1, H, W) tiles and their fields of view, forgetting the oldest."""
-        images, fovs = images.detach().cpu(), fovs.detach().cpu()
-        old = self.images.numel() > 0
-        self.images = (torch.cat((self.images, images)) if old else images)[-self.size :]
-        self.fovs = (torch.cat((self.fovs, fovs)) if old else fovs)[-self.size :]
-
-    def draw(self, count: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return ``count`` remembered tiles (fewer when there are fewer) and their masks."""
-        if not self.images.numel():
-            return self.images, self.fovs
-        import numpy as np
-
-        picks = np.random.default_rng(list(seed)).integers(len(self.images), size=count)
-        return self.images[picks], self.fovs[picks]

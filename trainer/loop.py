@@ -77,12 +77,12 @@ def _loop(session: Session, signals: _Signals) -> str:
             if word == "discard":
                 return "discarded"
             if word in ("pause", "terminate"):
-                session.save()
+                session.save(last=True)
                 return "paused" if word == "pause" else "terminated"
             if word == "finish":
                 break
     session.validate()
-    session.save()
+    session.save(last=True)
     return "finished"
 
 

@@ -92,6 +92,7 @@ class RunFolder:
                 continue
             with os.fdopen(handle, "w") as stream:
                 json.dump(me, stream)
+            self.answered()  # a wish from before this attempt is not meant for it
             return self
         raise TrainerError(f"The run {self.path.name} is being started by another process.")
 

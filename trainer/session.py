@@ -18,6 +18,7 @@ import torch
 from core.bundle import Bundle, Preprocessing
 from core.bundle import load as load_bundle
 from core.bundle import save as save_bundle
+from core.errors import UserError
 from core.mhvae.model import MHVAE
 from core.version import __version__
 from trainer import checkpoint
@@ -292,18 +293,32 @@ class Session:
             self.deliver()
             self._last_checkpoint = self._last_step = time.monotonic()
 
-    def save(self) -> None:
-        """Write a checkpoint; when the disk is full the older ones stay and the run goes on."""
-        self._write(
-            lambda: checkpoint.save_step(
-                self._state(), self.folder.checkpoints, self.step, self.plan.log.keep
-            )
-        )
+    def save(self, *, last: bool = False) -> None:
+        """Write a checkpoint; when the disk is full the older ones stay and the run goes on.
+
+        Raises:
+            TrainerError: it was the attempt's ``last`` one and could not be written.
+        """
+
+        def write() -> None:
+            folder = self.folder.checkpoints
+            checkpoint.save_step(self._state(), folder, self.step, self.plan.log.keep)
+
+        if not last:
+            self._write(write)
+            return
+        try:
+            write()
+        except OSError as error:
+            raise TrainerError(
+                f"The run stopped at step {self.step}, but its state could not be saved: {error}. "
+                "Make room and resume: the run goes on from its last checkpoint."
+            ) from error
 
     def _write(self, action: Callable[[], object]) -> None:
         try:
             action()
-        except OSError as error:
+        except (OSError, UserError) as error:
             self.folder.log("warning", step=self.step, text=str(error))
             self.say(f"warning: {error}")
 

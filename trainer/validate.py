@@ -100,8 +100,11 @@ def preview(
             picture = picture.resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
             sheet.paste(picture, (left, 2 * top + row * height * zoom))
     beside = path.with_name(f".{path.name}.part")
-    sheet.save(beside, format="PNG")
-    beside.replace(path)
+    try:
+        sheet.save(beside, format="PNG")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _grey(image: Tensor) -> NDArray[np.uint8]:
