@@ -1,14 +1,36 @@
-"""Find the cases of a cohort folder and pair their modalities."""
+"""Find the cases of a cohort and pair their modalities; nothing is read but names."""
 
 from __future__ import annotations
 
+import csv
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.errors import TrainerError
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mnc")
+FOV = "fov"
+CACHE = ".mhvae-cache"
+"""Folder inside a cohort that holds preprocessed cases."""
+
+ALIASES = {
+    "ius": "iUS",
+    "us": "iUS",
+    "ultrasound": "iUS",
+    "t2": "T2",
+    "t2w": "T2",
+    "t2space": "T2",
+    "t1c": "ceT1",
+    "t1ce": "ceT1",
+    "cet1": "ceT1",
+    "flair": "FLAIR",
+    "fov": FOV,
+    "mask": FOV,
+}
+"""Words of file names, in small letters → modality. A model's own names are words as well."""
 
 
 @dataclass(frozen=True)
@@ -18,45 +40,130 @@ class CohortCase:
     Attributes:
         id: pseudonym, unique in the cohort.
         patient: cases of one patient are never split between training and test.
-        files: modality → file.
+        files: modality → file, or folder of a DICOM series.
         fov: field-of-view mask, when there is one.
+        doubts: sentences about files that could not be placed.
     """
 
     id: str
     patient: str
     files: dict[str, Path] = field(default_factory=dict)
     fov: Path | None = None
+    doubts: tuple[str, ...] = ()
 
 
-def scan(folder: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
-    """List the cases of a flat folder of ``CASE-MODALITY.nii.gz`` files, sorted by id.
+def scan(source: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
+    """List a cohort's cases, sorted by id.
 
-    ``CASE-fov.nii.gz`` is the case's field of view. Files of other names are left alone.
+    Understands a flat folder (``Case012-T2.nii.gz``), one folder per case (``Case012/T2.nii.gz``,
+    DICOM series in folders), a BIDS-like tree (``sub-01/ses-1/anat/sub-01_T2w.nii.gz``) and a CSV
+    with the columns ``case``, one per modality, and optionally ``patient`` and ``fov``; its paths
+    are relative to the CSV. A case needs only one of the modalities.
 
     Raises:
-        TrainerError: the folder is missing or holds no case.
+        TrainerError: the source is missing, cannot be read, or holds no case.
     """
-    if not folder.is_dir():
-        raise TrainerError(f"The cohort folder {folder.name} does not exist.")
-    names = {m.lower(): m for m in (*modalities, "fov")}
-    pattern = re.compile(r"(?P<case>.+)[-_](?P<kind>" + "|".join(map(re.escape, names)) + ")", re.I)
-    found: dict[str, CohortCase] = {}
-    for path in sorted(folder.iterdir()):
-        stem = next((path.name[: -len(s)] for s in SUFFIXES if path.name.endswith(s)), None)
-        match = pattern.fullmatch(stem) if stem else None
-        if match is None:
-            continue
-        case = match["case"]
-        kind = names[match["kind"].lower()]
-        old = found.get(case, CohortCase(case, case))
-        if kind == "fov":
-            found[case] = CohortCase(case, case, old.files, path)
-        else:
-            found[case] = CohortCase(case, case, {**old.files, kind: path}, old.fov)
-    cases = [case for case in found.values() if case.files]
+    if source.is_file() and source.suffix.lower() == ".csv":
+        cases = _from_csv(source, modalities)
+    elif source.is_dir():
+        cases = _from_folder(source, modalities)
+    else:
+        raise TrainerError(
+            f"{source.name} is neither a folder of cases nor a CSV that lists them. "
+            "Choose the folder that holds the cases."
+        )
+    cases = [case for case in cases if case.files]
     if not cases:
         raise TrainerError(
-            f"{folder.name} holds no cases. Expected files like Case001-{modalities[0]}.nii.gz "
-            f"beside Case001-{modalities[-1]}.nii.gz."
+            f"{source.name} holds no cases. Expected files like Case001-{modalities[0]}.nii.gz "
+            f"beside Case001-{modalities[-1]}.nii.gz, or a folder per case with files like "
+            f"{modalities[0]}.nii.gz in it."
         )
-    return cases
+    return sorted(cases, key=lambda case: case.id)
+
+
+def _from_folder(root: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
+    files: dict[str, dict[str, Path]] = {}
+    doubts: dict[str, list[str]] = {}
+    for path in _volumes(root):
+        stem = next((path.name[: -len(s)] for s in SUFFIXES if path.name.endswith(s)), path.name)
+        kind, rest = _kind(stem, modalities)
+        case = _case_name(path.relative_to(root), rest)
+        if not case:
+            continue
+        if not kind:
+            doubts.setdefault(case, []).append(f"{path.name}: no modality in its name")
+        elif kind in files.setdefault(case, {}):
+            doubts.setdefault(case, []).append(
+                f"{path.name}: a second {kind}; {files[case][kind].name} is used"
+            )
+        else:
+            files[case][kind] = path
+    return [
+        CohortCase(
+            case,
+            re.sub(r"_ses-[^_]*$", "", case),
+            {m: p for m, p in sorted(kinds.items()) if m in modalities},
+            kinds.get(FOV),
+            tuple(doubts.get(case, ())),
+        )
+        for case, kinds in files.items()
+    ]
+
+
+def _volumes(root: Path) -> Iterator[Path]:
+    """Yield volume files and folders of DICOM files, in order, hidden folders left out."""
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        here = Path(folder)
+        if any(name.lower().endswith(".dcm") for name in names) and here != root:
+            below[:] = []
+            yield here
+            continue
+        for name in sorted(names):
+            if name.endswith(SUFFIXES) and not name.startswith("."):
+                yield here / name
+
+
+def _kind(stem: str, modalities: tuple[str, ...]) -> tuple[str, str]:
+    """Find the last word of a name that names a modality; also return the name without it."""
+    words = {**ALIASES, **{m.lower(): m for m in modalities}}
+    wanted = {**{w: m for w, m in words.items() if m in modalities or m == FOV}}
+    found = [m for m in re.finditer(r"[A-Za-z0-9]+", stem) if m[0].lower() in wanted]
+    if not found:
+        return "", stem
+    last = found[-1]
+    rest = (stem[: last.start()].rstrip("-_. ") + stem[last.end() :]).strip("-_. ")
+    return wanted[last[0].lower()], rest
+
+
+def _case_name(inside: Path, rest: str) -> str:
+    if len(inside.parts) == 1:
+        return rest
+    session = next((p for p in inside.parts[1:-1] if p.startswith("ses-")), "")
+    return f"{inside.parts[0]}_{session}" if session else inside.parts[0]
+
+
+def _from_csv(path: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, ValueError, csv.Error) as error:
+        raise TrainerError(f"{path.name} cannot be read as a CSV: {error}.") from error
+    if not rows or "case" not in rows[0] or not any(m in rows[0] for m in modalities):
+        raise TrainerError(
+            f"{path.name} needs a first line with the columns case, {', '.join(modalities)} "
+            "(and optionally patient and fov)."
+        )
+    cases: dict[str, CohortCase] = {}
+    for number, row in enumerate(rows, start=2):
+        name = (row["case"] or "").strip()
+        if not name or name in cases:
+            raise TrainerError(
+                f"{path.name}, line {number}: every line needs its own case id; found {name!r}."
+            )
+        files = {m: path.parent / row[m].strip() for m in modalities if (row.get(m) or "").strip()}
+        mask = (row.get(FOV) or "").strip()
+        patient = (row.get("patient") or "").strip() or name
+        cases[name] = CohortCase(name, patient, files, path.parent / mask if mask else None)
+    return list(cases.values())

@@ -9,36 +9,34 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from core.bundle import PLANES
+from core.case import Case
 from core.errors import UserError
-from core.grid import Grid
 from core.intensity import (
     STEP,
     Normaliser,
     field_of_view,
-    foreground,
     resample_inside,
     resample_mask,
 )
+from core.io import read
 from core.volume import Volume
+from trainer.check import content_hash
 from trainer.cohort import CohortCase
-from trainer.errors import TrainerError
 from trainer.plan import SWEPT, DataPlan
 
-VERSION = 1
+VERSION = 2
 """Raised when the arrays' meaning changes, so that old caches are made anew."""
 
 LOWEST = -STEP
 """The darkest value inside the mask; the background is exactly -1 (METHOD 1, normalisation)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreparedCase:
     """A case ready for training.
 
@@ -49,7 +47,7 @@ class PreparedCase:
             exactly -1, then the field of view as 0/1; slices run along the plane's normal.
         present: modalities the case has; an absent one is -1 everywhere.
         coverage: (slices,) field-of-view pixels per slice.
-        fingerprint: hash of the source voxels, so that data is named without names.
+        hashes: modality → hash of its source voxels: names data without names.
     """
 
     id: str
@@ -57,33 +55,17 @@ class PreparedCase:
     array: NDArray[np.float16]
     present: tuple[str, ...]
     coverage: NDArray[np.int64]
-    fingerprint: str
-
-
-def read(path: Path, modality: str) -> Volume:
-    """Read one volume."""
-    try:
-        image: Any = nib.load(path)
-        voxels = np.asarray(image.dataobj, dtype=np.float32)
-    except Exception as error:
-        raise TrainerError(f"{path.name} cannot be read: {error}.") from error
-    if voxels.ndim != 3 or not np.isfinite(voxels).all():
-        raise TrainerError(f"{path.name}: expected finite 3-D voxels, found {voxels.shape}.")
-    return Volume(voxels, Grid(voxels.shape, image.affine), modality, path.name)
+    hashes: dict[str, str]
 
 
 def _prepare(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]
-) -> tuple[NDArray[np.float16], tuple[str, ...], str]:
-    volumes = {m: read(case.files[m], m).canonical() for m in modalities if m in case.files}
-    digest = hashlib.sha256()
-    for volume in volumes.values():
-        digest.update(np.ascontiguousarray(volume.voxels).tobytes())
+) -> tuple[NDArray[np.float16], dict[str, str]]:
+    volumes = {m: read(case.files[m]).canonical() for m in modalities if m in case.files}
+    Case(case.id, volumes).check_overlap()
     # The ultrasound's grid when there is one: it is the smaller and the one a user looks at.
-    reference = next((volumes[m] for m in SWEPT if m in volumes), next(iter(volumes.values()))).grid
-    grid = reference
-    if not np.allclose(reference.spacing, plan.spacing, rtol=1e-3):
-        grid = reference.with_spacing(plan.spacing)
+    first = next((m for m in SWEPT if m in volumes), next(iter(volumes)))
+    grid = volumes[first].grid.with_spacing(plan.spacing)
     masks = {m: _mask(m, v, case) for m, v in volumes.items()}
     channels, seen = [], {}
     for m in modalities:
@@ -95,19 +77,18 @@ def _prepare(
             raw, seen[m] = resample_inside(own.voxels, masks[m], own.grid, grid)
             image = scale.forward(raw, seen[m])
         channels.append(image)
-    swept = [seen[m] for m in SWEPT if m in seen]
-    fov = swept[0] if swept else next(iter(seen.values()))
+    fov = seen[first]
     stacked = np.stack([*channels, fov.astype(np.float32)]).astype(np.float16)
-    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), tuple(volumes), digest.hexdigest()
+    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), {
+        m: content_hash(v) for m, v in volumes.items()
+    }
 
 
 def _mask(modality: str, volume: Volume, case: CohortCase) -> NDArray[np.bool_]:
-    """Where a modality has an image: the swept region of an ultrasound, else what is not black."""
-    if modality not in SWEPT:
-        return foreground(volume.voxels)
-    if case.fov is None:
+    """Where a modality has an image, found as :mod:`core.synthesis` finds it, or as given."""
+    if modality not in SWEPT or case.fov is None:
         return field_of_view(volume)
-    given = read(case.fov, "fov").canonical()
+    given = read(case.fov).canonical()
     return resample_mask(given.voxels > 0.5, given.grid, volume.grid)
 
 
@@ -132,12 +113,12 @@ def prepare_case(
     key = _key(case, plan, modalities)
     array_path, facts_path = cache / f"{key}.npy", cache / f"{key}.json"
     if not facts_path.exists():
-        array, present, fingerprint = _prepare(case, plan, modalities)
+        array, hashes = _prepare(case, plan, modalities)
         coverage = array[:, -1].astype(np.int64).sum(axis=(1, 2))
         beside = cache / f"{key}.{os.getpid()}.part.npy"
         np.save(beside, np.ascontiguousarray(array))
         os.replace(beside, array_path)
-        facts = {"present": present, "fingerprint": fingerprint, "coverage": coverage.tolist()}
+        facts = {"hashes": hashes, "coverage": coverage.tolist()}
         beside = cache / f"{key}.{os.getpid()}.part.json"
         beside.write_text(json.dumps(facts), encoding="utf-8")
         os.replace(beside, facts_path)
@@ -146,9 +127,9 @@ def prepare_case(
         case.id,
         case.patient,
         np.load(array_path, mmap_mode="r"),
-        tuple(facts["present"]),
+        tuple(facts["hashes"]),
         np.array(facts["coverage"], dtype=np.int64),
-        facts["fingerprint"],
+        facts["hashes"],
     )
 
 
@@ -183,3 +164,21 @@ def prepare_all(
             if progress:
                 progress(done, len(cases))
     return prepared, problems
+
+
+def drop_duplicates(cases: list[PreparedCase], held_out: set[str]) -> list[str]:
+    """Take out cases that hold an image another case holds; held-out cases are kept first.
+
+    Returns:
+        one sentence per case taken out.
+    """
+    seen: dict[str, str] = {}
+    problems = []
+    for case in sorted(cases, key=lambda c: (c.id not in held_out, c.id)):
+        twins = sorted({seen[h] for h in case.hashes.values() if h in seen})
+        if twins:
+            cases.remove(case)
+            problems.append(f"{case.id}: holds the same images as {', '.join(twins)}")
+        else:
+            seen.update(dict.fromkeys(case.hashes.values(), case.id))
+    return problems

@@ -22,12 +22,12 @@ from core.errors import UserError
 from core.mhvae.model import MHVAE
 from core.version import __version__
 from trainer import checkpoint
-from trainer.cohort import scan
+from trainer.cohort import CACHE, scan
 from trainer.dataset import Batch, TileSampler, fixed_tiles
 from trainer.discriminator import PatchDiscriminator
 from trainer.errors import TrainerError
 from trainer.plan import SWEPT, Plan
-from trainer.prepare import prepare_all
+from trainer.prepare import drop_duplicates, prepare_all
 from trainer.runfolder import RunFolder
 from trainer.split import locked_split
 from trainer.step import Stepper, Terms, Weights, update_average
@@ -72,11 +72,12 @@ class Session:
         plan = self.plan
         cases = scan(Path(plan.cohort), plan.model.modalities)
         self.split = locked_split(self.folder.path / "split.json", cases, plan.data)
-        cache = Path(os.environ.get("MHVAE_STUDIO_CACHE") or Path(plan.cohort) / ".mhvae-cache")
+        cache = Path(os.environ.get("MHVAE_STUDIO_CACHE") or _beside(plan.cohort) / CACHE)
         wanted = [c for c in cases if c.id not in self.split["test"]]
         prepared, problems = prepare_all(
             wanted, plan.data, plan.model.modalities, cache, progress=self._say_prepared
         )
+        problems += drop_duplicates(prepared, set(self.split["validation"]))
         for problem in problems:
             self.folder.log("warning", text=problem)
             self.say(f"left out: {problem}")
@@ -85,7 +86,7 @@ class Session:
         held_out = [c for c in prepared if c.id in self.split["validation"]] or training
         tiles = fixed_tiles(held_out, plan, plan.log.validate_slices)
         self.tiles = tiles.to(self.device, torch.float32) if tiles else None
-        self.fingerprint = _fingerprint([c.fingerprint for c in training])
+        self.fingerprint = _fingerprint([h for c in training for h in c.hashes.values()])
         self.training_cases = len(training)
 
     def _say_prepared(self, done: int, total: int) -> None:
@@ -380,6 +381,11 @@ def _device(plan: Plan) -> torch.device:
         raise TrainerError("The plan asks for a CUDA device; none was found. Set device to cpu.")
     use_cuda = plan.device != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if use_cuda else "cpu")
+
+
+def _beside(cohort: str) -> Path:
+    path = Path(cohort)
+    return path if path.is_dir() else path.parent
 
 
 def _fingerprint(parts: list[str]) -> str:
