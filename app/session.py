@@ -216,7 +216,7 @@ class Session(Layers):
         self._view = View()
         self.view_changed.emit("")
         if self.reference is not None:
-            self.set_cursor(self.reference.volume.grid.centre)
+            self.set_cursor(_middle(self.reference))
         if self.active is not None:
             self.reset_window(self.active.id)
 
@@ -258,10 +258,22 @@ class Session(Layers):
             first or not any(x.volume.grid.contains(self._cursor) for x in self.layers)
         )
         if lost and active is not None:
-            self._cursor = active.volume.grid.centre
+            self._cursor = _middle(active)
             self._view = View()
         super()._announce()
         self.active_changed.emit()
         if lost:
             self.cursor_changed.emit("")
             self.view_changed.emit("")
+
+
+def _middle(layer: Layer) -> Vector:
+    """Return the (3,) RAS mm of the voxel in the middle: a cut there needs no interpolation."""
+    grid = layer.volume.grid
+    return grid.to_world(np.array(grid.shape) // 2)
+
+
+def _middle(layer: Layer) -> Vector:
+    """Return the (3,) RAS mm of the voxel in the middle: a cut there needs no interpolation."""
+    grid = layer.volume.grid
+    return grid.to_world(np.array(grid.shape) // 2)

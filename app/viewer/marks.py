@@ -22,7 +22,6 @@ SYNTHETIC_TEXT = "SYNTHETIC - research use only"
 SIGMA_TEXT = "model variability, not error"
 
 SYNTHETIC = QColor(255, 145, 20)
-FIELD = QColor(80, 220, 255)
 CROSS = QColor(120, 255, 120, 170)
 RULER = QColor(255, 230, 80)
 PALE = QColor(235, 235, 235)

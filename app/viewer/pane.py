@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPen, QRegion
+from PySide6.QtCore import QPointF, QRect, QRectF
+from PySide6.QtGui import QImage, QPainter
 
 from app.state import Compare, Interpolation, Kind, Layer, Vector
 from app.viewer import marks
@@ -13,12 +13,13 @@ from app.viewer.geometry import Frame, PlaneAxes, Projection, plane_axes
 from app.viewer.pictures import Drawn, Pictures
 from app.viewer.sampling import Raster, Sampler
 from app.viewer.scene import Scene
+from app.viewer.strokes import Backing, Disc, Outline, Part, Picture, Squares, Stroke, Swipe, place
 
-BACKGROUND = QColor(0, 0, 0)
-CHECKER = 48
-"""Side of a checkerboard square in pixels."""
 MARGIN = 0.94
 """Share of the pane that the reference volume fills at zoom 1."""
+FIELD_EDGE = "#50dcff"
+LABEL_EDGE = "#ffffff"
+NOTHING: Drawn = (QImage(1, 1, QImage.Format.Format_ARGB32_Premultiplied), Raster(0, 0, 0, 0, 1, 1))
 
 
 class Pane:
@@ -28,6 +29,8 @@ class Pane:
         self.scene = scene
         self.slot = slot
         self.pictures = Pictures(scene)
+        self._backing = Backing()
+        self._backing = Backing()
 
     # ---- geometry
 
@@ -107,154 +110,99 @@ class Pane:
         """
         painter.save()
         painter.setClipRect(self.rect)
-        painter.fillRect(self.rect, BACKGROUND)
-        display = self.scene.session.display
-        painter.setRenderHint(
-            QPainter.RenderHint.SmoothPixmapTransform,
-            display.interpolation is Interpolation.LINEAR,
-        )
         projection = self.projection()
-        depth = self.depth()
-        other = self.counterpart()
-        shown = [self.layer]
-        if other is None:
-            self._draw(painter, projection, self.layer, depth)
-        else:
-            shown = self._compare(painter, projection, depth, other, pointer, flicker)
-        self._overlays(painter, projection, depth)
+        strokes, shown = self.compose(projection, pointer, flicker)
+        self._backing.paint(painter, self.rect, strokes)
         marks.paint(painter, self, projection, shown, pointer)
         painter.restore()
 
-    def _compare(
-        self,
-        painter: QPainter,
-        projection: Projection,
-        depth: float,
-        other: Layer,
-        pointer: QPointF | None,
-        flicker: bool,
-    ) -> list[Layer]:
-        """Draw the layer and its counterpart together; return the layers that can be seen."""
-        display = self.scene.session.display
-        mode = display.compare
-        if mode is Compare.DIFFERENCE:
-            picture = self.pictures.difference(self.layer, other, self.axes, depth)
-            self._paint_picture(painter, projection, picture, 1.0)
-            return [self.layer, other]
-        if mode is Compare.FLICKER:
-            top = other if flicker else self.layer
-            self._draw(painter, projection, top, depth)
-            return [top]
-        self._draw(painter, projection, self.layer, depth)
-        if mode is Compare.BLEND:
-            self._draw(painter, projection, other, depth, display.mix)
-            return [self.layer, other]
-        region = self._region(pointer)
-        if region is not None:
-            painter.save()
-            painter.setClipRegion(region, Qt.ClipOperation.IntersectClip)
-            painter.fillRect(self.rect, BACKGROUND)
-            self._draw(painter, projection, other, depth)
-            painter.restore()
-        return [self.layer, other]
+    def compose(
+        self, projection: Projection, pointer: QPointF | None, flicker: bool
+    ) -> tuple[list[Stroke], list[Layer]]:
+        """Return what to paint, from bottom to top, and the layers that can be seen."""
+        depth, other = self.depth(), self.counterpart()
+        mode, mix = self.scene.session.display.compare, self.scene.session.display.mix
+        shown = [self.layer] if other is None else [self.layer, other]
+        if other is None:
+            strokes = self._picture(projection, self.layer, depth)
+        elif mode is Compare.DIFFERENCE:
+            drawn = self.pictures.difference(self.layer, other, self.axes, depth)
+            strokes = self._stroke(projection, drawn, 1.0, self._smooth())
+        elif mode is Compare.FLICKER:
+            shown = [other if flicker else self.layer]
+            strokes = self._picture(projection, shown[0], depth)
+        else:
+            weight = mix if mode is Compare.BLEND else 1.0
+            part = self._part(pointer)
+            strokes = self._picture(projection, self.layer, depth)
+            if mode is Compare.BLEND or part is not None:
+                strokes += self._picture(projection, other, depth, weight, part)
+        return strokes + self._overlays(projection, depth), shown
 
     def swipe_x(self) -> int:
         """Return the swipe line's pixel column."""
         return self.rect.left() + round(self.scene.session.display.swipe * self.rect.width())
 
-    def _region(self, pointer: QPointF | None) -> QRegion | None:
-        """Return where the counterpart shows: right of the line, in the disc, on odd squares."""
-        display, rect = self.scene.session.display, self.rect
+    def _part(self, pointer: QPointF | None) -> Part | None:
+        """Return where alone the counterpart shows, in the modes that divide the pane."""
+        display = self.scene.session.display
+        box = (self.rect.x(), self.rect.y(), self.rect.width(), self.rect.height())
         if display.compare is Compare.SWIPE:
-            return QRegion(rect.adjusted(self.swipe_x() - rect.left(), 0, 0, 0))
-        if display.compare is Compare.REVEAL:
-            if pointer is None:
-                return None
-            r = display.reveal
-            disc = QRect(round(pointer.x()) - r, round(pointer.y()) - r, 2 * r, 2 * r)
-            return QRegion(disc, QRegion.RegionType.Ellipse)
-        region = QRegion()
-        for row in range(-(-rect.height() // CHECKER)):
-            for column in range(1 - row % 2, -(-rect.width() // CHECKER), 2):
-                x, y = rect.left() + column * CHECKER, rect.top() + row * CHECKER
-                region += QRect(x, y, CHECKER, CHECKER)
-        return region
+            return Swipe(box, self.swipe_x())
+        if display.compare is Compare.CHECKER:
+            return Squares(box)
+        if display.compare is Compare.REVEAL and pointer is not None:
+            return Disc(round(pointer.x()), round(pointer.y()), display.reveal)
+        return None
 
-    def _overlays(self, painter: QPainter, projection: Projection, depth: float) -> None:
-        """Draw label maps and fields of view."""
+    def _overlays(self, projection: Projection, depth: float) -> list[Stroke]:
+        """Return label maps and fields of view."""
         session = self.scene.session
+        strokes: list[Stroke] = []
+        outlined: list[tuple[Layer, Sampler, str]] = []
         for layer in session.label_layers():
-            self._draw(painter, projection, layer, depth)
-            if layer.outline and session.display.outlines:
-                sampler = self.scene.sampler(layer)
-                self._outline(painter, projection, layer, sampler, depth, QColor(255, 255, 255))
-        if not session.display.outlines:
-            return
+            strokes += self._picture(projection, layer, depth)
+            if layer.outline:
+                outlined.append((layer, self.scene.sampler(layer), LABEL_EDGE))
         for layer in session.image_layers():
             field = self.scene.field_sampler(layer)
             if field is not None:
-                self._outline(painter, projection, layer, field, depth, marks.FIELD)
+                outlined.append((layer, field, FIELD_EDGE))
+        for layer, sampler, colour in outlined if session.display.outlines else []:
+            kept = self.pictures.outline(layer, sampler, self.axes, depth)
+            if kept is not None:
+                lines, cells = kept
+                rect = place(projection, cells)
+                strokes.append(Outline(lines, rect, cells.columns, cells.rows, colour))
+        return strokes
 
-    def _draw(
+    def _smooth(self) -> bool:
+        return self.scene.session.display.interpolation is Interpolation.LINEAR
+
+    def _picture(
         self,
-        painter: QPainter,
         projection: Projection,
         layer: Layer,
         depth: float,
-        opacity: float = 1.0,
-    ) -> None:
-        picture = self.pictures.picture(layer, self.axes, depth)
-        smooth = layer.kind is not Kind.LABEL
-        self._paint_picture(painter, projection, picture, opacity * layer.opacity, smooth)
+        weight: float = 1.0,
+        part: Part | None = None,
+    ) -> list[Stroke]:
+        drawn = self.pictures.picture(layer, self.axes, depth)
+        smooth = self._smooth() and layer.kind is not Kind.LABEL
+        return self._stroke(projection, drawn, weight * layer.opacity, smooth, part)
 
-    def _paint_picture(
+    def _stroke(
         self,
-        painter: QPainter,
         projection: Projection,
         drawn: Drawn | None,
         opacity: float,
-        smooth: bool = True,
-    ) -> None:
+        smooth: bool,
+        part: Part | None = None,
+    ) -> list[Stroke]:
+        """Return a picture's stroke; where the plane misses the volume, none (black in a part)."""
         if drawn is None:
-            return
-        image, where = drawn
-        hint = QPainter.RenderHint.SmoothPixmapTransform
-        before = painter.testRenderHint(hint)
-        painter.setRenderHint(hint, before and smooth)
-        painter.setOpacity(opacity)
-        painter.drawImage(target_rect(projection, where), image)
-        painter.setOpacity(1.0)
-        painter.setRenderHint(hint, before)
-
-    def _outline(
-        self,
-        painter: QPainter,
-        projection: Projection,
-        layer: Layer,
-        sampler: Sampler,
-        depth: float,
-        colour: QColor,
-    ) -> None:
-        kept = self.pictures.outline(layer, sampler, self.axes, depth)
-        if kept is None:
-            return
-        lines, cells = kept
-        target = target_rect(projection, cells)
-        painter.save()
-        painter.translate(target.topLeft())
-        painter.scale(target.width() / cells.columns, target.height() / cells.rows)
-        pen = QPen(colour, 1.5)
-        pen.setCosmetic(True)
-        painter.setPen(pen)
-        painter.drawLines(lines)
-        painter.restore()
-
-
-def target_rect(projection: Projection, cells: Raster) -> QRectF:
-    """Return where a cut's raster lies on screen, in pixels."""
-    return QRectF(
-        projection.x(cells.left),
-        projection.y(cells.top),
-        cells.columns * cells.width * projection.scale,
-        cells.rows * cells.height * projection.scale,
-    )
+            if part is None:
+                return []
+            drawn = NOTHING
+        image, cells = drawn
+        return [Picture(image, place(projection, cells), opacity, smooth, part)]
