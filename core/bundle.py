@@ -181,8 +181,9 @@ def header(path: str | os.PathLike[str]) -> Bundle:
 def build(config: MHVAEConfig) -> MHVAE:
     """Return an untrained model for a configuration."""
     from core.mhvae.model import MHVAE
+    from core.mhvae.mvae import MVAE
 
-    return MHVAE(config)
+    return (MHVAE if config.hierarchical else MVAE)(config)
 
 
 def load(path: str | os.PathLike[str], device: str = "cpu") -> tuple[Bundle, MHVAE]:

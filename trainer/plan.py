@@ -153,7 +153,8 @@ class Plan:
     Attributes:
         cohort: folder or CSV of the cases, on this machine only: never part of a bundle.
         preset: name of the preset it began as.
-        family: ``"mhvae"`` or ``"mvae"`` (the paper's ablation with one level).
+        family: ``"mhvae"`` or ``"mvae"`` (the paper's ablation with one level); decides
+            ``model.hierarchical``.
         model: the architecture.
         start_from: model file to fine-tune from; empty for random weights.
         seed: of weights, order, augmentation and noise.
@@ -195,6 +196,8 @@ class Plan:
         wrong = [sentence for ok, sentence in checks if not ok]
         if wrong:
             raise TrainerError("The training plan cannot be used: " + "; ".join(wrong) + ".")
+        model = replace(self.model, hierarchical=self.family == "mhvae")
+        object.__setattr__(self, "model", model)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready values, with the schema version."""

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.bundle import Bundle, Preprocessing
+from core.bundle import Bundle, Preprocessing, build
 from core.bundle import load as load_bundle
 from core.bundle import save as save_bundle
 from core.errors import UserError
-from core.mhvae.model import MHVAE
 from core.version import __version__
 from trainer import checkpoint
 from trainer.cohort import CACHE, scan
@@ -97,7 +96,7 @@ class Session:
     def _build(self) -> None:
         plan = self.plan
         torch.manual_seed(plan.seed)
-        model: torch.nn.Module = MHVAE(plan.model)
+        model = build(plan.model)
         if plan.start_from:
             bundle, given = load_bundle(plan.start_from)
             if bundle.config != plan.model:

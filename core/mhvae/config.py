@@ -35,6 +35,7 @@ class MHVAEConfig:
         squeeze_excitation: whether encoder and decoder cells end in squeeze-and-excitation.
         residual: whether encoder and decoder cells are residual.
         last_activation: ``"tanh"`` (images in [-1, 1]) or ``"identity"``.
+        hierarchical: ``False`` for the paper's ablation, an MVAE with z_L alone.
     """
 
     modalities: tuple[str, ...] = ("iUS", "T2")
@@ -49,6 +50,7 @@ class MHVAEConfig:
     squeeze_excitation: bool = True
     residual: bool = True
     last_activation: str = "tanh"
+    hierarchical: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "modalities", tuple(self.modalities))
@@ -82,7 +84,7 @@ class MHVAEConfig:
     @property
     def levels(self) -> int:
         """Number of latent levels, L."""
-        return self.pools + 1
+        return self.pools + 1 if self.hierarchical else 1
 
     @property
     def bottleneck(self) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.mhvae.config import MHVAEConfig
 from core.mhvae.model import MHVAE
+from core.mhvae.mvae import MVAE
 
 
 def parameters(model: nn.Module) -> int:
@@ -26,7 +27,7 @@ def macs(config: MHVAEConfig, subset: Sequence[str], outputs: Sequence[str] | No
         outputs: modalities decoded; all when ``None``.
     """
     with torch.device("meta"), torch.no_grad():
-        model = MHVAE(config)
+        model = (MHVAE if config.hierarchical else MVAE)(config)
         images = {m: torch.empty(1, 1, *config.tile) for m in subset}
         with FlopCounterMode(display=False) as counter:
             model(images, temperature=0.0, outputs=outputs, kl=False)

@@ -18,7 +18,7 @@ def for_inference(model: MHVAE) -> MHVAE:
     # A deep copy would share the classes that parametrizations create; removing them from the copy
     # would then break the original. A second model that takes over the weights does not.
     with torch.device("meta"):
-        fast = MHVAE(model.config)
+        fast = type(model)(model.config)
     fast.load_state_dict(model.state_dict(), assign=True)
     fast.eval().requires_grad_(False)
     for module in list(fast.modules()):
