@@ -55,7 +55,7 @@ class Grid:
     @cached_property
     def inverse(self) -> FloatArray:
         """(4, 4) world → voxel."""
-        return np.linalg.inv(self.affine)
+        return np.asarray(np.linalg.inv(self.affine), dtype=np.float64)
 
     @cached_property
     def corners(self) -> FloatArray:
