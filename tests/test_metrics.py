@@ -7,7 +7,6 @@ import pytest
 
 from core.metrics import MAX_PSNR, MetricsError, mae, match_gain, psnr, ssim, ssim_per_slice
 
-
 Trio = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 

@@ -74,7 +74,8 @@ def scan(paths: Iterable[Path], root: Path) -> tuple[list[Series], list[Header]]
             groups += _split_volumes(group)
         for n, group in enumerate(groups):
             key = hashlib.sha256(f"{uid}/{n}".encode()).hexdigest()[:12]
-            found.append(_series(group, root, key))
+            echo = group[0].echo if len({one[0].echo for one in groups}) > 1 else None
+            found.append(_series(group, root, key, f"TE {echo:g} ms" if echo else ""))
     return found, damaged_files
 
 
@@ -109,7 +110,7 @@ def _split_volumes(images: list[Image]) -> list[list[Image]]:
     return [images]
 
 
-def _series(images: list[Image], root: Path, key: str) -> Series:
+def _series(images: list[Image], root: Path, key: str, part: str) -> Series:
     first = images[0]
     multi = first.multiframe is not None
     name = first.path.name if multi else _label(first, root)
@@ -142,7 +143,7 @@ def _series(images: list[Image], root: Path, key: str) -> Series:
         modality=modality,
         modality_reason=reason,
         series=key,
-        description=f"{first.number} {first.description}".strip(),
+        description=" ".join(filter(None, (first.number, first.description, part))),
         files=len(images),
         problem=problem,
         warnings=warnings,

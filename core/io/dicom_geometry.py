@@ -60,6 +60,9 @@ def stack(
     order = np.argsort(depth, kind="stable")
     points, gaps = points[order], np.diff(depth[order])
     typical = float(np.median(gaps))
+    whole = gaps / max(float(gaps.min()), 1e-9)
+    if np.abs(whole - np.round(whole)).max() <= LIMIT:
+        typical = float(gaps.min())  # even where most of the slices are missing
     if gaps.min() < 0.01 * max(typical, 0.01):
         raise VolumeError(
             f"{name}: expected one slice per position; several images lie at the same one. It "
@@ -69,12 +72,11 @@ def stack(
         ratio = gaps / typical
         if np.abs(ratio - np.round(ratio)).max() <= LIMIT:
             lost = int((np.round(ratio) - 1).sum())
-            where = int(np.argmax(ratio))
             raise VolumeError(
                 f"{name}: expected slices every {typical:.3g} mm; {lost} "
                 f"{'is' if lost == 1 else 'are'} missing, the first gap after slice "
-                f"{int(np.flatnonzero(np.round(ratio) > 1)[0]) + 1} of {len(points)} "
-                f"({gaps[where]:.3g} mm wide at most). Export the whole series again."
+                f"{int(np.flatnonzero(np.round(ratio) > 1)[0]) + 1} of {len(points)}. "
+                "Export the whole series again."
             )
         raise _uneven(name, gaps)
     steps = np.arange(len(points))

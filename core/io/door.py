@@ -240,8 +240,9 @@ def _not_one(path: Path, offered: list[Header]) -> VolumeError:
         f"{'cannot be used' if one.problem else one.series or one.format})"
         for one in offered[:8]
     )
+    faults = " ".join(one.problem for one in offered if one.problem)[:600]
     more = f" and {len(offered) - 8} more" if len(offered) > 8 else ""
     return VolumeError(
         f"{path.name}: expected one volume; it offers {len(offered)}: {names}{more}. Choose one "
-        "file, or say which series you want."
+        f"file, or say which series you want. {faults}".rstrip()
     )

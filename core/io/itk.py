@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,23 +32,33 @@ def quiet() -> Iterator[None]:
             sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def stored_voxels(path: Path) -> NDArray[Any]:
+def stored_voxels(path: Path, count: int, reader_name: str) -> NDArray[Any]:
     """Decode an image file.
 
     Args:
         path: a file SimpleITK reads; sizes and names in it have been checked before.
+        count: number of voxels it must hold, checked again on SimpleITK's own reading of the
+            header before it allocates any.
+        reader_name: SimpleITK's reader for the format; the file's name decides nothing.
 
     Returns:
         (…, k, j, i) array, the reverse of the file's axis order.
 
     Raises:
         RuntimeError: SimpleITK cannot decode it.
+        ValueError: it understands the header otherwise than we do.
     """
     import SimpleITK
 
     sitk: Any = SimpleITK  # it ships types in part only
     with quiet():
-        image = sitk.ReadImage(str(path))
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO(reader_name)
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        if math.prod(reader.GetSize()) * reader.GetNumberOfComponents() != count:
+            raise ValueError("two readings of one header differ")
+        image = reader.Execute()
         array: NDArray[Any] = sitk.GetArrayFromImage(image)
     return array
 
@@ -68,6 +79,6 @@ def decoded(path: Path) -> NDArray[Any]:
 
     sitk: Any = SimpleITK  # it ships types in part only
     with quiet():
-        image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+        image = sitk.ReadImage(str(path), sitk.sitkFloat32, imageIO="GDCMImageIO")
         array: NDArray[Any] = sitk.GetArrayFromImage(image)
     return array

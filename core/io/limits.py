@@ -16,11 +16,11 @@ _SLACK = 1 << 16
 
 def size_text(count: float) -> str:
     """Return a byte count for people: ``"3.2 GB"``."""
-    for unit in ("bytes", "kB", "MB"):
+    for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1000
-    return f"{count:.1f} GB"
+    return f"{count:.1f} TB"
 
 
 def check_memory(name: str, voxels: int, stored_bytes: int) -> None:
@@ -61,9 +61,12 @@ def check_stored(name: str, declared: int, found: int, *, deflated: bool = False
     holds = found * MAX_DEFLATE_RATIO if deflated else found
     if declared > holds:
         at_most = " at most, once unpacked" if deflated else ""
+        wanted, there = size_text(declared), size_text(holds)
+        if wanted == there:
+            wanted, there = f"{declared} bytes", f"{holds} bytes"
         raise VolumeError(
-            f"{name}: the header declares {size_text(declared)}; the file holds "
-            f"{size_text(holds)}{at_most}. It is cut short or damaged; copy or export it again."
+            f"{name}: the header declares {wanted}; the file holds {there}{at_most}. It is cut "
+            "short or damaged; copy or export it again."
         )
 
 

@@ -49,7 +49,7 @@ def _parse(path: Path) -> tuple[dict[str, str], list[str], int]:
     """Return the fields, the lines behind ``ElementDataFile = LIST``, and where data begin."""
     with path.open("rb") as file:
         start = file.read(_MAX_HEADER)
-    found = re.search(rb"ElementDataFile\s*=\s*([^\r\n]*)\r?\n?", start)
+    found = re.search(rb"(?m)^[ \t]*ElementDataFile[ \t]*[=:][ \t]*([^\r\n]*)\r?\n?", start)
     if found is None:
         raise VolumeError(
             f"{path.name}: expected a MetaImage header that ends with ElementDataFile; it does "
@@ -57,7 +57,12 @@ def _parse(path: Path) -> tuple[dict[str, str], list[str], int]:
         )
     fields = {}
     for line in start[: found.end()].decode("utf-8", "replace").splitlines():
-        key, _, value = line.partition("=")
+        key, _, value = line.partition(min("=:", key=lambda mark: f"{line}=:".index(mark)))
+        if key.strip() in fields:
+            raise VolumeError(
+                f"{path.name}: expected every MetaImage field once; {key.strip()} is given twice. "
+                "The header is damaged; export the volume again."
+            )
         fields[key.strip()] = value.strip()
     listed: list[str] = []
     if fields["ElementDataFile"].upper().startswith("LIST"):
@@ -150,6 +155,11 @@ def _inspect(path: Path) -> _Layout:
             "some. Save it again as one .mha file."
         )
     held = sum(file.stat().st_size for file in files) - (end if attached else 0)
+    if deflated and (len(files) > 1 or _packed(name, fields) > held):
+        raise VolumeError(
+            f"{name}: expected its compressed data whole, in one file; the header says otherwise. "
+            "It is cut short or damaged; copy or export it again."
+        )
     check_stored(name, need, held, deflated=deflated)
     modality, reason = guess_from_text(name, "file name")
     header = Header(
@@ -164,7 +174,11 @@ def _inspect(path: Path) -> _Layout:
         warnings=(*notes, *shear_warning(grid.affine)),
     )
     start = (files[0], end if attached else 0)
-    return _Layout(header, need, start if deflated and len(files) == 1 else None)
+    return _Layout(header, need, start if deflated else None)
+
+
+def _packed(name: str, fields: dict[str, str]) -> float:
+    return max(_numbers(name, fields, ("CompressedDataSize",), "0"), default=0)
 
 
 def probe(path: Path) -> Header:
@@ -192,7 +206,11 @@ def read(path: Path, *, allow_zero: bool = False) -> Volume:
             stream.seek(offset)
             check_deflated(path.name, stream, layout.stored_bytes, gzip=False)
     with damaged(path.name):
-        raw = stored_voxels(path).reshape(-1).reshape(grid.shape, order="F")
+        raw = (
+            stored_voxels(path, math.prod(grid.shape), "MetaImageIO")
+            .reshape(-1)
+            .reshape(grid.shape, order="F")
+        )
     return finish(
         path.name,
         raw,

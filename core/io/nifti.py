@@ -234,6 +234,8 @@ def read(path: Path, *, allow_zero: bool = False) -> Volume:
         holders = {"image": FileHolder(fileobj=body)}
         if layout.paired:
             holders["header"] = FileHolder(fileobj=head)
+        if layout.format == "Analyze":
+            holders["mat"] = FileHolder(filename=str(image_path.with_suffix(".mat")))
         image = layout.image_class.from_file_map(holders)
         slope, intercept = image.dataobj.slope, image.dataobj.inter
         raw = image.dataobj.get_unscaled().reshape(layout.shape, order="F")

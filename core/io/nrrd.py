@@ -60,8 +60,6 @@ def _parse(path: Path) -> _Text:
     with path.open("rb") as file:
         start = file.read(_MAX_HEADER)
     stop = re.search(rb"\r?\n\r?\n", start)
-    if stop is None and len(start) == _MAX_HEADER:
-        raise VolumeError(f"{name}: expected an NRRD header; it has no end. The file is damaged.")
     text = start[: stop.start() if stop else None].decode("utf-8", "replace")
     lines = text.splitlines()[1:]
     listed: tuple[str, ...] = ()
@@ -78,6 +76,11 @@ def _parse(path: Path) -> _Text:
         if field == "datafile" and value.strip().upper().startswith("LIST"):
             listed = tuple(entry.strip() for entry in lines[n + 1 :] if entry.strip())
             break
+    if stop is None and "datafile" not in fields:
+        raise VolumeError(
+            f"{name}: expected a blank line behind the NRRD header; the header is cut short. "
+            "Copy or export the file again."
+        )
     return _Text(fields, keys, listed, stop.end() if stop else len(start))
 
 
@@ -154,8 +157,6 @@ def _data_files(path: Path, text: _Text, shape: tuple[int, ...]) -> list[Path]:
 @dataclass(frozen=True)
 class _Layout:
     header: Header
-    stored_shape: tuple[int, ...]
-    axes: tuple[int, ...]
     stored_bytes: int
     gzip_at: tuple[Path, int] | None
 
@@ -229,8 +230,12 @@ def _inspect(path: Path) -> _Layout:
         synthetic=any(key.upper() == "SYNTHETIC" for key in text.keys),
         warnings=(*notes, *shear_warning(grid.affine)),
     )
-    start = (files[0], text.end if attached else 0)
-    return _Layout(header, sizes, tuple(axes), need, start if zipped and len(files) == 1 else None)
+    if zipped and len(files) > 1:
+        raise VolumeError(
+            f"{name}: expected compressed NRRD data in one file; found {len(files)}. "
+            "Save it again as one attached file."
+        )
+    return _Layout(header, need, (files[0], text.end if attached else 0) if zipped else None)
 
 
 _PLAIN = ("domain", "space", "time", "list", "point", "stub", "scalar", "none", "???")
@@ -262,7 +267,11 @@ def read(path: Path, *, allow_zero: bool = False) -> Volume:
             check_deflated(path.name, stream, layout.stored_bytes, gzip=True)
     with damaged(path.name):
         # An axis of one may be missing or last in ITK's view; the order in memory is the file's.
-        raw = stored_voxels(path).reshape(-1).reshape(grid.shape, order="F")
+        raw = (
+            stored_voxels(path, math.prod(grid.shape), "NrrdImageIO")
+            .reshape(-1)
+            .reshape(grid.shape, order="F")
+        )
     return finish(
         path.name,
         raw,

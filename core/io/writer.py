@@ -58,7 +58,7 @@ def write(volume: Volume, path: Path | str, *, marks: Mapping[str, object] | Non
     folder = path.parent
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".mhvae-") as scratch:
-            draft = Path(scratch) / f"draft{suffix}"
+            draft = Path(scratch) / path.name
             _check_space(path, volume)
             if suffix.startswith(".nii"):
                 _write_nifti(volume, draft, marks)
@@ -66,7 +66,7 @@ def write(volume: Volume, path: Path | str, *, marks: Mapping[str, object] | Non
                 _write_itk(volume, draft, marks)
             _compare(volume, draft, path.name)
             if marks is not None:
-                sidecar = Path(scratch) / "draft.json"
+                sidecar = Path(scratch) / "marks.json"
                 sidecar.write_text(_sidecar(volume, path, marks), encoding="utf-8")
                 os.replace(sidecar, folder / f"{path.name[: -len(suffix)]}.json")
             os.replace(draft, path)
