@@ -79,10 +79,11 @@ def agree(checkout: Path) -> dict[str, float]:
         def injected(self: Any, sample_shape: Any = None, queue: Any = queue) -> torch.Tensor:
             return self.loc + next(queue) * self.scale
 
-        original, Normal.rsample = Normal.rsample, injected
+        original = Normal.rsample
+        setattr(Normal, "rsample", injected)  # noqa: B010 - a method, replaced on purpose
         with torch.no_grad():
             wanted, _ = theirs({m: x[m].clone() for m in subset}, temp=0.7)
-        Normal.rsample = original
+        setattr(Normal, "rsample", original)  # noqa: B010
         given = {OURS[m]: x[m] for m in subset}
         for label, model in (("exact", ours), ("fast", fast)):
             with torch.no_grad():
