@@ -271,9 +271,3 @@ def _middle(layer: Layer) -> Vector:
     """Return the (3,) RAS mm of the voxel in the middle: a cut there needs no interpolation."""
     grid = layer.volume.grid
     return grid.to_world(np.array(grid.shape) // 2)
-
-
-def _middle(layer: Layer) -> Vector:
-    """Return the (3,) RAS mm of the voxel in the middle: a cut there needs no interpolation."""
-    grid = layer.volume.grid
-    return grid.to_world(np.array(grid.shape) // 2)

@@ -257,7 +257,9 @@ class ViewerArea(QWidget):
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Maximise the pane, or go back."""
-        if event.button() == Qt.MouseButton.LeftButton and self.pane_at(event.position()):
+        pane = self.pane_at(event.position())
+        if event.button() == Qt.MouseButton.LeftButton and pane is not None:
+            self._set_focus(pane)
             self.toggle_maximised()
 
     def leaveEvent(self, event: QEvent) -> None:

@@ -30,7 +30,6 @@ class Pane:
         self.slot = slot
         self.pictures = Pictures(scene)
         self._backing = Backing()
-        self._backing = Backing()
 
     # ---- geometry
 
