@@ -27,9 +27,18 @@ class SqueezeExcitation(nn.Module):
         return x * gates[:, :, None, None]
 
 
+def instance_norm(x: Tensor) -> Tensor:
+    """Normalise every channel of every tile to mean 0 and variance 1.
+
+    A group norm with one channel per group is the same arithmetic and, on a CPU, two to four times
+    as fast as torch's instance norm, which goes through the batch norm kernel.
+    """
+    return F.group_norm(x, x.shape[1])
+
+
 def norm_act(x: Tensor) -> Tensor:
     """Instance norm, then SiLU (the paper's Swish)."""
-    return F.silu(F.instance_norm(x), inplace=not x.requires_grad)
+    return F.silu(instance_norm(x), inplace=not x.requires_grad)
 
 
 class EncoderCell(nn.Module):
@@ -67,7 +76,7 @@ class DecoderCell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        y = norm_act(self.widen(F.instance_norm(x)))
+        y = norm_act(self.widen(instance_norm(x)))
         y = norm_act(self.depthwise(y))
         if self.gates is not None:
             y = self.gates(y)
@@ -142,8 +151,8 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        y = F.relu(F.instance_norm(self.conv0(F.pad(x, (1, 1, 1, 1), mode="reflect"))))
-        return x + F.instance_norm(self.conv1(F.pad(y, (1, 1, 1, 1), mode="reflect")))
+        y = F.relu(instance_norm(self.conv0(F.pad(x, (1, 1, 1, 1), mode="reflect"))))
+        return x + instance_norm(self.conv1(F.pad(y, (1, 1, 1, 1), mode="reflect")))
 
 
 class ImageDecoder(nn.Module):
@@ -161,6 +170,6 @@ class ImageDecoder(nn.Module):
         """Map z₁ (B, C, H, W) to (B, 1, H, W), in [-1, 1] when the last activation is tanh."""
         y = z if self.enter is None else self.enter(z)
         y = self.conv0(F.pad(self.blocks(y), (3, 3, 3, 3), mode="reflect"))
-        y = F.leaky_relu(F.instance_norm(y), 0.2)
+        y = F.leaky_relu(instance_norm(y), 0.2)
         y = self.conv1(F.pad(y, (3, 3, 3, 3), mode="reflect"))
         return torch.tanh(y) if self.tanh else y
