@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.allocator import keep_memory
 from core.bundle import Bundle, Preprocessing, build
 from core.bundle import load as load_bundle
 from core.bundle import save as save_bundle
@@ -44,6 +45,8 @@ class Session:
         if plan.threads:
             torch.set_num_threads(plan.threads)
         self.device = _device(plan)
+        if self.device.type == "cpu":
+            keep_memory()
         self._prepare_data()
         self._build()
         self.step = 0
