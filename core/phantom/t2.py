@@ -24,6 +24,8 @@ def draw_contrast(rng: np.random.Generator) -> tuple[dict[Tissue, float], str]:
         values = {tissue: float(rng.uniform(0.05, 1.0)) for tissue in PROPERTIES}
         fluid = float(rng.uniform(0.05, 1.0))
         values |= {tissue: fluid + float(rng.normal(0, 0.03)) for tissue in FLUIDS}
+        # Basal nuclei stay close to cortex: the border between the two labels is not anatomy.
+        values[Tissue.DEEP_GREY] = max(values[Tissue.GREY] + float(rng.normal(0, 0.05)), 0.02)
         values[Tissue.AIR] = 0.0
         return values, "random"
     weight = float(rng.uniform(0.45, 1.05))
@@ -34,6 +36,9 @@ def draw_contrast(rng: np.random.Generator) -> tuple[dict[Tissue, float], str]:
     fluid = float(rng.normal(0.93, 0.04))
     for tissue in FLUIDS:
         values[tissue] = fluid * float(rng.uniform(0.9, 1.05))
+    # Gliomas run from barely brighter than cortex to nearly fluid.
+    values[Tissue.TUMOUR_CORE] = float(rng.uniform(0.6, 0.9)) * weight
+    values[Tissue.OEDEMA] = float(rng.uniform(0.62, 0.85)) * weight
     # Grey stays brighter than white, whatever the jitter did.
     values[Tissue.GREY] = max(values[Tissue.GREY], values[Tissue.WHITE] + 0.03)
     values[Tissue.AIR] = 0.0

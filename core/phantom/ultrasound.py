@@ -245,6 +245,7 @@ def render_ultrasound(
     *,
     mismatch_mm: float,
     only_fov: bool = False,
+    sweeps: int | None = None,
 ) -> tuple[Field, NDArray[np.bool_], dict[str, Any]]:
     """Scan with several sweeps and compound them.
 
@@ -255,16 +256,18 @@ def render_ultrasound(
         probe: the first sweep.
         mismatch_mm: size of the smooth displacement between the images; 0 for none.
         only_fov: skip the echoes; the image is then 1 inside the field of view.
+        sweeps: how many to compound; 3 or 4 at random when not said.
 
     Returns:
         (i, j, k) float32 display values 0-255, 0 outside the field of view and above 0 inside;
         the field of view; what was drawn.
     """
     displacement = (int(rng.integers(2**31)), mismatch_mm) if mismatch_mm > 0 else None
-    count = int(rng.integers(3, 5))
+    drawn = int(rng.integers(3, 5))
+    count = sweeps or drawn
     probes = [probe] + [jittered(rng, probe) for _ in range(count - 1)]
     scan = empty_sweep if only_fov else simulate_sweep
-    sweeps = [scan(rng, acoustics, physics, p, displacement) for p in probes]
-    image, fov = compound(sweeps, acoustics.grid)
+    scanned = [scan(rng, acoustics, physics, p, displacement) for p in probes]
+    image, fov = compound(scanned, acoustics.grid)
     meta = {"sweeps": count, "mismatch_mm": round(mismatch_mm, 3)}
     return np.where(fov, np.maximum(image * 255, 1), 0).astype(np.float32), fov, meta
