@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dicom_factory import AXIAL, OBLIQUE, US_MULTI, base, enhanced, save, write_series
 from pydicom import dcmread
-from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless, generate_uid
 
 from core.io import probe, read
 from core.volume import VolumeError
@@ -205,3 +205,29 @@ def test_ultrasound_volumes_with_and_without_geometry(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.voxels, frames.transpose(2, 1, 0))
     np.testing.assert_allclose(volume.grid.to_world((0, 0, 5)), (-1, -2, 6))
     assert any("position of the first frame" in text for text in volume.warnings)
+
+
+def test_compressed_slices_are_decoded_and_scaled(tmp_path: Path) -> None:
+    voxels, _ = write_series(tmp_path, shape=(32, 32), RescaleSlope="0.5", RescaleIntercept="3")
+    for path in tmp_path.iterdir():
+        ds = dcmread(path)
+        ds.compress(RLELossless, generate_instance_uid=False)
+        save(ds, path)
+    np.testing.assert_array_equal(read(tmp_path).voxels, voxels * np.float32(0.5) + 3)
+
+
+def test_an_element_longer_than_its_file_is_refused(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    path = tmp_path / "slice-001.dcm"
+    data = path.read_bytes()
+    start = data.index(b"\xe0\x7f\x10\x00OW") + 8
+    path.write_bytes(data[:start] + (4_000_000_000).to_bytes(4, "little") + data[start + 4 :])
+    with pytest.raises(VolumeError, match=r"slice-001\.dcm: a DICOM element declares 4\.0 GB"):
+        read(tmp_path)
+
+
+def test_series_in_sub_folders_are_found(tmp_path: Path) -> None:
+    voxels, _ = write_series(tmp_path / "study" / "1")
+    np.testing.assert_array_equal(read(tmp_path).voxels, voxels)
+    (tmp_path / "study" / "notes.txt").write_text("no image")
+    assert [header.files for header in probe(tmp_path)] == [6]

@@ -162,7 +162,8 @@ def _geometry(
 ) -> tuple[FloatArray, NDArray[np.intp], tuple[str, ...]]:
     first = images[0]
     if first.multiframe is not None and first.frames > 1:
-        return dicom_frames.geometry(name, first)
+        with damaged(name):
+            return dicom_frames.geometry(name, first)
     sizes = Counter((image.columns, image.rows) for image in images)
     if len(sizes) > 1:
         listed = ", ".join(f"{n} of {c}×{r}" for (c, r), n in sizes.most_common())
@@ -224,10 +225,10 @@ def load(series: Series, source: str, *, allow_zero: bool = False) -> Volume:
     if header.problem or header.grid is None:
         raise VolumeError(header.problem)
     shape = header.grid.shape
-    check_memory(source, math.prod(shape), 4 * math.prod(shape) if len(series.images) == 1 else 0)
+    check_memory(source, math.prod(shape), 4 * math.prod(shape))
     if series.images[0].multiframe is not None and series.images[0].frames > 1:
         with damaged(series.images[0].path.name):
-            frames = decoded(series.images[0].path).reshape(shape[2], shape[1], shape[0])
+            frames = decoded(series.images[0].path, (shape[2], shape[1], shape[0]))
         if not np.array_equal(series.order, np.arange(shape[2])):
             frames = frames[series.order]
         raw = frames.transpose(2, 1, 0)
@@ -235,5 +236,5 @@ def load(series: Series, source: str, *, allow_zero: bool = False) -> Volume:
         raw = np.empty(shape, dtype=np.float32, order="F")
         for k, image in enumerate(series.images):
             with damaged(image.path.name):
-                raw[:, :, k] = decoded(image.path).reshape(shape[1], shape[0]).T
+                raw[:, :, k] = decoded(image.path, (1, shape[1], shape[0]))[0].T
     return finish(source, raw, header.grid, warnings=header.warnings, allow_zero=allow_zero)

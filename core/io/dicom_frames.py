@@ -55,7 +55,10 @@ def _enhanced(
                 return [float(n) for n in np.atleast_1d(np.asarray(value, dtype=np.float64))]
         return None
 
-    own_frame = values(per_frame[0], "PlanePositionVolumeSequence", "ImagePositionVolume")
+    placed = values(per_frame[0], "PlanePositionSequence", "ImagePositionPatient")
+    own_frame = not placed and values(
+        per_frame[0], "PlanePositionVolumeSequence", "ImagePositionVolume"
+    )
     kind = ("Volume", "Volume") if own_frame else ("", "Patient")
     positions, orientations, spacings, scales = [], [], [], []
     for frame in per_frame:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.io.finish import damaged
+from core.io.limits import size_text
 from core.volume import VolumeError
 
 _TAGS = [
@@ -22,6 +23,8 @@ _TAGS = [
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 _MAX_META = 1 << 16
+_UNDEFINED = 0xFFFFFFFF
+_VOXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # as float, double, integer
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,21 @@ def read_tags(path: Path) -> Image | None:
     Raises:
         VolumeError: the file is damaged or of another kind.
     """
-    from pydicom import dcmread
+    from pydicom.filereader import read_partial
+    from pydicom.tag import Tag
 
     name = path.name
+    size = path.stat().st_size
+
+    def at_voxels(tag: int, _representation: str | None, length: int) -> bool:
+        # SimpleITK's decoder would allocate whatever length an element declares.
+        if size < length != _UNDEFINED:
+            raise VolumeError(
+                f"{name}: a DICOM element declares {size_text(length)}; the file holds "
+                f"{size_text(size)}. It is cut short or damaged; copy or export it again."
+            )
+        return tag in _VOXELS
+
     with path.open("rb") as file:
         start = file.read(_MAX_META)
     if _DEFLATED in start[:4096] and _meta(start).find(_DEFLATED) >= 0:
@@ -83,7 +98,9 @@ def read_tags(path: Path) -> Image | None:
         )
     with damaged(name), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tags = dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+        wanted: list[Any] = [Tag(keyword) for keyword in _TAGS]
+        with path.open("rb") as file:
+            tags = read_partial(file, stop_when=at_voxels, force=True, specific_tags=wanted)
         if "SOPClassUID" not in tags and "SeriesInstanceUID" not in tags:
             raise VolumeError(f"{name}: expected a DICOM image; its header is not there.")
         if not tags.get("Rows") or not tags.get("Columns"):

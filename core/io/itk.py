@@ -48,6 +48,28 @@ def stored_voxels(path: Path, count: int, reader_name: str) -> NDArray[Any]:
         RuntimeError: SimpleITK cannot decode it.
         ValueError: it understands the header otherwise than we do.
     """
+    return _execute(path, count, reader_name, real=False)
+
+
+def decoded(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Decode a DICOM file, with its rescale slope and intercept applied.
+
+    Args:
+        path: a single- or multi-frame file whose declared size has been checked before.
+        shape: frames, rows, columns it must hold; checked on SimpleITK's own reading of the header
+            before it allocates any.
+
+    Returns:
+        (frame, row, column) float32 array.
+
+    Raises:
+        RuntimeError: SimpleITK cannot decode it.
+        ValueError: it understands the header otherwise than we do.
+    """
+    return _execute(path, math.prod(shape), "GDCMImageIO", real=True).reshape(shape)
+
+
+def _execute(path: Path, count: int, reader_name: str, *, real: bool) -> NDArray[Any]:
     import SimpleITK
 
     sitk: Any = SimpleITK  # it ships types in part only
@@ -58,27 +80,7 @@ def stored_voxels(path: Path, count: int, reader_name: str) -> NDArray[Any]:
         reader.ReadImageInformation()
         if math.prod(reader.GetSize()) * reader.GetNumberOfComponents() != count:
             raise ValueError("two readings of one header differ")
-        image = reader.Execute()
-        array: NDArray[Any] = sitk.GetArrayFromImage(image)
-    return array
-
-
-def decoded(path: Path) -> NDArray[Any]:
-    """Decode a DICOM file, with its rescale slope and intercept applied.
-
-    Args:
-        path: a single- or multi-frame file whose declared size has been checked before.
-
-    Returns:
-        (frame, row, column) float32 array.
-
-    Raises:
-        RuntimeError: SimpleITK cannot decode it.
-    """
-    import SimpleITK
-
-    sitk: Any = SimpleITK  # it ships types in part only
-    with quiet():
-        image = sitk.ReadImage(str(path), sitk.sitkFloat32, imageIO="GDCMImageIO")
-        array: NDArray[Any] = sitk.GetArrayFromImage(image)
+        if real:
+            reader.SetOutputPixelType(sitk.sitkFloat32)
+        array: NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
     return array

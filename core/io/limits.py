@@ -126,7 +126,7 @@ def data_file(header: Path, named: str) -> Path:
     """
     folder = header.resolve().parent
     target = Path(named)
-    inside = not target.is_absolute() and "\\" not in named and ":" not in named
+    inside = not target.is_absolute() and not set(named) & set("\\:\0")
     resolved = (folder / target).resolve() if inside else target
     if not inside or not resolved.is_relative_to(folder):
         raise VolumeError(

@@ -121,6 +121,8 @@ def _layout(name: str, header_path: Path) -> _Layout:
 
 def _nifti_affine(name: str, header: Any) -> tuple[NDArray[np.float64], list[str]]:
     """Choose between sform and qform, the way the standard orders them, and say so."""
+    from nibabel.spatialimages import HeaderDataError
+
     notes: list[str] = []
     sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
     sform = np.asarray(header.get_sform(), dtype=np.float64) if sform_code > 0 else None
@@ -128,7 +130,7 @@ def _nifti_affine(name: str, header: Any) -> tuple[NDArray[np.float64], list[str
     if qform_code > 0:
         try:
             qform = np.asarray(header.get_qform(), dtype=np.float64)
-        except ValueError as error:
+        except (ValueError, HeaderDataError) as error:
             if sform is None:
                 raise VolumeError(
                     f"{name}: expected a rotation in the header's qform; its numbers describe "

@@ -115,6 +115,8 @@ def _geometry(
         affine[:3, 3] = origin if len(origin) == 3 else 0
         if space not in _SPACES:
             notes.append(_UNPLACED)
+        elif "spaceorigin" not in fields:
+            notes.append("The header gives no position; the first voxel was put at the origin.")
     else:
         axes = list(range(min(dimension, 3)))
         spacings = _numbers(name, fields.get("spacings", "1 1 1").lower())
