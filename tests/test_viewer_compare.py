@@ -112,7 +112,7 @@ def test_flicker_runs_only_while_it_is_seen(
     qtbot: QtBot, stage: tuple[Session, ViewerArea]
 ) -> None:
     session, area = stage
-    timer = area._flicker
+    timer = area._timers.flicker
     assert not timer.isActive()
     session.set_display(compare=Compare.FLICKER)
     assert timer.isActive()
@@ -222,3 +222,18 @@ def test_colour_maps_are_whole_and_sequential_ones_even(name: str) -> None:
         assert (steps <= 0).all()
     elif name != "labels":
         assert (steps > -1e-3).all()
+
+
+def test_outside_its_field_of_view_the_counterpart_covers_nothing(
+    stage: tuple[Session, ViewerArea],
+) -> None:
+    session, area = stage
+    field = np.zeros(SHAPE, bool)
+    field[:10] = True  # the L half, right on screen
+    session.update_layer(session.layers[1].id, field_of_view=field)
+    session.set_display(compare=Compare.SWIPE, swipe=0.0, outlines=False)
+    assert (grey(area, 200, 200), grey(area, 400, 200)) == (A, B)
+    session.set_display(compare=Compare.DIFFERENCE)
+    rgb = pixels(area.render_image(1.0))
+    assert (rgb[200, 200] == 0).all()
+    assert (rgb[200, 400] != 0).any()

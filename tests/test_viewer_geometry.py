@@ -236,4 +236,4 @@ def test_volumes_beside_the_plane_leave_it_black(qtbot: QtBot) -> None:
     session.add_layer(marked(), Kind.DIFFERENCE)
     session.set_cursor(session.layer(first).volume.grid.centre + 500)
     area.render_image(1.0)
-    assert all(not p.pictures.picture(p.layer, p.axes, p.depth()) for p in area.panes)
+    assert all(not p.compose(p.projection(), None, False)[0] for p in area.panes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QHideEvent,
@@ -28,11 +28,12 @@ from app.viewer.keys import ACTIONS
 from app.viewer.mouse import Mouse
 from app.viewer.pane import Pane
 from app.viewer.perform import actions
+from app.viewer.pictures import Pictures
 from app.viewer.scene import Scene
+from app.viewer.timers import Timers
 
 BETWEEN = QColor(45, 45, 48)
 FOCUS = QColor(90, 150, 230)
-FLICKER_MS = 400
 
 
 class ViewerArea(QWidget):
@@ -45,6 +46,7 @@ class ViewerArea(QWidget):
         super().__init__(parent)
         self.session = session
         self.scene = Scene(session)
+        self.pictures = Pictures(self.scene)
         self.panes: list[Pane] = []
         self.mouse = Mouse(session)
         self._actions = actions(self)
@@ -53,10 +55,9 @@ class ViewerArea(QWidget):
         self._maximised: tuple[Plane, str] | None = None
         self._before = Layout.PLANES
         self._pointer: QPointF | None = None
-        self._flicker = QTimer(self)
-        self._flicker.setInterval(FLICKER_MS)
-        self._flicker.timeout.connect(self._on_flicker)
-        self._flicker_on = False
+        self._timers = Timers(self)
+        self._timers.flickered.connect(self._update_compared)
+        self._timers.settled.connect(self._on_settled)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -109,8 +110,7 @@ class ViewerArea(QWidget):
         if shown is Layout.SINGLE:
             self.session.set_display(layout=self._before)
             return
-        pane = self.focus_pane
-        if pane is not None:
+        if (pane := self.focus_pane) is not None:
             self._maximised = (pane.slot.plane, pane.slot.layer_id)
             self.session.set_display(layout=Layout.SINGLE)
 
@@ -121,12 +121,13 @@ class ViewerArea(QWidget):
             ratio: pixels per widget pixel; 0 takes the screen's.
         """
         ratio = ratio or self.devicePixelRatioF()
+        self.pictures.draft = False
         image = QImage(self.size() * ratio, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(ratio)
         painter = QPainter(image)
         painter.fillRect(self.rect(), BETWEEN)
         for pane in self.panes:
-            pane.paint(painter, self._pointer, self._flicker_on)
+            pane.paint(painter, self._pointer, self._timers.flicker_on)
         painter.end()
         return image
 
@@ -135,10 +136,11 @@ class ViewerArea(QWidget):
     def _rebuild(self) -> None:
         """Arrange the panes anew; panes that stay keep their pictures."""
         self.scene.forget_missing()
+        self.pictures.forget_missing()
         kept = {(p.slot.plane, p.slot.layer_id): p for p in self.panes}
         panes = []
         for slot in arrange(self.session, self.rect(), self._maximised):
-            pane = kept.get((slot.plane, slot.layer_id)) or Pane(self.scene, slot)
+            pane = kept.get((slot.plane, slot.layer_id)) or Pane(self.pictures, slot)
             pane.slot = slot
             panes.append(pane)
         self.panes = panes
@@ -164,6 +166,13 @@ class ViewerArea(QWidget):
 
     def _on_cursor(self, layer_id: str) -> None:
         self._update_panes(lambda p: not layer_id or p.slot.layer_id == layer_id)
+        if self.panes and self.scene.has_oblique:
+            self.pictures.draft = True
+            self._timers.moved()
+
+    def _on_settled(self) -> None:
+        self.pictures.draft = False
+        self.update()
 
     def _on_display(self, field: str) -> None:
         if field == "layout":
@@ -174,7 +183,7 @@ class ViewerArea(QWidget):
         elif field in ("plane", "world_axes", "compare"):
             self._rebuild()
         elif field in ("mix", "swipe", "reveal"):
-            self._update_panes(lambda p: p.counterpart() is not None)
+            self._update_compared()
         elif field in ("convention", "interpolation", "crosshair", "outlines", "ruler"):
             self.update()
 
@@ -192,14 +201,9 @@ class ViewerArea(QWidget):
             and self.isVisible()
             and any(p.counterpart() is not None for p in self.panes)
         )
-        if wanted and not self._flicker.isActive():
-            self._flicker.start()
-        elif not wanted:
-            self._flicker.stop()
-            self._flicker_on = False
+        self._timers.run_flicker(wanted)
 
-    def _on_flicker(self) -> None:
-        self._flicker_on = not self._flicker_on
+    def _update_compared(self) -> None:
         self._update_panes(lambda p: p.counterpart() is not None)
 
     # ---- Qt events
@@ -212,7 +216,7 @@ class ViewerArea(QWidget):
         focus = self.focus_pane if len(self.panes) > 1 else None
         for pane in self.panes:
             if region.intersects(pane.rect):
-                pane.paint(painter, self._pointer, self._flicker_on)
+                pane.paint(painter, self._pointer, self._timers.flicker_on)
                 if pane is focus:
                     painter.setPen(QPen(FOCUS, 1))
                     painter.drawRect(pane.rect.adjusted(0, 0, -1, -1))
@@ -236,12 +240,10 @@ class ViewerArea(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin a gesture; the pressed pane's volume becomes the active one."""
         pane = self.pane_at(event.position())
-        if pane is None:
-            event.ignore()
-            return
-        self._set_focus(pane)
-        self.session.set_active(pane.slot.layer_id)
-        self.mouse.press(pane, event.button(), event.modifiers(), event.position())
+        if pane is not None:
+            self._set_focus(pane)
+            self.session.set_active(pane.slot.layer_id)
+            self.mouse.press(pane, event.button(), event.modifiers(), event.position())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Go on with a gesture, or let the pane under the pointer have the keys."""
@@ -289,15 +291,10 @@ class ViewerArea(QWidget):
     def _move_pointer(self, at: QPointF | None) -> None:
         self._pointer = at
         if self.session.display.compare is Compare.REVEAL:
-            self._update_panes(lambda p: p.counterpart() is not None)
+            self._update_compared()
 
     def _set_focus(self, pane: Pane | None) -> None:
-        if pane is None:
-            return
-        new = (pane.slot.plane, pane.slot.layer_id)
-        if new != self._focus:
-            old = self.focus_pane
-            self._focus = new
-            for changed in (old, pane):
-                if changed is not None:
-                    self.update(changed.rect)
+        new = None if pane is None else (pane.slot.plane, pane.slot.layer_id)
+        if new is not None and new != self._focus:
+            old, self._focus = self.focus_pane, new
+            self._update_panes(lambda p: p is pane or p is old)

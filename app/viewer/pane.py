@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRect, QRectF
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtGui import QPainter
 
 from app.state import Compare, Interpolation, Kind, Layer, Vector
 from app.viewer import marks
 from app.viewer.arrange import Slot
 from app.viewer.geometry import Frame, PlaneAxes, Projection, plane_axes
-from app.viewer.pictures import Drawn, Pictures
-from app.viewer.sampling import Raster, Sampler
-from app.viewer.scene import Scene
+from app.viewer.pictures import Drawn, Pictures, Place
+from app.viewer.sampling import Sampler, Visible
 from app.viewer.strokes import Backing, Disc, Outline, Part, Picture, Squares, Stroke, Swipe, place
 
 MARGIN = 0.94
 """Share of the pane that the reference volume fills at zoom 1."""
+DRAFT = 2
+"""How many times coarser oblique cuts are while something moves."""
 FIELD_EDGE = "#50dcff"
 LABEL_EDGE = "#ffffff"
-NOTHING: Drawn = (QImage(1, 1, QImage.Format.Format_ARGB32_Premultiplied), Raster(0, 0, 0, 0, 1, 1))
 
 
 class Pane:
-    """Paints one slot; keeps the pictures of what it shows."""
+    """Paints one slot, and keeps its composed pixels."""
 
-    def __init__(self, scene: Scene, slot: Slot) -> None:
-        self.scene = scene
+    def __init__(self, pictures: Pictures, slot: Slot) -> None:
+        self.scene = pictures.scene
         self.slot = slot
-        self.pictures = Pictures(scene)
+        self.pictures = pictures
         self._backing = Backing()
 
     # ---- geometry
@@ -83,6 +83,17 @@ class Pane:
             self.fit_scale() * view.zoom,
         )
 
+    def place(self, projection: Projection) -> Place:
+        """Return where the pane cuts, and what of the plane it shows."""
+        r = self.rect
+        a = projection.to_frame(r.left(), r.bottom() + 1, 0.0)
+        b = projection.to_frame(r.right() + 1, r.top(), 0.0)
+        axes = projection.axes
+        sides = sorted((float(a[axes.across]), float(b[axes.across])))
+        pixel = (DRAFT if self.pictures.draft else 1) / projection.scale
+        up = (float(a[axes.up]), float(b[axes.up]))
+        return Place(axes, self.depth(), Visible((sides[0], sides[1]), up, pixel))
+
     def counterpart(self) -> Layer | None:
         """Return what the compare mode lays over this pane: in panes of the active layer only."""
         session = self.scene.session
@@ -119,24 +130,24 @@ class Pane:
         self, projection: Projection, pointer: QPointF | None, flicker: bool
     ) -> tuple[list[Stroke], list[Layer]]:
         """Return what to paint, from bottom to top, and the layers that can be seen."""
-        depth, other = self.depth(), self.counterpart()
+        at, other = self.place(projection), self.counterpart()
         mode, mix = self.scene.session.display.compare, self.scene.session.display.mix
         shown = [self.layer] if other is None else [self.layer, other]
         if other is None:
-            strokes = self._picture(projection, self.layer, depth)
+            strokes = self._picture(projection, self.layer, at)
         elif mode is Compare.DIFFERENCE:
-            drawn = self.pictures.difference(self.layer, other, self.axes, depth)
+            drawn = self.pictures.difference(self.layer, other, at)
             strokes = self._stroke(projection, drawn, 1.0, self._smooth())
         elif mode is Compare.FLICKER:
             shown = [other if flicker else self.layer]
-            strokes = self._picture(projection, shown[0], depth)
+            strokes = self._picture(projection, shown[0], at)
         else:
             weight = mix if mode is Compare.BLEND else 1.0
             part = self._part(pointer)
-            strokes = self._picture(projection, self.layer, depth)
+            strokes = self._picture(projection, self.layer, at)
             if mode is Compare.BLEND or part is not None:
-                strokes += self._picture(projection, other, depth, weight, part)
-        return strokes + self._overlays(projection, depth), shown
+                strokes += self._picture(projection, other, at, weight, part, inside_field=True)
+        return strokes + self._overlays(projection, at), shown
 
     def swipe_x(self) -> int:
         """Return the swipe line's pixel column."""
@@ -154,13 +165,13 @@ class Pane:
             return Disc(round(pointer.x()), round(pointer.y()), display.reveal)
         return None
 
-    def _overlays(self, projection: Projection, depth: float) -> list[Stroke]:
+    def _overlays(self, projection: Projection, at: Place) -> list[Stroke]:
         """Return label maps and fields of view."""
         session = self.scene.session
         strokes: list[Stroke] = []
         outlined: list[tuple[Layer, Sampler, str]] = []
         for layer in session.label_layers():
-            strokes += self._picture(projection, layer, depth)
+            strokes += self._picture(projection, layer, at)
             if layer.outline:
                 outlined.append((layer, self.scene.sampler(layer), LABEL_EDGE))
         for layer in session.image_layers():
@@ -168,7 +179,7 @@ class Pane:
             if field is not None:
                 outlined.append((layer, field, FIELD_EDGE))
         for layer, sampler, colour in outlined if session.display.outlines else []:
-            kept = self.pictures.outline(layer, sampler, self.axes, depth)
+            kept = self.pictures.outline(layer, sampler, at)
             if kept is not None:
                 lines, cells = kept
                 rect = place(projection, cells)
@@ -182,11 +193,12 @@ class Pane:
         self,
         projection: Projection,
         layer: Layer,
-        depth: float,
+        at: Place,
         weight: float = 1.0,
         part: Part | None = None,
+        inside_field: bool = False,
     ) -> list[Stroke]:
-        drawn = self.pictures.picture(layer, self.axes, depth)
+        drawn = self.pictures.picture(layer, at, inside_field=inside_field)
         smooth = self._smooth() and layer.kind is not Kind.LABEL
         return self._stroke(projection, drawn, weight * layer.opacity, smooth, part)
 
@@ -198,10 +210,7 @@ class Pane:
         smooth: bool,
         part: Part | None = None,
     ) -> list[Stroke]:
-        """Return a picture's stroke; where the plane misses the volume, none (black in a part)."""
         if drawn is None:
-            if part is None:
-                return []
-            drawn = NOTHING
+            return []
         image, cells = drawn
         return [Picture(image, place(projection, cells), opacity, smooth, part)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import numpy as np
@@ -12,33 +13,56 @@ from PySide6.QtGui import QImage
 from app.state import Interpolation, Kind, Layer
 from app.viewer import colormaps, raster
 from app.viewer.geometry import PlaneAxes
-from app.viewer.sampling import Cut, Raster, Sampler
+from app.viewer.sampling import Cut, Raster, Sampler, Visible
 from app.viewer.scene import Scene
 
 T = TypeVar("T")
 Drawn = tuple[QImage, Raster]
+Outlined = tuple[raster.Lines, Raster]
+KEPT = 2
+"""How many of each are kept: what is on screen, and the one before (flicker, a step back)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to cut: a pane's axes, the mm along its through axis, and what of it is on screen."""
+
+    axes: PlaneAxes
+    depth: float
+    visible: Visible
 
 
 class Pictures:
-    """Makes and keeps the last cut, picture, difference and outline of every layer asked for."""
+    """Makes cuts, pictures, differences and outlines, and keeps the latest of each.
+
+    All panes share one: the columns of a row cut label maps and fields of view once.
+
+    Attributes:
+        draft: whether oblique cuts are taken coarser, because something moves.
+    """
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self._kept: dict[tuple[str, str], tuple[Hashable, object]] = {}
+        self.draft = False
+        self._kept: dict[Hashable, dict[Hashable, object]] = {}
 
-    def cut(self, layer: Layer, axes: PlaneAxes, depth: float) -> Cut | None:
-        """Return the layer's cut at frame depth ``depth`` mm, None where it misses the volume."""
+    def cut(self, layer: Layer, at: Place) -> Cut | None:
+        """Return the layer's cut, None where the place misses the volume."""
         sampler, linear = self.scene.sampler(layer), self._linear(layer)
-        where: Hashable = round(depth, 4)
-        if sampler.aligned:
-            where = sampler.planes_at(axes, depth, linear)
         # Keys hold the objects themselves, not their ids: a freed object's id may come again.
-        key = (sampler, self.scene.version(layer.id), where, linear, axes)
-        return self._keep((layer.id, "cut"), key, lambda: sampler.cut(axes, depth, linear))
+        key = (sampler, self.scene.version(layer.id), _where(sampler, at, linear), linear)
+        return self._keep(
+            (layer.id, "cut", at.axes),
+            key,
+            lambda: sampler.cut(at.axes, at.depth, linear, at.visible),
+        )
 
-    def picture(self, layer: Layer, axes: PlaneAxes, depth: float) -> Drawn | None:
-        """Return the layer's picture and where it lies, None where the plane misses it."""
-        cut = self.cut(layer, axes, depth)
+    def picture(self, layer: Layer, at: Place, *, inside_field: bool = False) -> Drawn | None:
+        """Return the layer's picture and where it lies, None where the place misses it.
+
+        With ``inside_field`` it is transparent outside the layer's field of view, if that is known.
+        """
+        cut = self.cut(layer, at)
         if cut is None:
             return None
 
@@ -46,25 +70,28 @@ class Pictures:
             colours = colormaps.table(layer.colormap)
             if layer.kind is Kind.LABEL:
                 return raster.to_labels(cut, colours)
-            return raster.to_image(cut, layer.window, colours)
+            field = self._field(layer, at, cut) if inside_field else None
+            shown = cut if field is None else Cut(cut.values, _all(cut.inside, field), cut.raster)
+            return raster.to_image(shown, layer.window, colours)
 
-        key = (cut, layer.window, layer.colormap)
-        return self._keep((layer.id, "picture"), key, make), cut.raster
+        key = (cut, layer.window, layer.colormap, self.scene.field_sampler(layer))
+        return self._keep((layer.id, "picture", at.axes, inside_field), key, make), cut.raster
 
-    def difference(self, layer: Layer, other: Layer, axes: PlaneAxes, depth: float) -> Drawn | None:
+    def difference(self, layer: Layer, other: Layer, at: Place) -> Drawn | None:
         """Return the picture of ``other`` minus ``layer`` on the layer's raster.
 
         If only ``layer`` was made by a model the sign is turned, so that synthetic minus real is
         shown whichever is active. The difference is in the volumes' units where both are of one
-        modality, ± half the layer's window; else of what the two windows show, ± 1.
+        modality, ± half the layer's window; else of what the two windows show, ± 1. It is
+        transparent outside either field of view.
         """
-        cut = self.cut(layer, axes, depth)
+        cut = self.cut(layer, at)
         if cut is None:
             return None
         sampler, linear = self.scene.sampler(other), self._linear(layer)
 
         def make() -> QImage | None:
-            second = sampler.cut_on(axes, depth, linear, cut.raster)
+            second = sampler.cut_on(at.axes, at.depth, linear, cut.raster)
             if second is None:
                 return None
             if layer.modality == other.modality:
@@ -75,45 +102,71 @@ class Pictures:
                 reach = 1.0
             if layer.made_by_model and not other.made_by_model:
                 values = -values
-            masks = [m for m in (cut.inside, second.inside) if m is not None]
-            inside = np.logical_and.reduce(masks) if masks else None
+            fields = (self._field(x, at, cut) for x in (layer, other))
+            inside = _all(cut.inside, second.inside, *fields)
             colours = colormaps.table("diverging")
             return raster.to_image(Cut(values, inside, cut.raster), (-reach, reach), colours)
 
         version = self.scene.version(other.id)
-        key = (cut, sampler, version, round(depth, 4), layer.window, other.window)
-        image = self._keep((other.id, "difference"), key, make)
+        key = (cut, sampler, version, round(at.depth, 4), layer, other)
+        image = self._keep((layer.id, other.id, "difference", at.axes), key, make)
         return None if image is None else (image, cut.raster)
 
-    def outline(
-        self, layer: Layer, sampler: Sampler, axes: PlaneAxes, depth: float
-    ) -> tuple[raster.Lines, Raster] | None:
+    def outline(self, layer: Layer, sampler: Sampler, at: Place) -> Outlined | None:
         """Return the borders of a mask or label map of the layer, in pixel edges of the raster."""
-        where: Hashable = round(depth, 4)
-        if sampler.aligned:
-            where = sampler.planes_at(axes, depth, False)
 
-        def make() -> tuple[raster.Lines, Raster] | None:
-            cut = sampler.cut(axes, depth, False)
+        def make() -> Outlined | None:
+            cut = sampler.cut(at.axes, at.depth, False, at.visible)
             if cut is None:
                 return None
             values = cut.values if cut.values.dtype == bool else np.rint(cut.values)
             return raster.outline(values, cut.inside), cut.raster
 
-        key = (sampler, self.scene.version(layer.id), where, axes)
-        return self._keep((layer.id, "outline"), key, make)
+        key = (sampler, self.scene.version(layer.id), _where(sampler, at, False))
+        return self._keep((layer.id, "outline", at.axes), key, make)
+
+    def forget_missing(self) -> None:
+        """Drop what belongs to layers that are gone."""
+        session = self.scene.session
+        for slot in [s for s in self._kept if isinstance(s, tuple) and s[0] not in session]:
+            del self._kept[slot]
+
+    def _field(self, layer: Layer, at: Place, cut: Cut) -> NDArray[np.bool_] | None:
+        """Return the layer's field of view on a cut's raster, None when unknown."""
+        sampler = self.scene.field_sampler(layer)
+        if sampler is None:
+            return None
+        field = sampler.cut_on(at.axes, at.depth, False, cut.raster)
+        if field is None:
+            return np.zeros(cut.values.shape, bool)
+        return field.values if field.inside is None else field.values & field.inside
 
     def _linear(self, layer: Layer) -> bool:
         linear = self.scene.session.display.interpolation is Interpolation.LINEAR
         return linear and layer.kind is not Kind.LABEL
 
-    def _keep(self, slot: tuple[str, str], key: Hashable, make: Callable[[], T]) -> T:
-        """Return the kept value of a slot if its key is unchanged, else make and keep it."""
-        kept = self._kept.get(slot)
-        if kept is None or kept[0] != key:
-            kept = (key, make())
-            self._kept[slot] = kept
-        return cast(T, kept[1])
+    def _keep(self, slot: Hashable, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the kept value of a slot if its key is known, else make and keep it."""
+        kept = self._kept.setdefault(slot, {})
+        if key not in kept:
+            made = make()
+            while len(kept) >= KEPT:
+                del kept[next(iter(kept))]
+            kept[key] = made
+        return cast(T, kept[key])
+
+
+def _where(sampler: Sampler, at: Place, linear: bool) -> Hashable:
+    """Return what of a place decides a cut: slices of a parallel array, else place and view."""
+    if sampler.aligned:
+        return sampler.planes_at(at.axes, at.depth, linear)
+    return round(at.depth, 4), at.visible
+
+
+def _all(*masks: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Return where every known mask holds."""
+    known = [m for m in masks if m is not None]
+    return np.logical_and.reduce(known) if known else None
 
 
 def _windowed(cut: Cut, layer: Layer) -> NDArray[np.float32]:

@@ -14,10 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.viewer.geometry import Frame, PlaneAxes
+from app.viewer.oblique import PlaneReader
 from core.grid import Grid
 
-MAX_SIDE = 640
+MAX_SIDE = 800
 """Largest side in pixels of an obliquely resampled cut."""
+
+
+@dataclass(frozen=True)
+class Visible:
+    """The part of a plane on screen: frame mm along the two axes, and the mm of one pixel."""
+
+    across: tuple[float, float]
+    up: tuple[float, float]
+    pixel: float
 
 
 @dataclass(frozen=True)
@@ -119,14 +129,19 @@ class Sampler:
         low = int(t)
         return low, low + 1, t - low
 
-    def cut(self, axes: PlaneAxes, depth: float, linear: bool) -> Cut | None:
+    def cut(
+        self, axes: PlaneAxes, depth: float, linear: bool, visible: Visible | None = None
+    ) -> Cut | None:
         """Cut at ``depth`` mm along the through axis, on the array's own raster where parallel.
 
+        An oblique cut covers the visible part only (default: everything), no finer than the screen.
+
         Returns:
-            None where the plane misses the volume.
+            None where the plane misses the volume or none of it is visible.
         """
         if self._aligned is None:
-            return self._resample(axes, depth, linear, self._bounds(axes))
+            raster = self._bounds(axes, linear, visible)
+            return None if raster is None else self._resample(axes, depth, linear, raster)
         view, start, steps = self._aligned
         first, second, weight = self.planes_at(axes, depth, linear)
         if first < 0:
@@ -148,21 +163,28 @@ class Sampler:
             return own
         return self._resample(axes, depth, linear, raster)
 
-    def _bounds(self, axes: PlaneAxes) -> Raster:
-        """Return a raster that covers the whole volume at its finest spacing."""
+    def _bounds(self, axes: PlaneAxes, linear: bool, visible: Visible | None) -> Raster | None:
+        """Return a raster over the visible part of the volume; None where there is none.
+
+        Its pixels lie on multiples of their size, so that panning does not make them shimmer.
+        """
         corners = self.frame.to_frame(self.grid.corners)
-        low, high = corners.min(0), corners.max(0)
-        a, u = axes.across, axes.up
-        extent = max(high[a] - low[a], high[u] - low[u])
-        step = max(float(self.grid.spacing.min()), float(extent) / MAX_SIDE)
-        columns = max(1, int(np.ceil((high[a] - low[a]) / step)))
-        rows = max(1, int(np.ceil((high[u] - low[u]) / step)))
-        left = float(low[a] if axes.across_sign > 0 else high[a])
-        return Raster(left, float(high[u]), step, step, columns, rows)
+        low, high = corners.min(0)[[axes.across, axes.up]], corners.max(0)[[axes.across, axes.up]]
+        # Voxel edges show when values are not interpolated: sample finer then.
+        step = float(self.grid.spacing.min()) / (1 if linear else 3)
+        if visible is not None:
+            low = np.maximum(low, (visible.across[0], visible.up[0]))
+            high = np.minimum(high, (visible.across[1], visible.up[1]))
+            step = max(step, visible.pixel)
+        if (high <= low).any():
+            return None
+        step = max(step, float((high - low).max()) / MAX_SIDE)
+        first, last = np.floor(low / step), np.ceil(high / step)
+        columns, rows = (last - first).astype(int).tolist()
+        left = float((first if axes.across_sign > 0 else last)[0] * step)
+        return Raster(left, float(last[1] * step), step, step, columns, rows)
 
     def _resample(self, axes: PlaneAxes, depth: float, linear: bool, raster: Raster) -> Cut | None:
-        from scipy.ndimage import affine_transform  # slow to import, needed for oblique cuts only
-
         # Voxel position = base + row * down + column * across, all affine in the pixel index.
         position = np.empty(3)
         position[axes.across] = raster.left + axes.across_sign * raster.width / 2
@@ -173,25 +195,14 @@ class Sampler:
         down = -turn[:, axes.up] * raster.height
         across = turn[:, axes.across] * axes.across_sign * raster.width
         shape = (raster.rows, raster.columns)
-        inside = np.ones(shape, bool)
-        r, c = np.arange(raster.rows)[:, None], np.arange(raster.columns)[None, :]
-        for axis, n in enumerate(self.grid.shape):
-            at = base[axis] + r * down[axis] + c * across[axis]
-            inside &= (at >= -0.5) & (at <= n - 0.5)
+        values, inside = self._reader.read(base, down, across, shape, linear)
         if not inside.any():
             return None
-        voxels = self.voxels.view(np.uint8) if self.voxels.dtype == bool else self.voxels
-        values = affine_transform(
-            voxels,
-            np.stack([down, across, np.zeros(3)], axis=1),
-            base,
-            (*shape, 1),
-            order=1 if linear else 0,
-            mode="nearest",
-            prefilter=False,
-        )[..., 0]
-        values = values.astype(bool) if self.voxels.dtype == bool else values
         return Cut(values, None if inside.all() else inside, raster)
+
+    @cached_property
+    def _reader(self) -> PlaneReader:
+        return PlaneReader(self.voxels)
 
 
 def _face(view: NDArray[Any], axes: PlaneAxes, index: int) -> NDArray[Any]:

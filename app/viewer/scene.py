@@ -57,6 +57,11 @@ class Scene:
             self._samplers[layer.id, role] = kept
         return kept[1]
 
+    @property
+    def has_oblique(self) -> bool:
+        """Whether a visible layer must be resampled, which takes longer than slicing."""
+        return any(x.visible and not self.sampler(x).aligned for x in self.session.layers)
+
     def version(self, layer_id: str) -> int:
         """Return a number that grows whenever the layer's voxels change in place."""
         return self._versions.get(layer_id, 0)

@@ -76,7 +76,7 @@ class Picture:
         rect: where it goes, in pixels: x, y, width, height.
         opacity: 0..1.
         smooth: whether pixels are interpolated.
-        part: the only part of the pane it covers, first made black; None for everywhere.
+        part: the only part of the pane it covers; None for everywhere.
     """
 
     image: QImage
@@ -94,9 +94,7 @@ class Picture:
         """Paint it."""
         if self.part is not None:
             painter.save()
-            region = self.part.region()
-            painter.setClipRegion(region, Qt.ClipOperation.IntersectClip)
-            painter.fillRect(region.boundingRect(), BACKGROUND)
+            painter.setClipRegion(self.part.region(), Qt.ClipOperation.IntersectClip)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.smooth)
         painter.setOpacity(self.opacity)
         painter.drawImage(QRectF(*self.rect), self.image)
