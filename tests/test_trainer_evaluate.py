@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import wilcoxon
+from trainer_cohort import CONFIG, write_cohort
 
 from core.bundle import Bundle, Preprocessing, build, save
 from core.metrics import psnr
-from tests.trainer_cohort import CONFIG, write_cohort
 from trainer.authors_protocol import slice_scores, to_bytes
 from trainer.errors import TrainerError
 from trainer.evaluate import Evaluation, Picture, Row, evaluate

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from trainer_cohort import tiny_plan, write_case, write_cohort
 
 import core.bundle
-from tests.trainer_cohort import tiny_plan, write_case, write_cohort
 from trainer import checkpoint
 from trainer.errors import TrainerError
 from trainer.loop import train
@@ -210,6 +210,6 @@ def test_new_cases_join_training_and_held_out_ones_stay(tmp_path: Path) -> None:
     write_case(cohort, "Case900", 9)
     with RunFolder.open(run) as folder:
         session = Session(plan, folder, quiet)
-    assert session.split["training"] == [*before["training"], "Case900"]
-    assert session.split["test"] == before["test"]
+    assert session.data.split["training"] == [*before["training"], "Case900"]
+    assert session.data.split["test"] == before["test"]
     assert session.step == 2

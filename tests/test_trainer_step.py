@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from trainer_cohort import tiny_plan, write_cohort
 
 from core.mhvae.config import MHVAEConfig
 from core.mhvae.model import MHVAE
-from tests.trainer_cohort import tiny_plan, write_cohort
 from trainer.cohort import scan
 from trainer.dataset import Batch, fixed_tiles
 from trainer.discriminator import PatchDiscriminator
@@ -130,7 +130,7 @@ def test_four_modalities_use_observed_sets_singles_and_random_others() -> None:
 
 def test_overfits_four_slices(tmp_path: Path) -> None:
     plan = tiny_plan(write_cohort(tmp_path / "cohort", 1), data__batch=4)
-    plan = replace(plan, model=replace(CONFIG, base_features=8, max_features=16))
+    plan = replace(plan, model=replace(CONFIG, base_features=8, max_features=16, pools=1))
     modalities = plan.model.modalities
     cases = scan(tmp_path / "cohort", modalities)
     prepared, _ = prepare_all(cases, plan.data, modalities, tmp_path)
@@ -139,11 +139,11 @@ def test_overfits_four_slices(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = MHVAE(plan.model)
     stepper = Stepper(model, {}, plan, {modalities})
-    optimiser = torch.optim.Adamax(model.parameters(), lr=2e-2)
-    for step in range(100):
-        optimiser.param_groups[0]["lr"] = 2e-2 * (1 - step / 100) + 1e-4
+    optimiser = torch.optim.Adamax(model.parameters(), lr=1e-2)
+    for step in range(90):
+        optimiser.param_groups[0]["lr"] = 1e-2 * (1 - step / 90) + 1e-4
         optimiser.zero_grad()
         stepper.generator(tiles, 0, step, Weights(rate=0, beta=1e-4, gan=0))
         optimiser.step()
     found = scores(tiles, run_subsets(model, tiles))
-    assert min(found["psnr/iUS+T2>iUS"], found["psnr/iUS+T2>T2"]) > 30
+    assert min(v for k, v in found.items() if k.startswith("psnr/")) > 30

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.distributed import Team
 from trainer.plan import Plan
 from trainer.runfolder import RunFolder, discard
 from trainer.session import Session
@@ -45,41 +46,55 @@ def train(plan: Plan, path: Path, *, resume: bool = False, say: Say = print) -> 
         TrainerError: the cohort, the plan or the folder cannot be used, another process owns the
             run, or the training diverged.
     """
-    folder = RunFolder.open(path) if resume else RunFolder.create(path, plan)
-    with folder, _Signals() as signals:
-        session = Session(folder.plan(), folder, say)
+    team = Team.join()
+    try:
+        if team.leads:
+            folder = RunFolder.open(path) if resume else RunFolder.create(path, plan)
+            with folder:
+                outcome = _attempt(folder, team, say)
+            if outcome.state == "discarded":
+                discard(path)
+            return outcome
+        return _attempt(RunFolder.follow(path), team, lambda _: None)
+    finally:
+        team.leave()
+
+
+def _attempt(folder: RunFolder, team: Team, say: Say) -> Outcome:
+    """Do one attempt in an open run folder."""
+    with _Signals() as signals:
+        team.wait()  # the leader has made and locked the folder, and preprocesses first
+        if team.leads:
+            session = Session(folder.plan(), folder, say, team)
+        team.wait()
+        if not team.leads:
+            session = Session(folder.plan(), folder, say, team)
         try:
             state = _loop(session, signals)
         except Exception as error:
             folder.log("failed", step=session.step, reason=str(error), kind=type(error).__name__)
             raise
-        folder.answered()
         model = session.deliver() if state != "discarded" else None
         folder.log("end", step=session.step, state=state)
         say(f"{state} at step {session.step}")
-    if state == "discarded":
-        discard(path)
     return Outcome(state, session.step, model)
 
 
 def _loop(session: Session, signals: _Signals) -> str:
     """Step until the plan is fulfilled or somebody asks to stop."""
     with ThreadPoolExecutor(1, "tiles") as ahead:
-        upcoming = ahead.submit(session.sampler.batch, session.step)
+        upcoming = ahead.submit(session.draw, session.step)
         while not session.complete:
-            batch = upcoming.result()
-            upcoming = ahead.submit(session.sampler.batch, session.step + 1)
+            batch, upcoming = upcoming, ahead.submit(session.draw, session.step + 1)
             session.train_step(batch)
-            session.log_if_due()
-            session.validate_if_due()
-            session.checkpoint_if_due()
-            word = "terminate" if signals.stop else session.folder.asked()
-            if word == "discard":
+            session.report()
+            wish = session.wish(signals.stop)
+            if wish == "discard":
                 return "discarded"
-            if word in ("pause", "terminate"):
+            if wish in ("pause", "terminate"):
                 session.save(last=True)
-                return "paused" if word == "pause" else "terminated"
-            if word == "finish":
+                return "paused" if wish == "pause" else "terminated"
+            if wish == "finish":
                 break
     session.validate()
     session.save(last=True)

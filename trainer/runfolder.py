@@ -33,6 +33,7 @@ class RunFolder:
         self.attempt = uuid.uuid4().hex[:12]
         self.checkpoints = path / "checkpoints"
         self.previews = path / "previews"
+        self.silent = False
 
     @classmethod
     def create(cls, path: Path, plan: Plan) -> RunFolder:
@@ -69,6 +70,13 @@ class RunFolder:
             raise TrainerError(f"{path.name} is not a training run: it has no run.json.")
         return cls(path)
 
+    @classmethod
+    def follow(cls, path: Path) -> RunFolder:
+        """Open a run another process of the team owns: nothing is locked or logged."""
+        folder = cls(path)
+        folder.silent = True
+        return folder
+
     def plan(self) -> Plan:
         """Return the run's plan."""
         return load_plan(self.path / "plan.json")
@@ -102,12 +110,15 @@ class RunFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.answered()
         (self.path / "lock.json").unlink(missing_ok=True)
 
     # -- what happened
 
     def log(self, event: str, **facts: Any) -> None:
         """Append one event; a full disk loses the line, not the run."""
+        if self.silent:
+            return
         line = {"v": EVENTS_VERSION, "attempt": self.attempt, "time": round(time.time(), 3)}
         text = json.dumps({**line, "event": event, **facts}) + "\n"
         try:
@@ -127,6 +138,8 @@ class RunFolder:
 
     def asked(self) -> str:
         """Return ``"pause"``, ``"finish"`` or ``"discard"`` when the control file says so."""
+        if self.silent:
+            return ""
         try:
             word = (self.path / "control").read_text(encoding="utf-8").strip()
         except OSError:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.mhvae.model import MHVAEOutput
 from trainer.dataset import Batch
 from trainer.discriminator import PatchDiscriminator
 from trainer.losses import (
@@ -48,7 +49,14 @@ class Weights:
 
 @dataclass(frozen=True)
 class Fake:
-    """Images of a missing modality, kept for the discriminator."""
+    """Images of a missing modality, kept for its discriminator.
+
+    Attributes:
+        modality: which one.
+        images: (b, 1, H, W), background -1.
+        fov: (b, 1, H, W).
+        weight: (b,) part of the discriminator's loss; over a row's fakes it adds up to 1 / batch.
+    """
 
     modality: str
     images: Tensor
@@ -56,8 +64,36 @@ class Fake:
     weight: Tensor
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """Some rows of a step's batch, with what their loss needs.
+
+    Attributes:
+        batch: the rows.
+        first: place of the first row in the whole batch, which decides its noise.
+        step: number of the step.
+        weights: β and λ_GAN now.
+        share: (b,) weight of one subset of a row: 1 / (subsets the row can serve · batch).
+        fake_share: modality → (b,) the same over the subsets that lack it.
+    """
+
+    batch: Batch
+    first: int
+    step: int
+    weights: Weights
+    share: Tensor
+    fake_share: dict[str, Tensor]
+
+
 class Stepper:
-    """Runs training steps on a model and its discriminators; holds no state of its own."""
+    """Finds the gradients of training steps; holds no state of its own.
+
+    Args:
+        model: an MHVAE or MVAE.
+        discriminators: modality → PatchGAN; empty without adversarial loss.
+        plan: weights of the terms and size of the whole batch.
+        presence: the sets of modalities that cases of the cohort have.
+    """
 
     def __init__(
         self,
@@ -80,7 +116,7 @@ class Stepper:
 
         Args:
             batch: the rows.
-            first: place of the first row in the whole batch, which decides its noise.
+            first: place of the first row in the whole batch.
             step: number of the step.
             weights: β and λ_GAN now.
 
@@ -88,34 +124,37 @@ class Stepper:
             terms of the loss, already divided by the whole batch, so that they add up over calls;
             and the images the discriminators will learn from.
         """
-        modalities = self.plan.model.modalities
-        subsets = subsets_of_step(
-            modalities, self.presence, self.plan.loss.subsets, [self.plan.seed, 4, step]
-        )
+        modalities, size = self.plan.model.modalities, self.plan.data.batch
+        seed = [self.plan.seed, 4, step]
+        subsets = subsets_of_step(modalities, self.presence, self.plan.loss.subsets, seed)
         has = {s: torch.stack([batch.present[m] for m in s]).all(0) for s in subsets}
-        # Each row averages over the subsets it can serve, and the batch over its rows.
-        count = torch.stack(list(has.values())).sum(0).to(self.dtype)
-        share = 1 / (count * self.plan.data.batch)
+
+        def share(chosen: list[tuple[str, ...]]) -> Tensor:
+            nothing = torch.zeros_like(batch.fov[:, 0, 0, 0])
+            served = sum((has[s].to(self.dtype) for s in chosen), nothing)
+            return 1 / (served.clamp_min(1) * size)
+
+        lacking = {m: share([s for s in subsets if m not in s]) for m in modalities}
+        piece = _Piece(batch, first, step, weights, share(subsets), lacking)
 
         # The contracting path does not depend on the subset: run it once, collect the gradients of
         # its features over the subsets, and go back through it once.
         owners = {m: torch.nonzero(batch.present[m])[:, 0] for m in modalities}
         owners = {m: rows for m, rows in owners.items() if len(rows)}
-        features = {m: self.model.encoders[m](batch.images[m][r]) for m, r in owners.items()}
+        with self._precision():
+            features = {m: self.model.encoders[m](batch.images[m][r]) for m, r in owners.items()}
         leaves = {m: [f.detach().requires_grad_() for f in fs] for m, fs in features.items()}
         terms: Terms = {}
         fakes: list[Fake] = []
         for number, subset in enumerate(subsets):
             rows = torch.nonzero(has[subset])[:, 0]
-            if not len(rows):
-                continue
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
+            if len(rows):
                 chosen = {m: _pick(leaves[m], owners[m], rows) for m in subset}
-                loss, kept = self._subset_loss(
-                    batch, rows, first, number, subset, chosen, share, step, weights, terms
-                )
-            loss.backward()
-            fakes += kept
+                with self._precision():
+                    noise = self._noise([step, number], [first + int(r) for r in rows])
+                    out = self.model.decode(chosen, len(rows), like=batch.fov, noise=noise)
+                    loss = self._loss(piece, rows, subset, out, terms, fakes)
+                loss.backward()
         reached = [
             (feature, leaf.grad)
             for m in features
@@ -125,62 +164,59 @@ class Stepper:
         torch.autograd.backward([f for f, _ in reached], [g for _, g in reached])
         return terms, fakes
 
-    @property
-    def _amp(self) -> bool:
-        return self.plan.optimiser.amp and self.device.type == "cuda"
+    def _precision(self) -> torch.autocast:
+        amp = self.plan.optimiser.amp and self.device.type == "cuda"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=amp)
 
-    def _subset_loss(
+    def _loss(
         self,
-        batch: Batch,
+        piece: _Piece,
         rows: Tensor,
-        first: int,
-        number: int,
         subset: tuple[str, ...],
-        features: dict[str, list[Tensor]],
-        share: Tensor,
-        step: int,
-        weights: Weights,
+        out: MHVAEOutput,
         terms: Terms,
-    ) -> tuple[Tensor, list[Fake]]:
-        plan = self.plan
-        noise = self._noise([step, number], [first + int(r) for r in rows])
-        out = self.model.decode(features, len(rows), like=batch.fov, noise=noise)
-        fov, weight = batch.fov[rows], share[rows]
+        fakes: list[Fake],
+    ) -> Tensor:
+        """Return one subset's loss; add what it says to ``terms`` and ``fakes``."""
+        plan, size = self.plan, self.plan.data.batch
+        fov, share = piece.batch.fov[rows], piece.share[rows]
         name = "+".join(subset)
+        assert out.kl is not None
         kl = kl_per_level(out.kl, fov[0].numel())
-        loss = weights.beta * (kl.sum(0) * weight).sum()
-        for level, value in enumerate((kl.detach().sum(1) / plan.data.batch).tolist()):
+        loss = piece.weights.beta * (kl.sum(0) * share).sum()
+        for level, value in enumerate((kl.detach().sum(1) / size).tolist()):
             _add(terms, f"kl/{name}/{len(kl) - level}", value)
-        fakes = []
         for m, image in out.images.items():
-            seen = batch.present[m][rows].to(self.dtype)
+            seen = piece.batch.present[m][rows].to(self.dtype)
             if not seen.any():
                 continue
-            target = batch.images[m][rows]
+            target = piece.batch.images[m][rows]
             pixels = pixel_weight(fov, target, plan.loss.outside, m in subset)
-            loss = loss + plan.loss.l1 * (masked_l1(image, target, pixels) * seen * weight).sum()
+            loss = loss + plan.loss.l1 * (masked_l1(image, target, pixels) * seen * share).sum()
             with torch.no_grad():
                 area = fov.mean(dim=(1, 2, 3)).clamp_min(1e-6)
-                mean = masked_l1(image, target, fov) / area * seen / plan.data.batch
+                mean = masked_l1(image, target, fov) / area * seen / size
                 _add(terms, f"l1/{name}/{m}", float(mean.sum()))
-            if weights.gan > 0 and (m not in subset or plan.loss.gan_outputs == "all"):
+            if piece.weights.gan == 0:
+                continue
+            if m not in subset or plan.loss.gan_outputs == "all":
                 critic = self.discriminators[m].requires_grad_(False)
                 judged = lsgan(critic(composite(image, fov)), fov, 1.0) * seen
-                loss = loss + weights.gan * (judged * weight).sum()
-                _add(terms, f"gan/{name}/{m}", float(judged.detach().sum()) / plan.data.batch)
-            if self.discriminators and m not in subset:
-                fakes.append(Fake(m, composite(image.detach(), fov), fov, seen * weight))
+                loss = loss + piece.weights.gan * (judged * share).sum()
+                _add(terms, f"gan/{name}/{m}", float(judged.detach().sum()) / size)
+            if m not in subset:
+                part = seen * piece.fake_share[m][rows]
+                fakes.append(Fake(m, composite(image.detach(), fov), fov, part))
         _add(terms, "loss", float(loss.detach()))
-        return loss, fakes
+        return loss
 
     def _noise(self, place: Sequence[int], rows: Sequence[int]) -> list[Tensor]:
         """Draw each row's noise from its own seed, so that splitting a batch changes nothing."""
         drawn = []
         for row in rows:
             seeds = np.random.SeedSequence([self.plan.seed, 3, *place, row])
-            generator = torch.Generator(self.device).manual_seed(
-                int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1))
-            )
+            generator = torch.Generator(self.device)
+            generator.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1)))
             drawn.append(
                 [
                     torch.empty(shape, device=self.device, dtype=self.dtype).normal_(
@@ -192,8 +228,16 @@ class Stepper:
         return [torch.cat(level) for level in zip(*drawn, strict=True)]
 
     def discriminator(self, batch: Batch, fakes: Sequence[Fake]) -> Terms:
-        """Add the discriminators' gradients: LSGAN with every missing target as a negative."""
+        """Add the discriminators' gradients: LSGAN, every missing target a negative.
+
+        Half the loss is on real images, half on the fakes, which share it whatever their number.
+
+        Args:
+            batch: the rows the fakes were made of.
+            fakes: what :meth:`generator` returned for them.
+        """
         terms: Terms = {}
+        size = self.plan.data.batch
         for m, critic in self.discriminators.items():
             mine = [f for f in fakes if f.modality == m]
             rows = torch.nonzero(batch.present[m])[:, 0]
@@ -201,24 +245,17 @@ class Stepper:
                 continue
             critic.requires_grad_(True)
             fov = batch.fov[rows]
-            scores = critic(composite(batch.images[m][rows], fov))
-            real = lsgan(scores, fov, 1.0).sum() / self.plan.data.batch
-            total = sum(float(f.weight.sum()) for f in mine)
-            real = real * 0.5
-            real.backward()
-            fake = 0.0
-            means = []
-            for f in mine:
-                judged = critic(f.images)
-                loss = 0.5 * (lsgan(judged, f.fov, 0.0) * f.weight).sum() / max(total, 1e-12)
-                loss = loss * (len(rows) / self.plan.data.batch)
-                loss.backward()
-                fake += float(loss.detach())
-                means.append(float(judged.detach().mean()))
-            part = len(rows) / self.plan.data.batch
-            _add(terms, f"d/{m}/loss", float(real.detach()) + fake)
-            _add(terms, f"d/{m}/real", float(scores.detach().mean()) * part)
-            _add(terms, f"d/{m}/fake", sum(means) / len(means) * part)
+            weight = torch.full((len(rows),), 1 / size, dtype=self.dtype, device=self.device)
+            real = Fake(m, composite(batch.images[m][rows], fov), fov, weight)
+            for goal, name, shown in ((1.0, "real", [real]), (0.0, "fake", mine)):
+                for f in shown:
+                    with self._precision():
+                        scores = critic(f.images)
+                        loss = 0.5 * (lsgan(scores, f.fov, goal) * f.weight).sum()
+                    loss.backward()
+                    mean = (scores.detach().mean(dim=(1, 2, 3)) * f.weight).sum()
+                    _add(terms, f"d/{m}/loss", float(loss.detach()))
+                    _add(terms, f"d/{m}/{name}", float(mean))
         return terms
 
 

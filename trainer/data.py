@@ -1,0 +1,70 @@
+"""From a plan to the tiles of a run: scan, split, preprocess, sample."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.cohort import CACHE, scan
+from trainer.dataset import Batch, TileSampler, fixed_tiles
+from trainer.plan import Plan
+from trainer.prepare import drop_duplicates, prepare_all
+from trainer.runfolder import RunFolder
+from trainer.split import Split, locked_split
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run trains and validates on.
+
+    Attributes:
+        sampler: training tiles.
+        tiles: fixed tiles for validation, of held-out cases if there are any.
+        split: part → case ids.
+        fingerprint: names the training images without names.
+    """
+
+    sampler: TileSampler
+    tiles: Batch | None
+    split: Split
+    fingerprint: str
+
+
+def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data:
+    """Prepare a plan's cohort; cases that came to it since the last attempt join the training.
+
+    Raises:
+        TrainerError: the cohort is missing or empty, or nothing is left to train on.
+    """
+    source = Path(plan.cohort)
+    cases = scan(source, plan.model.modalities)
+    split = locked_split(folder.path / "split.json", cases, plan.data)
+    beside = source if source.is_dir() else source.parent
+    cache = Path(os.environ.get("MHVAE_STUDIO_CACHE") or beside / CACHE)
+
+    def tell(done: int, total: int) -> None:
+        if done == total or done % 10 == 0:
+            say(f"prepared {done} of {total} cases")
+            folder.log("preparing", done=done, total=total)
+
+    wanted = [c for c in cases if c.id not in split["test"]]
+    workers = min(4, os.cpu_count() or 1)
+    prepared, problems = prepare_all(
+        wanted, plan.data, plan.model.modalities, cache, workers=workers, progress=tell
+    )
+    problems += drop_duplicates(prepared, set(split["validation"]))
+    for problem in problems:
+        folder.log("warning", text=problem)
+        say(f"left out: {problem}")
+    training = [c for c in prepared if c.id in split["training"]]
+    held_out = [c for c in prepared if c.id in split["validation"]] or training
+    hashes = "".join(sorted(h for c in training for h in c.hashes.values()))
+    return Data(
+        TileSampler(training, plan),
+        fixed_tiles(held_out, plan, plan.log.validate_slices),
+        split,
+        hashlib.sha256(hashes.encode()).hexdigest()[:16],
+    )
