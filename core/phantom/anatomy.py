@@ -143,10 +143,12 @@ def cortex(
     """
     shape = hull.shape
     inside = soft_step(hull, spacing)
+    # Maps are looked up in the brain only; the margin keeps gradients at its surface right.
+    near = hull > -4 * spacing
     # Two fold fields: the second is finer and shallower, and gives side branches.
     fold_in = np.full(shape, 50.0, np.float32)
     for knot, reach, width in ((7.5, rng.uniform(12, 20), 0.9), (4.8, rng.uniform(5, 9), 0.6)):
-        noise = upright_noise(rng, brain, hull, knot)
+        noise = upright_noise(rng, brain, hull, near, knot)
         depth = np.float32(reach) + smooth_noise(rng, shape, spacing, 14.0) * np.float32(
             reach * (0.3 + 0.4 * (1 - template.folds))
         )
@@ -155,17 +157,17 @@ def cortex(
         opening += np.float32((template.folds - 1) * 0.5)
         np.minimum(fold_in, sheet(noise, spacing) - opening, out=fold_in)
     # fold_in: distance outside the sulcus walls, negative inside.
-    average = template.sample("sulcus", brain)
+    average = template.sample("sulcus", brain, near)
     level = np.float32(rng.uniform(0.28, 0.42)) + smooth_noise(rng, shape, spacing, 12.0) * 0.06
     average = sigmoid((average - level) * np.float32(10))
     atrophy = np.float32(rng.uniform(-0.35, 0.35))
     folds = soft_step(atrophy - fold_in, spacing)
     sulcus = np.maximum(folds, average) * inside
     ribbon = np.float32(rng.uniform(2.3, 3.2))
-    white = template.sample("white", brain)
+    white = template.sample("white", brain, near)
     white = sigmoid((white - 0.52 - 0.05 * smooth_noise(rng, shape, spacing, 5.0)) * np.float32(12))
     white *= soft_step(fold_in - ribbon, spacing) * soft_step(hull - ribbon, spacing)
-    ventricle = template.sample("ventricle", brain)
+    ventricle = template.sample("ventricle", brain, near)
     ventricle = sigmoid((ventricle - np.float32(rng.uniform(0.25, 0.55))) * np.float32(12))
     deep = soft_step(hull - 26, 8.0)
     # Only thin fluid is echogenic (pia, vessels, trabeculae); the middle of a wide space is dark.
@@ -186,20 +188,27 @@ def cortex(
     ]
 
 
-def upright_noise(rng: np.random.Generator, brain: list[Field], hull: Field, knot: float) -> Field:
-    """Return noise whose level sets stand nearly upright on the brain surface.
+def upright_noise(
+    rng: np.random.Generator,
+    brain: list[Field],
+    hull: Field,
+    near: NDArray[np.bool_],
+    knot: float,
+) -> Field:
+    """Return noise whose level sets stand nearly upright on the brain surface; 0 but ``near``.
 
     Positions are moved along the radial direction towards the surface, so that the noise changes
     four times more slowly with depth than along the surface.
     """
     origin = np.array([0.0, -18.0, 4.0], np.float32)
-    offset = [p - o for p, o in zip(brain, origin, strict=True)]
+    offset = [p[near] - o for p, o in zip(brain, origin, strict=True)]
     radius = np.sqrt(offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2) + np.float32(1)
-    factor = (radius + np.float32(0.75) * np.clip(hull, -5, 40)) / radius
+    factor = (radius + np.float32(0.75) * np.clip(hull[near], -5, 40)) / radius
     size = 112
     lattice = smooth_noise(rng, (size, size, size), 2.0, knot)
     coords = [o * factor * np.float32(0.5) + np.float32(size / 2) for o in offset]
-    noise: Field = ndimage.map_coordinates(
+    noise = np.zeros(hull.shape, np.float32)
+    noise[near] = ndimage.map_coordinates(
         lattice, coords, output=np.float32, order=1, mode="reflect"
     )
     return noise

@@ -41,16 +41,24 @@ class Template:
     hull: Field
     folds: float
 
-    def sample(self, name: str, position: list[Field]) -> Field:
-        """Interpolate the map ``name`` at positions [x, y, z] (each (…), brain mm)."""
+    def sample(
+        self, name: str, position: list[Field], where: NDArray[np.bool_] | None = None
+    ) -> Field:
+        """Interpolate the map ``name`` at positions [x, y, z] (each (…), brain mm).
+
+        With ``where``, of the positions' shape, only there; 0 elsewhere.
+        """
         inverse = np.linalg.inv(self.affine)
         scale = np.diag(inverse)[:3]
-        voxel = [
-            p * np.float32(scale[a]) + np.float32(inverse[a, 3]) for a, p in enumerate(position)
-        ]
-        result: Field = ndimage.map_coordinates(
+        chosen = position if where is None else [p[where] for p in position]
+        voxel = [p * np.float32(scale[a]) + np.float32(inverse[a, 3]) for a, p in enumerate(chosen)]
+        found: Field = ndimage.map_coordinates(
             getattr(self, name), voxel, output=np.float32, order=1, mode="nearest"
         )
+        if where is None:
+            return found
+        result = np.zeros(where.shape, np.float32)
+        result[where] = found
         return result
 
 
