@@ -460,7 +460,12 @@ def test_reading_a_plane_sees_through_any_view(linear: bool) -> None:
     views = (whole, whole.T, whole[::-1, :, ::-1], whole[:, ::2, 1::3], whole[:, :, 4:5])
     for view in views:
         size = np.array(view.shape, float)
-        way = (size / 3 - 1, np.array([0.203, 0.107, 0.311]), np.array([-0.097, 0.253, 0.149]), (9, 11))
+        way = (
+            size / 3 - 1,
+            np.array([0.203, 0.107, 0.311]),
+            np.array([-0.097, 0.253, 0.149]),
+            (9, 11),
+        )
         seen, inside = PlaneReader(view).read(*way, linear)
         copy, same = PlaneReader(view.copy()).read(*way, linear)
         np.testing.assert_allclose(seen, copy, rtol=1e-6)
