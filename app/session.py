@@ -242,6 +242,15 @@ class Session(Layers):
             self.ruler = ruler
             self.display_changed.emit("ruler")
 
+    def _put(self, layer: Layer, field: str) -> None:
+        super()._put(layer, field)
+        if field not in ("visible", "modality"):
+            return
+        active, shown = self.active, self.image_layers()
+        if active is not None and not active.visible and shown:
+            self._active = shown[0].id
+        self.active_changed.emit()  # columns and counterpart follow what is visible
+
     def _announce(self) -> None:
         first = not self._active
         if self._active not in self._layers:

@@ -212,3 +212,14 @@ def test_a_new_patient_moves_a_lost_cursor() -> None:
     far = volume("T2", at=500)
     s.add_layer(far)
     np.testing.assert_allclose(s.cursor, far.grid.to_world((4, 4, 2)))
+
+
+def test_hiding_the_active_volume_shows_the_next(session: Session) -> None:
+    log = heard(session)
+    session.update_layer("real-1", visible=False)
+    assert session.active is not None
+    assert session.active.id == "real-2"
+    assert ("active_changed",) in log
+    session.update_layer("real-2", visible=False)
+    assert session.active.id == "real-2"
+    assert session.columns() == []

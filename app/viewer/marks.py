@@ -12,7 +12,9 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 
 from app.state import Compare, Kind, Layer
+from app.viewer.colormaps import table
 from app.viewer.geometry import LETTERS, Projection, edge_letters
+from app.viewer.pictures import difference_reach
 
 if TYPE_CHECKING:
     from app.viewer.pane import Pane
@@ -55,6 +57,27 @@ def paint(
     if any(x.made_by_model for x in shown):
         _synthetic(painter, QRectF(pane.rect))
     _words(painter, pane, shown)
+    _scale(painter, pane)
+
+
+def _scale(painter: QPainter, pane: Pane) -> None:
+    """Draw the colours' key, with the values at its ends, where colours mean amounts."""
+    layer, other = pane.layer, pane.counterpart()
+    name, (low, high) = layer.colormap, layer.window
+    if other is not None and pane.scene.session.display.compare is Compare.DIFFERENCE:
+        name, high = "diverging", difference_reach(layer, other)
+        low = -high
+    elif name.startswith("gray"):
+        return
+    colours = table(name)
+    size, width, height = 9, min(70, pane.rect.width() // 5), 6
+    strip = QImage(colours.tobytes(), 256, 1, 1024, QImage.Format.Format_ARGB32_Premultiplied)
+    y = pane.rect.top() + FRAME_WIDTH + 4
+    right = pane.rect.right() - FRAME_WIDTH - 3
+    bar = QRectF(right - width, y + 3, width, height)
+    painter.drawImage(bar, strip)
+    below = QPointF(bar.right(), bar.bottom() + 1)
+    _text(painter, f"{low:.3g} … {high:.3g}", below, PALE, size, at="rt")
 
 
 def _crosshair(painter: QPainter, pane: Pane, projection: Projection) -> None:

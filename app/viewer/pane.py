@@ -198,6 +198,8 @@ class Pane:
         part: Part | None = None,
         inside_field: bool = False,
     ) -> list[Stroke]:
+        if not layer.visible:
+            return []
         drawn = self.pictures.picture(layer, at, inside_field=inside_field)
         smooth = self._smooth() and layer.kind is not Kind.LABEL
         return self._stroke(projection, drawn, weight * layer.opacity, smooth, part)

@@ -96,15 +96,14 @@ class Pictures:
                 return None
             if layer.modality == other.modality:
                 values = second.values - cut.values
-                reach = (layer.window[1] - layer.window[0]) / 2
             else:
                 values = _windowed(second, other) - _windowed(cut, layer)
-                reach = 1.0
             if layer.made_by_model and not other.made_by_model:
                 values = -values
             fields = (self._field(x, at, cut) for x in (layer, other))
             inside = _all(cut.inside, second.inside, *fields)
             colours = colormaps.table("diverging")
+            reach = difference_reach(layer, other)
             return raster.to_image(Cut(values, inside, cut.raster), (-reach, reach), colours)
 
         version = self.scene.version(other.id)
@@ -154,6 +153,13 @@ class Pictures:
                 del kept[next(iter(kept))]
             kept[key] = made
         return cast(T, kept[key])
+
+
+def difference_reach(layer: Layer, other: Layer) -> float:
+    """Return the difference that gets the strongest colour, see ``Pictures.difference``."""
+    if layer.modality != other.modality:
+        return 1.0
+    return (layer.window[1] - layer.window[0]) / 2
 
 
 def _where(sampler: Sampler, at: Place, linear: bool) -> Hashable:
