@@ -1,0 +1,1 @@
+"""The synthesis engine as a process of its own, and the window's side of the conversation."""

@@ -1,0 +1,303 @@
+"""The window's side of the engine process: keeps one running, hands it jobs, survives its death."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.engine.protocol import Message
+from app.engine.shared import SharedArray
+from app.jobs import Child, Jobs, Outcome, engine_command
+from core.volume import Volume
+
+PATIENCE_MS = 800
+"""How long a cancelled job may take to stop before the engine is replaced."""
+CRASH_WINDOW_S = 60.0
+CRASH_LIMIT = 3
+"""So many crashes within the window and the engine waits for the next request to start again."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job did not end well.
+
+    Attributes:
+        kind: ``"user"``, ``"memory"``, ``"killed"``, ``"crashed"`` or ``"defect"``.
+        sentence: for people.
+    """
+
+    kind: str
+    sentence: str
+
+    @property
+    def about_memory(self) -> bool:
+        """Whether less memory may help."""
+        return self.kind in ("memory", "killed")
+
+
+class EngineJob(QObject):
+    """One request to the engine and what comes of it; exactly one of the last three signals ends it."""
+
+    prepared = Signal(object)
+    progressed = Signal(object)
+    finished = Signal(object)
+    failed = Signal(object)
+    cancelled = Signal()
+
+    def __init__(self, number: int, kind: str, task: Message, client: EngineClient) -> None:
+        super().__init__(client)
+        self.number, self.kind, self.task = number, kind, task
+        self.sent = self.over = self.cancelling = False
+        self._client = client
+
+    def cancel(self) -> None:
+        """Stop at the next tile; an engine that does not is replaced."""
+        self._client.cancel(self)
+
+
+@dataclass
+class _Held:
+    """What the present engine process knows: volumes by key, and those on their way."""
+
+    voxels: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    copies: dict[str, SharedArray] = field(default_factory=dict)
+    copying: set[str] = field(default_factory=set)
+
+
+class EngineClient(QObject):
+    """Runs jobs in the engine process.
+
+    Args:
+        jobs: threads for copying voxels into shared memory.
+        command: how to start the engine; tests pass another.
+        parent: owner.
+    """
+
+    state_changed = Signal(str)
+    """``"off"``, ``"starting"``, ``"ready"`` or ``"busy"``."""
+    engine_lost = Signal(str)
+    """The engine died; a sentence. Jobs under way have failed already."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        command: Callable[[], Sequence[str]] = engine_command,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.devices: list[str] = []
+        self.state = "off"
+        self._jobs_in_threads = jobs
+        self._command = command
+        self._child: Child | None = None
+        self._held = _Held()
+        self._jobs: dict[int, EngineJob] = {}
+        self._numbers = itertools.count(1)
+        self._crashes: list[float] = []
+        self._impatience = QTimer(self, singleShot=True, interval=PATIENCE_MS)
+        self._impatience.timeout.connect(self._replace_stuck)
+
+    # ---- life
+
+    def start(self) -> None:
+        """Start the engine process unless it runs."""
+        if self._child is not None:
+            return
+        self._held = _Held()
+        self._child = Child(self._command(), self)
+        self._child.message.connect(self._receive)
+        self._child.ended.connect(self._lost)
+        self._set_state("starting")
+        self._child.start()
+
+    def close(self) -> None:
+        """End the engine; jobs under way are dropped without a signal."""
+        self._impatience.stop()
+        self._jobs.clear()
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+        self._held = _Held()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the engine; 0 when there is none."""
+        return self._child.pid if self._child else 0
+
+    # ---- jobs
+
+    def submit(self, kind: str, task: Mapping[str, Any], volumes: Mapping[str, Volume]) -> EngineJob:
+        """Hand a job to the engine, starting it if needed.
+
+        Args:
+            kind: ``"run"``, ``"preflight"`` or ``"shares"``.
+            task: see :class:`app.engine.backend.EngineBackend`; ``volumes`` is filled in here.
+            volumes: modality → volume; voxels the engine does not have yet are sent first.
+        """
+        self.start()
+        keys = {m: _key(v) for m, v in volumes.items()}
+        self._forget_all_but(set(keys.values()))
+        for modality, volume in volumes.items():
+            self._hold(keys[modality], volume)
+        job = EngineJob(next(self._numbers), kind, {**task, "volumes": keys}, self)
+        self._jobs[job.number] = job
+        self._flush()
+        return job
+
+    def cancel(self, job: EngineJob) -> None:
+        """See :meth:`EngineJob.cancel`."""
+        if job.over or job.cancelling:
+            return
+        job.cancelling = True
+        if not job.sent or self._child is None:
+            self._end(job)
+            job.cancelled.emit()
+            return
+        self._send({"type": "cancel", "job": job.number})
+        self._impatience.start()
+
+    def release(self) -> None:
+        """Tell the engine that the arrays of the last answer are attached."""
+        self._send({"type": "release"})
+
+    # ---- volumes
+
+    def _hold(self, key: str, volume: Volume) -> None:
+        held = self._held
+        if key in held.voxels:
+            return
+        held.voxels[key] = volume.voxels  # keeps the memory, so that the key stays its own
+        held.copying.add(key)
+
+        def send(copy: SharedArray) -> None:
+            if held is not self._held or key not in held.voxels:
+                copy.unlink()  # for an engine that is gone, or a volume nobody wants any more
+                return
+            held.copying.discard(key)
+            held.copies[key] = copy
+            self._send(
+                {
+                    "type": "volume",
+                    "key": key,
+                    "array": copy.spec,
+                    "affine": volume.grid.affine.tolist(),
+                    "modality": volume.modality,
+                    "source": volume.source,
+                }
+            )
+            self._flush()
+
+        self._jobs_in_threads.submit(
+            "Handing the volume to the engine",
+            lambda: SharedArray.copy_of(volume.voxels),
+            send,
+            self.engine_lost.emit,
+        )
+
+    def _forget_all_but(self, keys: set[str]) -> None:
+        gone = [k for k in self._held.voxels if k not in keys and k not in self._held.copying]
+        for key in gone:
+            del self._held.voxels[key]
+        if gone:
+            self._send({"type": "forget", "keys": gone})
+
+    def _flush(self) -> None:
+        """Send the jobs whose volumes are on their way, in order."""
+        for job in self._jobs.values():
+            if not job.sent:
+                if self._held.copying & set(job.task["volumes"].values()):
+                    return
+                job.sent = True
+                self._send({"type": job.kind, "job": job.number, "task": job.task})
+        self._say_state()
+
+    # ---- messages
+
+    def _send(self, message: Message) -> None:
+        if self._child is not None:
+            self._child.send(message)
+
+    def _receive(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "ready":
+            self.devices = list(message["devices"])
+            self._set_state("ready")
+            self._say_state()
+        elif kind == "held":
+            self._held.copies.pop(message["key"], None)
+        elif (job := self._jobs.get(int(message["job"]))) is not None:
+            self._report(job, kind, message)
+
+    def _report(self, job: EngineJob, kind: str, message: Message) -> None:
+        if kind == "prepared":
+            job.prepared.emit(message)
+        elif kind == "progress":
+            if not job.cancelling:
+                job.progressed.emit(message)
+        else:
+            self._end(job)
+            if kind == "failed":
+                job.failed.emit(Failure(message["kind"], message["sentence"]))
+            elif kind == "cancelled" or job.cancelling:
+                job.cancelled.emit()
+            else:
+                job.finished.emit(message)
+
+    def _end(self, job: EngineJob) -> None:
+        job.over = True
+        self._jobs.pop(job.number, None)
+        if not any(j.cancelling for j in self._jobs.values()):
+            self._impatience.stop()
+        job.deleteLater()
+        self._say_state()
+
+    # ---- death
+
+    def _replace_stuck(self) -> None:
+        """The engine did not stop in time: end it; the jobs it held end as they should."""
+        if self._child is not None:
+            self._child.kill()
+
+    def _lost(self, outcome: Outcome) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.deleteLater()
+        for copy in self._held.copies.values():
+            copy.unlink()
+        self._held = _Held()
+        self._set_state("off")
+        stuck = any(job.cancelling for job in self._jobs.values())
+        sentence = outcome.sentence("The engine")
+        for job in list(self._jobs.values()):
+            self._end(job)
+            if job.cancelling:
+                job.cancelled.emit()
+            else:
+                job.failed.emit(Failure(outcome.status, sentence))
+        if not stuck:
+            self.engine_lost.emit(sentence)
+        now = time.monotonic()
+        self._crashes = [t for t in self._crashes if now - t < CRASH_WINDOW_S] + [now]
+        if outcome.status in ("killed", "crashed") and len(self._crashes) < CRASH_LIMIT:
+            self.start()
+
+    def _set_state(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self.state_changed.emit(state)
+
+    def _say_state(self) -> None:
+        if self.state in ("ready", "busy"):
+            self._set_state("busy" if any(j.sent for j in self._jobs.values()) else "ready")
+
+
+def _key(volume: Volume) -> str:
+    """Name a volume by where its voxels lie; unique while something holds them."""
+    pointer = volume.voxels.__array_interface__["data"][0]
+    return f"{pointer:x}-{'x'.join(str(n) for n in volume.grid.shape)}"

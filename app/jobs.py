@@ -1,0 +1,274 @@
+"""The only place of the window that starts threads or processes.
+
+Threads read, resample and write; they report to the window's thread. Processes are children that
+talk in messages (:mod:`app.engine.protocol`); how one ended is an :class:`Outcome` with a sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PySide6.QtCore import (
+    QByteArray,
+    QObject,
+    QProcess,
+    QProcessEnvironment,
+    QRunnable,
+    QThreadPool,
+    Signal,
+)
+
+from app.engine.protocol import Message, ProtocolError, Unpacker, pack
+from core.errors import Cancelled, UserError
+
+T = TypeVar("T")
+
+READERS = 2
+"""Threads that read and write files."""
+
+
+class _Task(QRunnable):
+    """One piece of work on its way through the pool."""
+
+    def __init__(self, number: int, work: Callable[[], Any], report: Callable[..., None]) -> None:
+        super().__init__()
+        self._number, self._work, self._report = number, work, report
+
+    def run(self) -> None:
+        result, error = None, None
+        try:
+            result = self._work()
+        except BaseException as caught:  # handed to the window's thread, which knows what to do
+            error = caught
+        self._report(self._number, result, error)
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    title: str
+    done: Callable[[Any], None]
+    failed: Callable[[str], None]
+
+
+class Jobs(QObject):
+    """Short work in threads: reading, resampling, writing.
+
+    Args:
+        parent: owner; destroy it after :meth:`close`.
+    """
+
+    busy_changed = Signal(str)
+    """Title of the work under way; empty when there is none."""
+
+    _ended = Signal(int, object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(READERS)
+        self._waiting: dict[int, _Waiting] = {}
+        self._count = 0
+        self._ended.connect(self._deliver)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._waiting)
+
+    def submit(
+        self,
+        title: str,
+        work: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[str], None],
+    ) -> int:
+        """Run ``work`` in a thread, then ``done`` or ``failed`` on the window's thread.
+
+        Args:
+            title: what is being done, for people ("Reading T2.nii.gz").
+            work: must not touch widgets.
+            done: receives the result.
+            failed: receives the sentence of a ``UserError``. Other errors are defects and are
+                raised again on the window's thread.
+
+        Returns:
+            A number for :meth:`drop`.
+        """
+        self._count += 1
+        self._waiting[self._count] = _Waiting(title, done, failed)
+        self._pool.start(_Task(self._count, work, self._ended.emit))
+        self.busy_changed.emit(title)
+        return self._count
+
+    def drop(self, number: int) -> None:
+        """Forget a job: its end will be ignored."""
+        if self._waiting.pop(number, None) is not None:
+            self._say_busy()
+
+    def close(self) -> None:
+        """Drop everything and wait for the threads to end."""
+        self._waiting.clear()
+        self._pool.clear()
+        self._pool.waitForDone()
+
+    def _deliver(self, number: int, result: Any, error: BaseException | None) -> None:
+        job = self._waiting.pop(number, None)
+        if job is None:
+            return
+        self._say_busy()
+        if error is None:
+            job.done(result)
+        elif isinstance(error, UserError):
+            job.failed(str(error))
+        elif not isinstance(error, Cancelled):
+            job.failed(f"{job.title} met a defect of the program ({type(error).__name__}).")
+            raise error
+
+    def _say_busy(self) -> None:
+        titles = [job.title for job in self._waiting.values()]
+        self.busy_changed.emit(titles[0] if titles else "")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child process ended.
+
+    Attributes:
+        status: ``"finished"``, ``"killed"`` (by the system or by us), ``"crashed"`` or
+            ``"not started"``.
+        code: exit code, or the number of the signal.
+        last_words: the last lines the child wrote to its error output.
+    """
+
+    status: str
+    code: int
+    last_words: tuple[str, ...] = ()
+
+    def sentence(self, what: str) -> str:
+        """Say for people what happened to ``what``."""
+        if self.status == "finished":
+            return f"{what} ended."
+        if self.status == "not started":
+            return f"{what} could not be started. The installation is damaged; install it again."
+        if self.status == "killed":
+            return f"{what} was stopped by the system, most likely because memory ran out."
+        words = f" Its last words: {self.last_words[-1]}" if self.last_words else ""
+        return f"{what} crashed (code {self.code}).{words}"
+
+
+class Child(QObject):
+    """A child process that speaks in messages.
+
+    Args:
+        command: program and arguments.
+        parent: owner.
+    """
+
+    message = Signal(object)
+    """A message arrived (dict)."""
+    ended = Signal(object)
+    """The process is gone (Outcome); emitted once per start."""
+
+    def __init__(self, command: Sequence[str], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._words: deque[str] = deque(maxlen=20)
+        self._unpacker = Unpacker()
+        self._over = False
+        self._process = QProcess(self)
+        self._process.setProgram(command[0])
+        self._process.setArguments(list(command[1:]))
+        self._process.setProcessEnvironment(_environment())
+        self._process.readyReadStandardOutput.connect(self._read)
+        self._process.readyReadStandardError.connect(self._listen)
+        self._process.finished.connect(self._finished)
+        self._process.errorOccurred.connect(self._failed)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs or is being started."""
+        return self._process.state() != QProcess.ProcessState.NotRunning
+
+    @property
+    def pid(self) -> int:
+        """The process id; 0 when it does not run."""
+        return int(self._process.processId())
+
+    def start(self) -> None:
+        """Start the process; what becomes of it arrives as signals."""
+        self._process.start()
+
+    def send(self, message: Message) -> None:
+        """Send a message; lost when the process is gone."""
+        if self.alive:
+            self._process.write(QByteArray(pack(message)))
+
+    def kill(self) -> None:
+        """End the process at once; :attr:`ended` follows."""
+        self._process.kill()
+
+    def close(self, patience: int = 1000) -> None:
+        """Ask the process to quit, end it after ``patience`` ms; no signal follows."""
+        self._over = True
+        if not self.alive:
+            return
+        self.send({"type": "quit"})
+        self._process.closeWriteChannel()
+        if not self._process.waitForFinished(patience):
+            self._process.kill()
+            self._process.waitForFinished(patience)
+
+    def _read(self) -> None:
+        data = bytes(self._process.readAllStandardOutput().data())
+        try:
+            for message in self._unpacker.feed(data):
+                if not self._over:
+                    self.message.emit(message)
+        except ProtocolError as error:
+            self._words.append(str(error))
+            self.kill()
+
+    def _listen(self) -> None:
+        text = bytes(self._process.readAllStandardError().data()).decode(errors="replace")
+        self._words.extend(line for line in text.splitlines() if line.strip())
+
+    def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
+        self._read()
+        self._listen()
+        if status == QProcess.ExitStatus.CrashExit:
+            killed = sys.platform == "win32" or code == signal.SIGKILL
+            self._end(Outcome("killed" if killed else "crashed", code, tuple(self._words)))
+        else:
+            self._end(Outcome("crashed" if code else "finished", code, tuple(self._words)))
+
+    def _failed(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self._end(Outcome("not started", -1))
+
+    def _end(self, outcome: Outcome) -> None:
+        if not self._over:
+            self._over = True
+            self.ended.emit(outcome)
+
+
+def engine_command() -> list[str]:
+    """Return the command that starts the engine process, from source or frozen."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, "engine"]
+    return [sys.executable, "-m", "app.engine_process"]
+
+
+def _environment() -> QProcessEnvironment:
+    """Return the child's environment: ours, with this program's packages first."""
+    environment = QProcessEnvironment.systemEnvironment()
+    if not getattr(sys, "frozen", False):
+        root = str(Path(__file__).resolve().parent.parent)
+        known = environment.value("PYTHONPATH")
+        environment.insert("PYTHONPATH", os.pathsep.join(filter(None, [root, known])))
+    return environment
