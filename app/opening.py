@@ -1,0 +1,179 @@
+"""Opens whatever is dropped: volumes, folders, DICOM series, model bundles, projects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QUndoStack
+
+from app.jobs import Jobs
+from app.notifications import Notifications
+from app.session import Session
+from app.settings import Settings
+from app.state import Kind
+from app.undo import AddLayers
+from core.case import Case, CaseError
+from core.volume import Volume
+
+if TYPE_CHECKING:
+    from core.io import Header
+
+PROJECT_SUFFIX = ".mhvae.json"
+MODEL_SUFFIX = ".safetensors"
+TRANSFORM_SUFFIXES = (".tfm", ".h5", ".txt", ".mat", ".xfm")
+MANY = 12
+"""More volumes in one folder are not opened all at once."""
+
+_LABEL_NAME = re.compile(r"seg|label|mask|tissue|(?<![a-z])roi", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a layer came from, for the project file and the Case panel.
+
+    Attributes:
+        path: file or folder.
+        series: key of a DICOM series inside; empty for other files.
+        reason: why the modality was guessed so.
+    """
+
+    path: Path
+    series: str = ""
+    reason: str = ""
+
+
+class Opener(QObject):
+    """Reads in worker threads and adds layers; every failure is one sentence."""
+
+    opened = Signal(str)
+    """Id of a layer that was added."""
+    project_found = Signal(object)
+    """Path of a project file to open."""
+    model_found = Signal(object)
+    """Path of a model bundle to choose."""
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: Jobs,
+        notes: Notifications,
+        settings: Settings,
+        undo: QUndoStack,
+    ) -> None:
+        super().__init__(session)
+        self.session, self.jobs, self.notes = session, jobs, notes
+        self.settings, self.undo = settings, undo
+        self.origins: dict[str, Origin] = {}
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Open files and folders of any kind the program knows."""
+        for path in paths:
+            name = path.name.lower()
+            if name.endswith(PROJECT_SUFFIX):
+                self.project_found.emit(path)
+            elif name.endswith(MODEL_SUFFIX):
+                self.model_found.emit(path)
+            elif name.endswith(TRANSFORM_SUFFIXES) and path.is_file():
+                self.notes.error(
+                    f"{path.name}: expected a volume, a folder, a model or a project; found a "
+                    "transform. Apply it in the program that made it and open the moved volume."
+                )
+            else:
+                self._probe(path)
+
+    def read(self, origin: Origin, done: Callable[[Volume], None]) -> None:
+        """Read one volume whose place is known, for a project; failures become notes."""
+        self.jobs.submit(
+            f"Reading {origin.path.name}", lambda: _read(origin), done, self.notes.error
+        )
+
+    def add(
+        self, volume: Volume, origin: Origin, kind: Kind | None = None, *, undoable: bool = True
+    ) -> str | None:
+        """Add a volume to the case; None when it does not belong there (a note says why)."""
+        try:
+            self._check_place(volume)
+        except CaseError as error:
+            self.notes.error(str(error))
+            return None
+        kind = kind or kind_of(volume, origin)
+        if kind is Kind.LABEL:
+            volume = replace(volume, modality="")
+        layer_id = self.session.add_layer(volume, kind)
+        self.origins[layer_id] = origin
+        if undoable:
+            self.undo.push(AddLayers(self.session, [layer_id], f"Open {volume.source}"))
+        for warning in volume.warnings:
+            self.notes.warning(f"{volume.source}: {warning}")
+        self.opened.emit(layer_id)
+        return layer_id
+
+    # ---- inside
+
+    def _probe(self, path: Path) -> None:
+        self.jobs.submit(
+            f"Looking into {path.name}",
+            lambda: _headers(path),
+            lambda headers: self._read_all(path, headers),
+            self.notes.error,
+        )
+
+    def _read_all(self, path: Path, headers: list[Header]) -> None:
+        usable = [h for h in headers if not h.problem]
+        for header in headers:
+            if header.problem:
+                self.notes.error(header.problem)
+        if len(usable) > MANY:
+            self.notes.error(
+                f"{path.name}: expected the volumes of one patient; found {len(usable)}. "
+                "Drop the few you want, or the folder of one patient."
+            )
+            return
+        if usable:
+            self.settings.add_recent(path)
+        for header in usable:
+            self._read_one(Origin(header.path, header.series, header.modality_reason), header)
+
+    def _read_one(self, origin: Origin, header: Header) -> None:
+        def named(volume: Volume) -> None:
+            self.add(replace(volume, modality=volume.modality or header.modality), origin)
+
+        self.read(origin, named)
+
+    def _check_place(self, volume: Volume) -> None:
+        for layer in self.session.layers:
+            if layer.kind is Kind.REAL:
+                ours = layer.modality or "The volume in the case"
+                theirs = volume.modality or "the new volume"
+                if ours == theirs:
+                    theirs = f"another {theirs}"
+                Case("", {ours: layer.volume, theirs: volume}).check_overlap()
+
+
+def kind_of(volume: Volume, origin: Origin) -> Kind:
+    """Guess what a file's voxels are: a label map by name and by holding few whole numbers."""
+    if volume.synthetic:
+        return Kind.SYNTHETIC
+    if _LABEL_NAME.search(origin.path.name) and not volume.modality:
+        sample = volume.voxels.ravel()[:: max(1, volume.voxels.size // 200_000)]
+        if (sample == np.rint(sample)).all() and np.unique(sample).size <= 256:
+            return Kind.LABEL
+    return Kind.REAL
+
+
+def _headers(path: Path) -> list[Header]:
+    from core.io import probe
+
+    return list(probe(path))
+
+
+def _read(origin: Origin) -> Volume:
+    from core.io import read
+
+    return read(origin.path, series=origin.series or None)

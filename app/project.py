@@ -1,0 +1,182 @@
+"""The project file: a case, how it was looked at, and its results, as one small JSON file.
+
+Volumes stay where they are; paths are relative to the project file. Results lie as files of their
+own in a folder beside it. No Qt in here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.version import __version__
+
+SCHEMA = 1
+SUFFIX = ".mhvae.json"
+RESULTS = "-results"
+"""A project ``NAME.mhvae.json`` keeps its results in the folder ``NAME-results``."""
+
+
+class ProjectError(UserError):
+    """A project file that cannot be written or used."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One layer of the case.
+
+    Attributes:
+        path: file or folder; relative to the project file in JSON, absolute in memory.
+        series: key of a DICOM series inside; empty for other files.
+        kind, name, modality, visible, available, colormap, window, opacity: as in ``Layer``.
+        marks: provenance of a synthetic volume; empty for a real one.
+        metrics: of a synthetic volume whose truth was known.
+        subset: inputs a synthetic volume was made from.
+    """
+
+    path: Path
+    series: str = ""
+    kind: str = "real"
+    name: str = ""
+    modality: str = ""
+    visible: bool = True
+    available: bool = True
+    colormap: str = "gray"
+    window: tuple[float, float] = (0.0, 1.0)
+    opacity: float = 1.0
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    subset: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Project:
+    """A case as saved.
+
+    Attributes:
+        name: pseudonymous id.
+        entries: the layers, in the order of the Case panel.
+        active: index of the active layer; -1 for none.
+        cursor: RAS mm.
+        zoom: of the linked views.
+        pan: RAS mm.
+        display: ``Display.to_dict``.
+        synthesis: ``Form.to_dict``.
+        program: version that wrote it.
+    """
+
+    name: str = ""
+    entries: tuple[Entry, ...] = ()
+    active: int = -1
+    cursor: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    zoom: float = 1.0
+    pan: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    display: Mapping[str, Any] = field(default_factory=dict)
+    synthesis: Mapping[str, Any] = field(default_factory=dict)
+    program: str = __version__
+
+
+def results_folder(path: Path) -> Path:
+    """Return the folder of a project's results."""
+    return path.with_name(path.name.removesuffix(SUFFIX) + RESULTS)
+
+
+def save(project: Project, path: Path) -> Path:
+    """Write beside the target and move into place.
+
+    Raises:
+        ProjectError: the folder cannot be written to.
+    """
+    if not path.name.endswith(SUFFIX):
+        path = path.with_name(path.name.removesuffix(".json") + SUFFIX)
+    values = asdict(project)
+    for entry in values["entries"]:
+        entry["path"] = _relative(entry["path"], path.parent)
+    text = json.dumps({"schema": SCHEMA, **values}, indent=1, sort_keys=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ProjectError(
+            f"{path.name}: the project could not be written ({error.strerror}). Choose a folder "
+            "you may write to, with free space."
+        ) from error
+    return path
+
+
+def load(path: Path) -> Project:
+    """Read a project; entries' paths come back absolute, whether or not the files exist.
+
+    Raises:
+        ProjectError: missing, not a project, damaged, or written by a newer program.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        schema = values.pop("schema")
+    except OSError as error:
+        raise ProjectError(
+            f"{path.name}: the project could not be read ({error.strerror}). Check the path."
+        ) from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ProjectError(
+            f"{path.name}: expected an MHVAE Studio project, found another or a damaged file "
+            f"({error}). Open the volumes one by one instead."
+        ) from error
+    if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
+        raise ProjectError(
+            f"{path.name}: the project has format version {schema}; this program reads up to "
+            f"version {SCHEMA}. Update MHVAE Studio to open it."
+        )
+    try:
+        entries = tuple(_entry(e, path.parent) for e in values.pop("entries"))
+        return _typed(Project, {**values, "entries": entries})
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ProjectError(
+            f"{path.name}: the project is damaged ({error}). Open the volumes one by one instead."
+        ) from error
+
+
+def _entry(values: Mapping[str, Any], folder: Path) -> Entry:
+    path = Path(os.path.normpath(folder.resolve() / str(values["path"])))
+    return _typed(Entry, {**values, "path": path})
+
+
+def _typed(cls: Any, values: Mapping[str, Any]) -> Any:
+    """Build a dataclass, each value held against the type of the field's default.
+
+    Names this version does not know are left out; JSON lists become tuples.
+    """
+    known = {}
+    template = cls(Path()) if cls is Entry else cls()
+    for f in fields(cls):
+        if f.name not in values:
+            continue
+        value, default = values[f.name], getattr(template, f.name)
+        if isinstance(default, tuple) and isinstance(value, list | tuple):
+            value = tuple(value)
+            numbers = [isinstance(v, int | float) for v in value]
+            if default and (len(value) != len(default) or not all(numbers)):
+                raise ValueError(f"{f.name} must be {len(default)} numbers")
+        elif isinstance(default, float) and isinstance(value, int):
+            value = float(value)
+        elif not isinstance(value, type(default)) and not (
+            isinstance(default, Mapping) and isinstance(value, Mapping)
+        ):
+            raise ValueError(f"{f.name} has the wrong type")
+        known[f.name] = value
+    return cls(**known)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder with forward slashes (absolute across Windows drives)."""
+    try:
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:
+        return path.as_posix()

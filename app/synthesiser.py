@@ -1,0 +1,329 @@
+"""Runs the model on the case: builds requests, follows the engine, puts results into the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.engine.client import EngineClient, EngineJob, Failure
+from app.engine.protocol import Message
+from app.live import LiveRun, Result
+from app.notifications import Action, Notifications
+from app.preflight import Preflight, pace_key
+from app.request import Form, Stage
+from app.session import Session
+from app.settings import Settings
+from app.shares import Shares
+from app.state import Kind
+from core.volume import Volume
+
+if TYPE_CHECKING:
+    from core.bundle import Bundle
+
+RERUN_DELAY_MS = 350
+
+
+@dataclass
+class _State:
+    run: EngineJob | None = None
+    live: LiveRun | None = None
+    shares: EngineJob | None = None
+    again: bool = False
+    results: dict[str, Result] = field(default_factory=dict)
+
+
+class Synthesiser(QObject):
+    """The one owner of runs; panels subscribe."""
+
+    form_changed = Signal()
+    models_changed = Signal()
+    running_changed = Signal(bool)
+    stage_changed = Signal(object)
+    results_changed = Signal()
+    shares_changed = Signal(object)
+    """``Shares`` of a slice, or None."""
+
+    def __init__(
+        self,
+        session: Session,
+        client: EngineClient,
+        notes: Notifications,
+        settings: Settings,
+    ) -> None:
+        super().__init__(session)
+        self.session, self.client = session, client
+        self.notes, self.settings = notes, settings
+        self.form = Form.from_dict(settings.form())
+        self.models: list[Bundle] = []
+        self._state = _State()
+        self.preflight = Preflight(self)
+        self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
+        self._rerun_timer.timeout.connect(self._rerun)
+        session.layers_changed.connect(self._case_changed)
+        session.layer_changed.connect(self._layer_changed)
+        client.state_changed.connect(self._engine_changed)
+
+    # ---- what panels show and set
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The chosen model."""
+        found = [b for b in self.models if str(b.path) == self.form.model]
+        return found[0] if found else None
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self._state.run is not None
+
+    @property
+    def results(self) -> dict[str, Result]:
+        """Target → the last whole result."""
+        return self._state.results
+
+    def set_models(self, models: list[Bundle]) -> None:
+        """Offer models; keeps the choice if it is among them."""
+        self.models = models
+        if self.bundle is None and models:
+            self.form = replace(self.form, model=str(models[0].path))
+        self.models_changed.emit()
+        self.form_changed.emit()
+        self._case_changed()
+
+    def add_model(self, bundle: Bundle) -> None:
+        """Offer one more model and choose it."""
+        others = [b for b in self.models if b.path != bundle.path]
+        self.form = replace(self.form, model=str(bundle.path))
+        self.set_models([*others, bundle])
+
+    def set_form(self, **edit: Any) -> None:
+        """Change choices of the panel."""
+        new = replace(self.form, **edit)
+        if new.samples > 1 and new.temperature == 0:
+            new = replace(new, temperature=1.0)  # several draws at 0 would all be one
+        if new != self.form:
+            self.form = new
+            self.settings.keep_form({**new.to_dict(), "targets": []})
+            self.form_changed.emit()
+            self._case_changed()
+
+    def subset(self) -> tuple[str, ...]:
+        """Return the inputs: toggled on and known to the model, in the model's order."""
+        bundle = self.bundle
+        on = self.session.subset()
+        return tuple(m for m in bundle.config.modalities if m in on) if bundle else ()
+
+    def targets(self) -> tuple[str, ...]:
+        """Return the outputs: everything that is no input, and what was ticked."""
+        bundle, subset = self.bundle, self.subset()
+        if bundle is None:
+            return ()
+        return tuple(
+            m for m in bundle.config.modalities if m not in subset or m in self.form.targets
+        )
+
+    def obstacle(self) -> str:
+        """Return why Run is impossible, in a sentence; empty when it is possible."""
+        if self.bundle is None:
+            return "No model is chosen. Drop a model bundle, or choose one from the list."
+        if not self.subset():
+            known = ", ".join(self.bundle.config.modalities)
+            return f"No input is given. Open a volume and name its modality ({known})."
+        if not self.targets():
+            return "No output is wanted. Hold an input back, or tick an output."
+        return ""
+
+    # ---- running
+
+    def run(self) -> None:
+        """Start a run, or start again when one is under way."""
+        obstacle = self.obstacle()
+        if obstacle:
+            self.notes.error(obstacle)
+            return
+        if self._state.run is not None:
+            self._state.again = True
+            self._state.run.cancel()
+            return
+        self.preflight.stop()
+        if self._state.shares is not None:
+            self._state.shares.cancel()
+        job = self.client.submit("run", self.task(), self.volumes())
+        self._state.run = job
+        job.prepared.connect(self._prepared)
+        job.progressed.connect(self._progressed)
+        job.finished.connect(self._finished)
+        job.failed.connect(self._failed)
+        job.cancelled.connect(self._cancelled)
+        starting = self.client.state == "starting"
+        self.stage_changed.emit(Stage("starting the engine" if starting else "handing over"))
+        self.running_changed.emit(True)
+
+    def cancel(self) -> None:
+        """Stop the run; what was there before stays."""
+        self._state.again = False
+        if self._state.run is not None:
+            self.stage_changed.emit(Stage("cancelling"))
+            self._state.run.cancel()
+
+    def forget_results(self) -> None:
+        """Drop results whose layers are gone (another case was opened)."""
+        self._state.results = {
+            m: r for m, r in self._state.results.items() if r.layer_id in self.session
+        }
+        self.results_changed.emit()
+
+    def adopt(self, modality: str, result: Result) -> None:
+        """Take over a result that was read from a project."""
+        self._state.results[modality] = result
+        self.results_changed.emit()
+
+    def ask_shares(self) -> None:
+        """Ask for the experts' shares of the slice under the cursor, unless a run is under way."""
+        if self.running or self._state.shares or self.obstacle():
+            return
+        job = self.client.submit("shares", self.task(), self.volumes())
+        self._state.shares = job
+
+        def done(message: Message) -> None:
+            self._state.shares = None
+            shares = Shares.from_message(message)
+            self.client.release()
+            self.shares_changed.emit(shares)
+
+        def ended(*_: object) -> None:
+            self._state.shares = None
+            self.shares_changed.emit(None)
+
+        job.finished.connect(done)
+        job.failed.connect(ended)
+        job.cancelled.connect(ended)
+
+    def close(self) -> None:
+        """Stop timers; jobs end with the engine."""
+        self.preflight.stop()
+        self._rerun_timer.stop()
+
+    # ---- a run's life
+
+    def _prepared(self, message: Message) -> None:
+        self._state.live = LiveRun(self.session, message, self.subset())
+
+    def _progressed(self, message: Message) -> None:
+        if self._state.live is not None:
+            self._state.live.touch(message.get("regions", []))
+        self.stage_changed.emit(
+            Stage(message["stage"], message["done"], message["total"], message.get("seconds_left"))
+        )
+
+    def _finished(self, message: Message) -> None:
+        live = self._state.live
+        assert live is not None
+        key = pace_key(self, message["device"])
+        self.settings.add_pace(key, float(message["pace"]))
+        old = {m: self._state.results.get(m) for m in message["results"]}
+        self._state.results.update(live.finish(message, old))
+        self.client.release()
+        self._end()
+        self.results_changed.emit()
+        made = ", ".join(message["results"])
+        self.notes.info(f"Synthesised {made} in {message['seconds']:.0f} s. Research use only.")
+
+    def _failed(self, failure: Failure) -> None:
+        self._drop_live()
+        self._end()
+        actions = []
+        if failure.about_memory:
+            if self.form.batch > 1:
+                half = self.form.batch // 2
+                actions.append(Action(f"Smaller batch ({half})", lambda: self._retry(batch=half)))
+            if self.form.device != "cpu" and self.client.devices[:1] != ["cpu"]:
+                actions.append(Action("CPU", lambda: self._retry(device="cpu")))
+        self.notes.error(failure.sentence, actions or [Action("Run again", self.run)])
+
+    def _cancelled(self) -> None:
+        self._drop_live()
+        again = self._state.again
+        self._end()
+        if again:
+            self.run()
+
+    def _retry(self, **edit: Any) -> None:
+        self.set_form(**edit)
+        self.run()
+
+    def _drop_live(self) -> None:
+        if self._state.live is not None:
+            self._state.live.drop()
+
+    def _end(self) -> None:
+        self._state.run = self._state.live = None
+        self._state.again = False
+        self.stage_changed.emit(Stage(""))
+        self.running_changed.emit(False)
+        self.preflight.restart()
+
+    # ---- preflight and toggles
+
+    def _case_changed(self) -> None:
+        if not self.running:
+            self.preflight.restart()
+        gone = [m for m, r in self._state.results.items() if r.layer_id not in self.session]
+        if gone and not self.running:
+            self.forget_results()
+
+    def _layer_changed(self, layer_id: str, changed: str) -> None:
+        if changed not in ("available", "modality", "volume"):
+            return
+        layer = self.session.layer(layer_id)
+        if layer.kind is not Kind.REAL:
+            return
+        self.form_changed.emit()
+        self._case_changed()
+        if changed == "available" and self.form.rerun and layer.modality:
+            self._rerun_timer.start()
+
+    def _rerun(self) -> None:
+        """Run from what is left after a toggle: the honest test on the user's own patient."""
+        if not self.obstacle() and set(self.subset()) != set(self._known()):
+            self.run()
+
+    def _known(self) -> tuple[str, ...]:
+        """Return the modalities of the case that the model knows, held back or not."""
+        bundle = self.bundle
+        known = self.session.case().volumes
+        return tuple(m for m in bundle.config.modalities if m in known) if bundle else ()
+
+    def _engine_changed(self, state: str) -> None:
+        if state == "ready" and not self.running:
+            self.preflight.restart()
+
+    # ---- inside
+
+    def device(self) -> str:
+        """Return the device a run will use."""
+        best = self.client.devices[0] if self.client.devices else "cpu"
+        return best if self.form.device == "auto" else self.form.device
+
+    def volumes(self) -> dict[str, Volume]:
+        """Return the case's volumes that the model knows, held back or not."""
+        volumes = self.session.case().volumes
+        return {m: volumes[m] for m in self._known()}
+
+    def task(self) -> Message:
+        """Return the request as the engine reads it."""
+        form = self.form
+        return {
+            "model": form.model,
+            "subset": list(self.subset()),
+            "targets": list(self.targets()),
+            "device": self.device(),
+            "temperature": form.temperature,
+            "samples": form.samples,
+            "seed": form.seed,
+            "batch": form.batch,
+            "fov": "whole" if form.whole else "auto",
+            "focus": [float(x) for x in self.session.cursor],
+        }

@@ -1,0 +1,104 @@
+"""Changes of the case that can be taken back; display settings are not among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtGui import QUndoCommand
+
+from app.session import Session
+from app.state import Kind, Layer
+
+_State = dict[str, tuple[str, bool]]
+"""Layer id → (modality, available)."""
+
+
+class EditModality(QUndoCommand):
+    """Name a volume's modality."""
+
+    def __init__(self, session: Session, layer_id: str, modality: str) -> None:
+        super().__init__(f"Set modality {modality or 'unknown'}")
+        self._session, self._id, self._modality = session, layer_id, modality
+        self._before = _state(session)
+
+    def redo(self) -> None:
+        """Apply."""
+        self._session.update_layer(self._id, modality=self._modality)
+
+    def undo(self) -> None:
+        """Take back, with the availability other volumes had."""
+        _restore(self._session, self._before)
+
+
+class EditAvailable(QUndoCommand):
+    """Show a real volume to the model, or hide it."""
+
+    def __init__(self, session: Session, layer_id: str, available: bool) -> None:
+        name = session.layer(layer_id).modality or "volume"
+        super().__init__(f"{'Use' if available else 'Hold back'} {name}")
+        self._session, self._id, self._available = session, layer_id, available
+        self._before = _state(session)
+
+    def redo(self) -> None:
+        """Apply."""
+        self._session.update_layer(self._id, available=self._available)
+
+    def undo(self) -> None:
+        """Take back, with the availability other volumes had."""
+        _restore(self._session, self._before)
+
+
+class AddLayers(QUndoCommand):
+    """Bring volumes into the case. The layers are in the session already when this is pushed."""
+
+    def __init__(self, session: Session, layer_ids: Sequence[str], text: str) -> None:
+        super().__init__(text)
+        self._session, self._ids = session, list(layer_ids)
+        self._taken: list[Layer] = []
+
+    def redo(self) -> None:
+        """Put the layers back (nothing to do the first time)."""
+        for layer in self._taken:
+            self._session.restore_layer(layer)
+        self._taken = []
+
+    def undo(self) -> None:
+        """Take the layers out."""
+        self._taken = [self._session.remove_layer(i) for i in self._ids if i in self._session]
+
+
+class RemoveLayers(QUndoCommand):
+    """Take volumes out of the case."""
+
+    def __init__(self, session: Session, layer_ids: Sequence[str], text: str) -> None:
+        super().__init__(text)
+        self._session, self._ids = session, list(layer_ids)
+        self._taken: list[tuple[int, Layer]] = []
+        self._before = _state(session)
+
+    def redo(self) -> None:
+        """Take the layers out."""
+        order = [x.id for x in self._session.layers]
+        places = sorted(order.index(i) for i in self._ids if i in self._session)
+        self._taken = [(n, self._session.remove_layer(order[n])) for n in places]
+
+    def undo(self) -> None:
+        """Put them back where they were."""
+        for place, layer in self._taken:
+            self._session.restore_layer(layer, place)
+        _restore(self._session, self._before)
+
+
+def _state(session: Session) -> _State:
+    return {x.id: (x.modality, x.available) for x in session.layers if x.kind is Kind.REAL}
+
+
+def _restore(session: Session, state: _State) -> None:
+    """Bring modalities and availability back; what is held back first, as only one may be used."""
+    known = {i: s for i, s in state.items() if i in session}
+    for layer_id in known:
+        session.update_layer(layer_id, available=False)
+    for layer_id, (modality, _) in known.items():
+        session.update_layer(layer_id, modality=modality)
+    for layer_id, (_, available) in known.items():
+        session.update_layer(layer_id, available=available)
