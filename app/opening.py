@@ -17,7 +17,7 @@ from app.notifications import Notifications
 from app.session import Session
 from app.settings import Settings
 from app.state import Kind
-from app.undo import AddLayers
+from app.undo import AddLayers, RemoveLayers
 from core.case import Case, CaseError
 from core.volume import Volume
 
@@ -113,6 +113,18 @@ class Opener(QObject):
             self.notes.warning(f"{volume.source}: {warning}")
         self.opened.emit(layer_id)
         return layer_id
+
+    def change_kind(self, layer_id: str, kind: Kind) -> None:
+        """Show a volume as an image, or as a label map: out and in again, as one step."""
+        layer, origin = self.session.layer(layer_id), self.origins.get(layer_id)
+        self.undo.beginMacro(f"Show {layer.volume.source or layer.name} as {kind}")
+        self.undo.push(RemoveLayers(self.session, [layer_id], "Remove"))
+        volume = replace(layer.volume, modality="") if kind is Kind.LABEL else layer.volume
+        made = self.session.add_layer(volume, kind)
+        if origin is not None:
+            self.origins[made] = origin
+        self.undo.push(AddLayers(self.session, [made], "Add"))
+        self.undo.endMacro()
 
     # ---- inside
 

@@ -47,6 +47,15 @@ class Settings:
         self._store.setValue("window/geometry", geometry)
         self._store.setValue("window/docks", docks)
 
+    @property
+    def appearance(self) -> str:
+        """``"system"``, ``"light"`` or ``"dark"``."""
+        return str(self._store.value("window/appearance", "system"))
+
+    @appearance.setter
+    def appearance(self, name: str) -> None:
+        self._store.setValue("window/appearance", name)
+
     # ---- recent files
 
     @property

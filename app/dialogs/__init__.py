@@ -1,0 +1,1 @@
+"""Dialogs the user asks for; failures never open one."""

@@ -1,0 +1,1 @@
+"""The docks around the viewers: case, synthesis, results, experts, messages; and the strips."""

@@ -1,0 +1,430 @@
+"""The main window: puts the parts together, takes drops, and is painted before anything is loaded.
+
+This process never imports torch; synthesis lives in the engine process.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QGuiApplication,
+    QUndoStack,
+)
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QStackedWidget,
+    QToolBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app import theme
+from app.command_list import window_commands
+from app.commands import Commands
+from app.engine.client import EngineClient
+from app.files import Files
+from app.jobs import Jobs, engine_command
+from app.notifications import Action, Notifications
+from app.opening import Opener
+from app.panels.case import CasePanel
+from app.panels.empty import EmptyState
+from app.panels.experts import ExpertsPanel
+from app.panels.messages import MessageBar, MessageList
+from app.panels.results import ResultsPanel
+from app.panels.status import StatusStrip
+from app.panels.synthesis import SynthesisPanel
+from app.recent import RecentMenu
+from app.saving import Projects, Saver
+from app.session import Session
+from app.settings import Settings
+from app.state import Display, Kind
+from app.synthesiser import Synthesiser
+from app.undo import EditAvailable, RemoveLayers
+from app.viewer.area import ViewerArea
+
+if TYPE_CHECKING:
+    from core.bundle import Bundle
+
+TITLE = "MHVAE Studio"
+REMEMBERED = ("convention", "interpolation", "mouse", "world_axes", "crosshair", "outlines")
+TOOLBAR = (
+    ("layout_planes", "Planes"),
+    ("layout_columns", "Columns"),
+    ("layout_grid", "Grid"),
+    ("", ""),
+    ("axial", "Axial"),
+    ("coronal", "Coronal"),
+    ("sagittal", "Sagittal"),
+    ("", ""),
+    ("blend", "Blend"),
+    ("swipe", "Swipe"),
+    ("reveal", "Reveal"),
+    ("checker", "Checker"),
+    ("flicker", "Flicker"),
+    ("difference", "Difference"),
+    ("", ""),
+    ("ruler", "Ruler"),
+    ("reset", "Reset"),
+)
+
+
+class MainWindow(QMainWindow):
+    """One case, its viewers and panels.
+
+    Args:
+        settings: what is remembered between starts.
+        engine: command that starts the engine process; tests pass another.
+    """
+
+    painted = Signal()
+    """The window is on screen for the first time."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        engine: Callable[[], Sequence[str]] = engine_command,
+    ) -> None:
+        super().__init__()
+        self.settings = settings or Settings()
+        self.undo = QUndoStack(self)
+        self.session = Session(self)
+        self.notes = Notifications(self)
+        self.jobs = Jobs(self)
+        self.client = EngineClient(self.jobs, engine, self)
+        self.opener = Opener(self.session, self.jobs, self.notes, self.settings, self.undo)
+        self.synthesiser = Synthesiser(self.session, self.client, self.notes, self.settings)
+        self.saver = Saver(self.session, self.jobs, self.notes, self.synthesiser)
+        self.projects = Projects(self.saver, self.opener, self.synthesiser, self.settings)
+        self._to_open: list[Path] = []
+        self._restore_display()
+        self._build()
+        self._connect()
+        self.show_title()
+        self._restore_window()
+        self.centralWidget().installEventFilter(self)
+
+    # ---- begin and end
+
+    def open_when_shown(self, paths: Sequence[Path]) -> None:
+        """Open files after the window is on screen."""
+        self._to_open = list(paths)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Notice the first paint; only then load anything."""
+        if event.type() == QEvent.Type.Paint:
+            self.centralWidget().removeEventFilter(self)
+            QTimer.singleShot(0, self, self._begin)
+        return super().eventFilter(watched, event)
+
+    def leave(self) -> None:
+        """Close the window and with it the program."""
+        self.close()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Remember the window and end every job."""
+        self.settings.keep_window_state(self.saveGeometry(), self.saveState())
+        shown = self.session.display.to_dict()
+        self.settings.keep_display({name: shown[name] for name in REMEMBERED})
+        self.settings.keep_windows(self.session.remembered_windows)
+        self.settings.sync()
+        self.synthesiser.close()
+        self.jobs.close()
+        self.client.close()
+        super().closeEvent(event)
+
+    def _begin(self) -> None:
+        self.painted.emit()
+        self.jobs.submit("Looking for models", _models, self._models_found, self.notes.error)
+        if self._to_open:
+            self.opener.open(self._to_open)
+        self._start_engine_when_idle()
+
+    def _start_engine_when_idle(self) -> None:
+        """Reading what the user wants to see goes before starting the engine."""
+
+        def check(_: str = "") -> None:
+            QTimer.singleShot(0, self, start)
+
+        def start() -> None:
+            if not self.jobs.busy and self.client.state == "off":
+                self.jobs.busy_changed.disconnect(check)
+                self.client.start()
+
+        self.jobs.busy_changed.connect(check)
+
+    def _models_found(self, models: list[Bundle]) -> None:
+        known = {str(b.path) for b in models}
+        mine = [b for b in self.synthesiser.models if str(b.path) not in known]
+        self.synthesiser.set_models([*models, *mine])
+
+    # ---- what commands ask for
+
+    def remove_layer(self, layer_id: str) -> None:
+        """Take a volume out of the case."""
+        name = self.session.layer(layer_id).name
+        self.undo.push(RemoveLayers(self.session, [layer_id], f"Remove {name}"))
+
+    def toggle_available(self, layer_id: str) -> None:
+        """Hold a volume back from the model, or give it again."""
+        layer = self.session.layer(layer_id)
+        self.undo.push(EditAvailable(self.session, layer_id, not layer.available))
+
+    def set_appearance(self, name: str) -> None:
+        """Choose ``"light"``, ``"dark"`` or ``"system"``."""
+        self.settings.appearance = name
+        theme.set_scheme(name)
+
+    def show_keys(self) -> None:
+        """Open the sheet of keys and gestures."""
+        from app.dialogs.keys import KeySheet
+
+        dialog = KeySheet(self.commands, self.session.display.mouse, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+
+    def show_about(self) -> None:
+        """Say what this program is."""
+        from app.dialogs.about import about
+
+        box = about(self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+
+    def show_title(self) -> None:
+        """Name the project in the title."""
+        path = self.projects.path
+        self.setWindowTitle(f"{TITLE} – {path.name}" if path else TITLE)
+
+    # ---- drag and drop
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take anything that comes as files."""
+        if _local_paths(event):
+            event.acceptProposedAction()
+            self._show_drop_hint(True)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Put the hint away."""
+        self._show_drop_hint(False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped."""
+        self._show_drop_hint(False)
+        paths = _local_paths(event)
+        event.acceptProposedAction()
+        # The source waits for this event to end; reading starts after it.
+        QTimer.singleShot(0, self, lambda: self.opener.open(paths))
+
+    def _show_drop_hint(self, on: bool) -> None:
+        self._drop_hint.setGeometry(self.centralWidget().rect())
+        self._drop_hint.setVisible(on)
+        self._drop_hint.raise_()
+
+    # ---- building
+
+    def _build(self) -> None:
+        self.setAcceptDrops(True)
+        self.setWindowIcon(theme.app_icon())
+        self.setDockNestingEnabled(True)
+        self.area = ViewerArea(self.session)
+        self.empty = EmptyState()
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(self.area)
+        self.messages = MessageBar(self.notes)
+        centre = QWidget()
+        column = QVBoxLayout(centre)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.stack, 1)
+        column.addWidget(self.messages)
+        self.setCentralWidget(centre)
+        self._drop_hint = QLabel("Drop to open", centre)
+        self._drop_hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._drop_hint.setStyleSheet(
+            "background:rgba(30,80,140,150);color:white;font-size:22px;border:3px dashed white"
+        )
+        self._drop_hint.hide()
+        self.case = CasePanel(self.session, self.opener, self.synthesiser, self.undo)
+        self.synthesis = SynthesisPanel(self.synthesiser)
+        self.results = ResultsPanel(self.synthesiser)
+        self.experts = ExpertsPanel(self.synthesiser)
+        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+        docks = [
+            self._dock("Case", self.case, left),
+            self._dock("Synthesis", self.synthesis, right),
+            self._dock("Results", self.results, right),
+            self._dock("Experts", self.experts, right),
+            self._dock(
+                "Messages", MessageList(self.notes), Qt.DockWidgetArea.BottomDockWidgetArea
+            ),
+        ]
+        self.tabifyDockWidget(docks[2], docks[3])
+        docks[2].raise_()
+        docks[4].hide()
+        self.history = docks[4]
+        self.resizeDocks([docks[0], docks[1]], [290, 300], Qt.Orientation.Horizontal)
+        self.setCorner(Qt.Corner.BottomLeftCorner, left)
+        self.setCorner(Qt.Corner.BottomRightCorner, right)
+        self.setStatusBar(StatusStrip(self.session, self.jobs, self.client))
+        self.files = Files(self)
+        self.commands = Commands(self)
+        self.commands.add(window_commands(self))
+        self.recent = RecentMenu(self.settings, self.opener.open, self)
+        self._build_bars(docks)
+
+    def _build_bars(self, docks: list[QDockWidget]) -> None:
+        self.commands.fill(self.menuBar())
+        actions = self.commands.actions
+        menus = {a.text(): a.menu() for a in self.menuBar().actions()}
+        files, view = menus["File"], menus["View"]
+        assert isinstance(files, QMenu)
+        assert isinstance(view, QMenu)
+        files.insertMenu(actions["save_volume"], self.recent)
+        panels = view.addMenu("Panels")
+        for dock in docks:
+            panels.addAction(dock.toggleViewAction())
+        bar = QToolBar("Viewers")
+        bar.setObjectName("viewers toolbar")
+        bar.setMovable(False)
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        for name, short in TOOLBAR:
+            if name:
+                actions[name].setIconText(short)
+                bar.addAction(actions[name])
+            else:
+                bar.addSeparator()
+        self.addToolBar(bar)
+        panels.addAction(bar.toggleViewAction())
+
+    def _dock(self, title: str, widget: QWidget, where: Qt.DockWidgetArea) -> QDockWidget:
+        dock = QDockWidget(title, self)
+        dock.setObjectName(f"dock {title.lower()}")
+        dock.setWidget(widget)
+        self.addDockWidget(where, dock)
+        return dock
+
+    def _connect(self) -> None:
+        self.empty.open_wanted.connect(self.files.ask_files)
+        self.empty.demo_wanted.connect(self.files.open_demo)
+        self.area.help_requested.connect(self.show_keys)
+        self.messages.history_wanted.connect(self.history.show)
+        self.opener.project_found.connect(self._open_project)
+        self.opener.model_found.connect(self._open_model)
+        self.opener.opened.connect(lambda _: self.area.setFocus())
+        self.client.engine_lost.connect(self._engine_lost)
+        self.case.menu_wanted.connect(self._layer_menu)
+        self.session.layers_changed.connect(self._show_centre)
+        for signal in (self.session.display_changed, self.session.layers_changed):
+            signal.connect(lambda *_: self.commands.refresh())
+        self.session.active_changed.connect(self.commands.refresh)
+        self.synthesiser.form_changed.connect(self.commands.refresh)
+        self.synthesiser.running_changed.connect(lambda _: self.commands.refresh())
+        self.undo.indexChanged.connect(lambda _: self.commands.refresh())
+        self.commands.refresh()
+
+    # ---- what happened
+
+    def _show_centre(self) -> None:
+        self.stack.setCurrentWidget(self.area if self.session.layers else self.empty)
+
+    def _open_project(self, path: Path) -> None:
+        self.files.open_project(path)
+        self.show_title()
+
+    def _open_model(self, path: Path) -> None:
+        def work() -> Bundle:
+            from core.bundle import header
+
+            return header(path)
+
+        def chosen(bundle: Bundle) -> None:
+            self.synthesiser.add_model(bundle)
+            self.notes.info(f"Using the model {bundle.name}. {bundle.intended_use}")
+
+        self.jobs.submit(f"Reading {path.name}", work, chosen, self.notes.error)
+
+    def _engine_lost(self, sentence: str) -> None:
+        if not self.synthesiser.running and self.client.state == "off":
+            again = [Action("Start it again", self.client.start)]
+            self.notes.error(f"{sentence} Viewing goes on; synthesis needs it.", again)
+
+    def _layer_menu(self, layer_id: str, at: QPoint) -> None:
+        layer = self.session.layer(layer_id)
+        menu = QMenu(self)
+        menu.addAction("Show in the planes", lambda: self.session.set_active(layer_id))
+        menu.addAction("Compare with the active volume", partial(self._compare_with, layer_id))
+        menu.addSeparator()
+        menu.addAction("Save volume…", lambda: self.files.ask_save(layer_id))
+        if layer.kind in (Kind.REAL, Kind.LABEL):
+            other = Kind.LABEL if layer.kind is Kind.REAL else Kind.REAL
+            words = "Show as label map" if other is Kind.LABEL else "Show as image"
+            menu.addAction(words, lambda: self.opener.change_kind(layer_id, other))
+        menu.addAction("Remove", lambda: self.remove_layer(layer_id))
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(at)
+
+    def _compare_with(self, layer_id: str) -> None:
+        self.session.set_secondary(layer_id)
+
+    # ---- remembered
+
+    def _restore_display(self) -> None:
+        try:
+            shown = Display.from_dict(self.settings.display())
+        except (ValueError, TypeError):
+            shown = Display()
+        self.session.set_display(**{n: getattr(shown, n) for n in REMEMBERED})  # type: ignore[arg-type]
+        self.session.remembered_windows.update(self.settings.windows())
+
+    def _restore_window(self) -> None:
+        self.resize(1440, 900)
+        state = self.settings.window_state()
+        if state is not None:
+            self.restoreGeometry(state[0])
+            self.restoreState(state[1])
+
+
+def _models() -> list[Bundle]:
+    from core.bundle import available
+
+    return available()
+
+
+def _local_paths(event: QDropEvent) -> list[Path]:
+    return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+
+
+def main(files: Sequence[str] = ()) -> int:
+    """Open the window with files, run it, and return the exit code."""
+    QGuiApplication.setHighDpiScaleFactorRoundingPolicy(
+        Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
+    )
+    app = QApplication.instance() or QApplication(sys.argv[:1])
+    QGuiApplication.setApplicationName("mhvae-studio")
+    QGuiApplication.setDesktopFileName("mhvae-studio")
+    # Ctrl+C in the terminal ends the program at once, as people expect.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    settings = Settings()
+    if settings.appearance != "system":
+        theme.set_scheme(settings.appearance)
+    window = MainWindow(settings)
+    window.open_when_shown([Path(f).absolute() for f in files])
+    window.show()
+    return int(app.exec())
+
