@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.commands import Command
@@ -65,6 +67,10 @@ def _edit(window: MainWindow) -> list[Command]:
         active = window.session.active
         return active is not None and active.kind is Kind.REAL and bool(active.modality)
 
+    def used() -> bool:
+        active = window.session.active
+        return real() and active is not None and active.available
+
     undo, menu = window.undo, "Edit"
     return [
         Command("undo", "Undo", menu, menu, undo.undo, ("Ctrl+Z",), enabled=undo.canUndo),
@@ -72,7 +78,7 @@ def _edit(window: MainWindow) -> list[Command]:
                 enabled=undo.canRedo),
         Command("toggle_available", "Use the active volume as input", menu, menu, toggle, ("J",),
                 "Hold it back, or give it to the model again", separated=True, enabled=real,
-                checked=lambda: real() and window.session.active.available),  # type: ignore[union-attr]
+                checked=used),
         Command("remove", "Remove the active volume", menu, menu, remove, ("Del",),
                 enabled=lambda: window.session.active is not None),
     ]  # fmt: skip
@@ -80,26 +86,27 @@ def _edit(window: MainWindow) -> list[Command]:
 
 def _viewers(window: MainWindow) -> list[Command]:
     """Return the viewers' own actions, with check marks where they are states."""
-    display = lambda: window.session.display  # noqa: E731
+    shows = partial(_shows, window)
     states = {
-        **{p.value: lambda p=p: display().plane is p for p in Plane},
-        "layout_planes": lambda: display().layout is Layout.PLANES,
-        "layout_columns": lambda: display().layout is Layout.COLUMNS,
-        "layout_grid": lambda: display().layout is Layout.GRID,
-        "maximise": lambda: display().layout is Layout.SINGLE,
-        "compare_off": lambda: display().compare is Compare.OFF,
-        **{c.value: lambda c=c: display().compare is c for c in Compare if c is not Compare.OFF},
-        "interpolation": lambda: display().interpolation is Interpolation.LINEAR,
-        "convention": lambda: display().convention is Convention.RADIOLOGICAL,
-        "world_axes": lambda: display().world_axes,
-        "crosshair": lambda: display().crosshair,
-        "outlines": lambda: display().outlines,
-        "ruler": lambda: display().measuring,
-        "lock_position": lambda: display().lock_position,
-        "lock_zoom": lambda: display().lock_zoom,
-        "lock_window": lambda: display().lock_window,
+        **{p.value: shows("plane", p) for p in Plane},
+        "layout_planes": shows("layout", Layout.PLANES),
+        "layout_columns": shows("layout", Layout.COLUMNS),
+        "layout_grid": shows("layout", Layout.GRID),
+        "maximise": shows("layout", Layout.SINGLE),
+        "compare_off": shows("compare", Compare.OFF),
+        **{c.value: shows("compare", c) for c in Compare if c is not Compare.OFF},
+        "interpolation": shows("interpolation", Interpolation.LINEAR),
+        "convention": shows("convention", Convention.RADIOLOGICAL),
+        "world_axes": shows("world_axes", True),
+        "crosshair": shows("crosshair", True),
+        "outlines": shows("outlines", True),
+        "ruler": shows("measuring", True),
+        "lock_position": shows("lock_position", True),
+        "lock_zoom": shows("lock_zoom", True),
+        "lock_window": shows("lock_window", True),
     }
-    found, seen = [], set()
+    found: list[Command] = []
+    seen: set[str] = set()
     for action in ACTIONS:
         if action.name == "help":
             continue
@@ -110,7 +117,7 @@ def _viewers(window: MainWindow) -> list[Command]:
                 action.text,
                 action.group,
                 menu,
-                lambda name=action.name: window.area.perform(name),
+                partial(window.area.perform, action.name),
                 action.keys,
                 checked=states.get(action.name),
                 local=action.group == "Cursor",
@@ -121,18 +128,22 @@ def _viewers(window: MainWindow) -> list[Command]:
     return found
 
 
+def _shows(window: MainWindow, field: str, value: object) -> Callable[[], bool]:
+    """Return a question: has this display setting this value?"""
+    return lambda: bool(getattr(window.session.display, field) == value)
+
+
 def _rest(window: MainWindow) -> list[Command]:
     it = window.synthesiser
     mouse = [
         Command(f"mouse_{p.name.lower()}", f"Mouse as in {p}", "Mouse", "View/Mouse",
-                lambda p=p: window.session.set_display(mouse=p),
-                checked=lambda p=p: window.session.display.mouse is p)
+                partial(window.session.set_display, mouse=p), checked=_shows(window, "mouse", p))
         for p in MousePreset
     ]  # fmt: skip
     looks = [
         Command(f"look_{name}", text, "Appearance", "View/Appearance",
-                lambda name=name: window.set_appearance(name),
-                checked=lambda name=name: window.settings.appearance == name)
+                partial(window.set_appearance, name),
+                checked=partial(lambda n: window.settings.appearance == n, name))
         for name, text in (("system", "As the system"), ("light", "Light"), ("dark", "Dark"))
     ]  # fmt: skip
     return [
@@ -146,5 +157,3 @@ def _rest(window: MainWindow) -> list[Command]:
         Command("keys", "Keys and mouse", "Help", "Help", window.show_keys, ("?", "F1")),
         Command("about", "About MHVAE Studio", "Help", "Help", window.show_about),
     ]  # fmt: skip
-
-

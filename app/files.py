@@ -122,7 +122,7 @@ class Files(QObject):
 
         def work() -> Path:
             part = path.with_name(path.name + ".part")
-            if not marked.save(str(part), "PNG"):
+            if not marked.save(str(part), b"PNG"):
                 raise ProjectError(
                     f"{path.name}: the picture could not be written. Choose a folder you may "
                     "write to, with free space."
@@ -147,9 +147,7 @@ class Files(QObject):
     def ask_save_project(self) -> None:
         """Ask where to save the project."""
         first = str(Path(self.folder) / f"case{PROJECT_SUFFIX}")
-        chosen, _ = QFileDialog.getSaveFileName(
-            self.window, "Save project", first, PROJECT_FILTER
-        )
+        chosen, _ = QFileDialog.getSaveFileName(self.window, "Save project", first, PROJECT_FILTER)
         if chosen:
             path = Path(chosen)
             if not path.name.endswith(PROJECT_SUFFIX):

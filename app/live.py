@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class LiveRun:
             self.session.set_volume(live, Volume(voxels, self.grid, modality, source, True))
             self.session.update_layer(live, field_of_view=fov)
             if self.session.layer(live).window == self._first_window.get(modality):
-                self._forgetful(modality, lambda live=live: self.session.auto_window(live))
+                self._forgetful(modality, partial(self.session.auto_window, live))
             others = [
                 self._extra(modality, kind, found[name], label)
                 for name, kind, label in (
@@ -145,9 +146,7 @@ class LiveRun:
                 if inside.size:
                     low, high = (float(v) for v in np.percentile(inside, (1, 99.5)))
                     window = (low, max(high, low + 1e-6))
-                    self._forgetful(
-                        modality, lambda i=layer_id, w=window: self.session.set_window(i, *w)
-                    )
+                    self._forgetful(modality, partial(self.session.set_window, layer_id, *window))
                     self._first_window[modality] = self.session.layer(layer_id).window
 
     def _forgetful(self, modality: str, change: Callable[[], None]) -> None:

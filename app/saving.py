@@ -15,10 +15,10 @@ from app.live import Result
 from app.notifications import Notifications
 from app.opening import Opener, Origin
 from app.project import Entry, Project, ProjectError, load, results_folder, save
+from app.request import Form
 from app.session import Session
 from app.settings import Settings
 from app.state import Display, Kind, Layer, View
-from app.request import Form
 from app.synthesiser import Synthesiser
 from core.grid import Grid
 from core.volume import Volume

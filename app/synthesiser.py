@@ -1,4 +1,4 @@
-"""Runs the model on the case: builds requests, follows the engine, puts results into the session."""
+"""Runs the model on the case: requests out, results into the session."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class MainWindow(QMainWindow):
         self._connect()
         self.show_title()
         self._restore_window()
-        self.centralWidget().installEventFilter(self)
+        self.centre.installEventFilter(self)
 
     # ---- begin and end
 
@@ -127,7 +127,7 @@ class MainWindow(QMainWindow):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Notice the first paint; only then load anything."""
         if event.type() == QEvent.Type.Paint:
-            self.centralWidget().removeEventFilter(self)
+            self.centre.removeEventFilter(self)
             QTimer.singleShot(0, self, self._begin)
         return super().eventFilter(watched, event)
 
@@ -231,7 +231,7 @@ class MainWindow(QMainWindow):
         QTimer.singleShot(0, self, lambda: self.opener.open(paths))
 
     def _show_drop_hint(self, on: bool) -> None:
-        self._drop_hint.setGeometry(self.centralWidget().rect())
+        self._drop_hint.setGeometry(self.centre.rect())
         self._drop_hint.setVisible(on)
         self._drop_hint.raise_()
 
@@ -247,7 +247,7 @@ class MainWindow(QMainWindow):
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.area)
         self.messages = MessageBar(self.notes)
-        centre = QWidget()
+        self.centre = centre = QWidget()
         column = QVBoxLayout(centre)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
@@ -270,9 +270,7 @@ class MainWindow(QMainWindow):
             self._dock("Synthesis", self.synthesis, right),
             self._dock("Results", self.results, right),
             self._dock("Experts", self.experts, right),
-            self._dock(
-                "Messages", MessageList(self.notes), Qt.DockWidgetArea.BottomDockWidgetArea
-            ),
+            self._dock("Messages", MessageList(self.notes), Qt.DockWidgetArea.BottomDockWidgetArea),
         ]
         self.tabifyDockWidget(docks[2], docks[3])
         docks[2].raise_()
@@ -330,8 +328,8 @@ class MainWindow(QMainWindow):
         self.client.engine_lost.connect(self._engine_lost)
         self.case.menu_wanted.connect(self._layer_menu)
         self.session.layers_changed.connect(self._show_centre)
-        for signal in (self.session.display_changed, self.session.layers_changed):
-            signal.connect(lambda *_: self.commands.refresh())
+        self.session.display_changed.connect(lambda _: self.commands.refresh())
+        self.session.layers_changed.connect(self.commands.refresh)
         self.session.active_changed.connect(self.commands.refresh)
         self.synthesiser.form_changed.connect(self.commands.refresh)
         self.synthesiser.running_changed.connect(lambda _: self.commands.refresh())
@@ -389,7 +387,7 @@ class MainWindow(QMainWindow):
             shown = Display.from_dict(self.settings.display())
         except (ValueError, TypeError):
             shown = Display()
-        self.session.set_display(**{n: getattr(shown, n) for n in REMEMBERED})  # type: ignore[arg-type]
+        self.session.set_display(**{n: getattr(shown, n) for n in REMEMBERED})
         self.session.remembered_windows.update(self.settings.windows())
 
     def _restore_window(self) -> None:
@@ -427,4 +425,3 @@ def main(files: Sequence[str] = ()) -> int:
     window.open_when_shown([Path(f).absolute() for f in files])
     window.show()
     return int(app.exec())
-

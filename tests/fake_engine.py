@@ -27,7 +27,9 @@ class FakeBackend:
     def devices(self) -> list[str]:
         return ["cpu"]
 
-    def preflight(self, task: Message, volumes: Mapping[str, Volume]) -> Message:
+    def preflight(
+        self, task: Message, volumes: Mapping[str, Volume], cancelled: IsCancelled
+    ) -> Message:
         self._misbehave(task)
         return {"tiles": 40, "paces": [0.1, 0.2], "memory": [300.0, 500.0], "device": "cpu"}
 

@@ -28,9 +28,7 @@ FORMATS = {
 class SaveVolume(QDialog):
     """Choices made here are read from :attr:`layer`, :attr:`grid` and :attr:`suffix`."""
 
-    def __init__(
-        self, layers: Sequence[Layer], active: str, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, layers: Sequence[Layer], active: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Save volume")
         self._layers = {x.id: x for x in layers}

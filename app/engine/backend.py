@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,9 @@ class EngineBackend:
         """Return ``cuda`` or ``mps`` if there is one, then ``cpu``."""
         return list(dict.fromkeys([choose_device("auto"), "cpu"]))
 
-    def preflight(self, task: Message, volumes: Mapping[str, Volume]) -> Message:
+    def preflight(
+        self, task: Message, volumes: Mapping[str, Volume], cancelled: IsCancelled
+    ) -> Message:
         """Lay out, and unless ``task["measure"]`` is false, time two batches for real.
 
         Returns:
@@ -50,7 +53,10 @@ class EngineBackend:
         case, request = _case(task, volumes), _request(task)
         engine = self._load(task)
         prepared = self._prepare(task, case, request)
-        paces = self._measure(engine, case, prepared, request) if task.get("measure", True) else []
+        if cancelled():
+            raise Cancelled
+        measure = task.get("measure", True)
+        paces = self._measure(engine, case, prepared, request, cancelled) if measure else []
         now = psutil.Process().memory_info().rss
         arrays = len(request.targets) * (1 + 2 * (request.samples > 1) + 1)
         return {
@@ -191,7 +197,12 @@ class EngineBackend:
         return refocus(prepared, request.focus)
 
     def _measure(
-        self, engine: Engine, case: Case, prepared: Prepared, request: Request
+        self,
+        engine: Engine,
+        case: Case,
+        prepared: Prepared,
+        request: Request,
+        cancelled: IsCancelled,
     ) -> list[float]:
         """Return seconds per tile of two single tiles and a whole batch."""
         few = replace(prepared, tiles=prepared.tiles[: 2 + request.batch])
@@ -200,12 +211,13 @@ class EngineBackend:
             engine.run(
                 case,
                 few,
-                replace(request, batch=request.batch),
+                request,
                 progress=lambda p: marks.append((p.done, time.perf_counter())),
+                cancelled=cancelled,
             )
         except OutOfMemory as error:
             raise EngineMemoryError(str(error)) from error
-        steps = list(zip(marks[:-1], marks[1:], strict=True))
+        steps = pairwise(marks)
         paces = [(t1 - t0) / (n1 - n0) for (n0, t0), (n1, t1) in steps if n1 > n0]
         # The first pass also pays for memory the later ones find ready.
         return paces[1:] or paces

@@ -42,7 +42,7 @@ class Failure:
 
 
 class EngineJob(QObject):
-    """One request to the engine and what comes of it; exactly one of the last three signals ends it."""
+    """One request to the engine; exactly one of the last three signals ends it."""
 
     prepared = Signal(object)
     progressed = Signal(object)
@@ -57,7 +57,7 @@ class EngineJob(QObject):
         self._client = client
 
     def cancel(self) -> None:
-        """Stop at the next tile; an engine that does not is replaced."""
+        """Stop at the next tile; an engine that does not stop a run in time is replaced."""
         self._client.cancel(self)
 
 
@@ -132,7 +132,9 @@ class EngineClient(QObject):
 
     # ---- jobs
 
-    def submit(self, kind: str, task: Mapping[str, Any], volumes: Mapping[str, Volume]) -> EngineJob:
+    def submit(
+        self, kind: str, task: Mapping[str, Any], volumes: Mapping[str, Volume]
+    ) -> EngineJob:
         """Hand a job to the engine, starting it if needed.
 
         Args:
@@ -160,7 +162,11 @@ class EngineClient(QObject):
             job.cancelled.emit()
             return
         self._send({"type": "cancel", "job": job.number})
-        self._impatience.start()
+        if job.kind == "run":
+            self._impatience.start()
+        else:  # nobody waits for what it would have said
+            self._end(job)
+            job.cancelled.emit()
 
     def release(self) -> None:
         """Tell the engine that the arrays of the last answer are attached."""

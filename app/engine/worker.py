@@ -36,7 +36,9 @@ class Backend(Protocol):
     def devices(self) -> list[str]:
         """Return the devices there are, best first; may take seconds (imports torch)."""
 
-    def preflight(self, task: Message, volumes: Mapping[str, Volume]) -> Message:
+    def preflight(
+        self, task: Message, volumes: Mapping[str, Volume], cancelled: IsCancelled
+    ) -> Message:
         """Lay the task out and return the fields of the ``preflight`` answer."""
 
     def run(
@@ -107,19 +109,19 @@ class Worker:
         self._send({"type": "held", "key": message["key"]})
 
     def _work(self, kind: str, job: int, task: Message) -> None:
+        def cancelled() -> bool:
+            return job in self._cancelled
+
         try:
-            if job in self._cancelled:
+            if cancelled():
                 raise Cancelled
             if kind == "preflight":
-                fields = self.backend.preflight(task, self.volumes)
+                fields = self.backend.preflight(task, self.volumes, cancelled)
             elif kind == "shares":
                 fields = self.backend.shares(task, self.volumes)
             else:
                 fields = self.backend.run(
-                    task,
-                    self.volumes,
-                    lambda m: self._send({**m, "job": job}),
-                    lambda: job in self._cancelled,
+                    task, self.volumes, lambda m: self._send({**m, "job": job}), cancelled
                 )
             self._send({**fields, "type": "done" if kind == "run" else kind, "job": job})
         except Cancelled:

@@ -64,7 +64,9 @@ class Bars(QWidget):
         for n, expert in enumerate(self.experts):
             painter.fillRect(QRectF(x, 4, line - 8, line - 8), _colour(n))
             painter.setPen(text)
-            painter.drawText(QRectF(x + line - 4, 0, 200, line), Qt.AlignmentFlag.AlignVCenter, expert)
+            painter.drawText(
+                QRectF(x + line - 4, 0, 200, line), Qt.AlignmentFlag.AlignVCenter, expert
+            )
             x += line + metrics.horizontalAdvance(expert) + 12
         left = metrics.horizontalAdvance("level 7 ") + 4
         width = self.width() - left

@@ -40,6 +40,8 @@ class SynthesisPanel(QWidget):
         self.outputs = QWidget()
         self._outputs = QHBoxLayout(self.outputs)
         self._outputs.setContentsMargins(0, 0, 0, 0)
+        self._outputs.addStretch(1)
+        self._boxes: list[QCheckBox] = []
         self.where = QComboBox()
         self.where.addItems(["Field of view", "Whole grid"])
         self.where.setToolTip("Field of view: that of the ultrasound, or the brain in the MRI")
@@ -130,22 +132,17 @@ class SynthesisPanel(QWidget):
             for bundle in self.synthesiser.models:
                 self.model.addItem(bundle.name, str(bundle.path))
                 summary = str(bundle.card.get("summary", "")) or bundle.intended_use
-                self.model.setItemData(
-                    self.model.count() - 1, summary, Qt.ItemDataRole.ToolTipRole
-                )
+                self.model.setItemData(self.model.count() - 1, summary, Qt.ItemDataRole.ToolTipRole)
             if not self.synthesiser.models:
                 self.model.addItem("no model found", "")
         self._show_form()
 
     def _show_form(self) -> None:
         it, form = self.synthesiser, self.synthesiser.form
-        pairs = (
-            (self.temperature, form.temperature),
-            (self.samples, form.samples),
-            (self.seed, form.seed),
-            (self.batch, form.batch),
-        )
-        for box, value in pairs:
+        with QSignalBlocker(self.temperature):
+            self.temperature.setValue(form.temperature)
+        counts = (self.samples, form.samples), (self.seed, form.seed), (self.batch, form.batch)
+        for box, value in counts:
             with QSignalBlocker(box):
                 box.setValue(value)
         self.seed.setEnabled(form.temperature > 0)
@@ -164,34 +161,27 @@ class SynthesisPanel(QWidget):
     def _show_outputs(self) -> None:
         it = self.synthesiser
         modalities = it.bundle.config.modalities if it.bundle else ()
-        boxes = [self._outputs.itemAt(n).widget() for n in range(self._outputs.count())]
-        if [box.text() for box in boxes if isinstance(box, QCheckBox)] != list(modalities):
-            while (item := self._outputs.takeAt(0)) is not None:
-                widget = item.widget()
-                if widget is not None:
-                    widget.deleteLater()
-            for modality in modalities:
-                box = QCheckBox(modality)
+        if [box.text() for box in self._boxes] != list(modalities):
+            for box in self._boxes:
+                self._outputs.removeWidget(box)
+                box.deleteLater()
+            self._boxes = [QCheckBox(modality) for modality in modalities]
+            for n, box in enumerate(self._boxes):
                 box.toggled.connect(self._say_outputs)
-                self._outputs.addWidget(box)
-            self._outputs.addStretch(1)
+                self._outputs.insertWidget(n, box)
         subset, targets = it.subset(), it.targets()
-        for n in range(self._outputs.count()):
-            box = self._outputs.itemAt(n).widget()
-            if isinstance(box, QCheckBox):
-                with QSignalBlocker(box):
-                    box.setChecked(box.text() in targets)
-                box.setEnabled(box.text() in subset)
-                box.setToolTip(
-                    "Also reconstruct this input"
-                    if box.text() in subset
-                    else "Synthesised because it is no input"
-                )
+        for box in self._boxes:
+            given = box.text() in subset
+            with QSignalBlocker(box):
+                box.setChecked(box.text() in targets)
+            box.setEnabled(given)
+            box.setToolTip(
+                "Also reconstruct this input" if given else "Synthesised because it is no input"
+            )
 
     def _say_outputs(self) -> None:
-        boxes = [self._outputs.itemAt(n).widget() for n in range(self._outputs.count())]
-        wanted = [b.text() for b in boxes if isinstance(b, QCheckBox) and b.isChecked()]
         subset = self.synthesiser.subset()
+        wanted = [box.text() for box in self._boxes if box.isChecked()]
         self.synthesiser.set_form(targets=tuple(m for m in wanted if m in subset))
 
     def _show_devices(self, _: str = "") -> None:
