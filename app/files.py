@@ -121,8 +121,8 @@ class Files(QObject):
         marked = with_footer(image, made)
 
         def work() -> Path:
-            part = path.with_name(path.name + ".part")
-            if not marked.save(str(part), b"PNG"):
+            part = path.with_name(f".{path.stem}.part.png")
+            if not marked.save(str(part)):
                 raise ProjectError(
                     f"{path.name}: the picture could not be written. Choose a folder you may "
                     "write to, with free space."

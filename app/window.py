@@ -142,6 +142,7 @@ class MainWindow(QMainWindow):
         self.settings.keep_display({name: shown[name] for name in REMEMBERED})
         self.settings.keep_windows(self.session.remembered_windows)
         self.settings.sync()
+        self.undo.clear()
         self.synthesiser.close()
         self.jobs.close()
         self.client.close()

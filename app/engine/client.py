@@ -82,7 +82,7 @@ class EngineClient(QObject):
     state_changed = Signal(str)
     """``"off"``, ``"starting"``, ``"ready"`` or ``"busy"``."""
     engine_lost = Signal(str)
-    """The engine died; a sentence. Jobs under way have failed already."""
+    """The engine died while no run was under way; a sentence. Other jobs have failed already."""
 
     def __init__(
         self,
@@ -278,7 +278,7 @@ class EngineClient(QObject):
             copy.unlink()
         self._held = _Held()
         self._set_state("off")
-        stuck = any(job.cancelling for job in self._jobs.values())
+        unheard = not any(job.kind == "run" for job in self._jobs.values())
         sentence = outcome.sentence("The engine")
         for job in list(self._jobs.values()):
             self._end(job)
@@ -286,12 +286,12 @@ class EngineClient(QObject):
                 job.cancelled.emit()
             else:
                 job.failed.emit(Failure(outcome.status, sentence))
-        if not stuck:
-            self.engine_lost.emit(sentence)
         now = time.monotonic()
         self._crashes = [t for t in self._crashes if now - t < CRASH_WINDOW_S] + [now]
         if outcome.status in ("killed", "crashed") and len(self._crashes) < CRASH_LIMIT:
             self.start()
+        if unheard:
+            self.engine_lost.emit(sentence)
 
     def _set_state(self, state: str) -> None:
         if state != self.state:

@@ -55,6 +55,7 @@ class CasePanel(QScrollArea):
         session.active_changed.connect(self._mark_active)
         session.voxels_touched.connect(lambda layer_id, _: self._later(layer_id))
         synthesiser.form_changed.connect(self._refresh_all)
+        opener.opened.connect(self._show)  # by now it is known where the guess comes from
 
     def changeEvent(self, event: QEvent) -> None:
         """Redraw icons when the palette turns light or dark."""

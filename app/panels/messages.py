@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QFrame,
@@ -38,7 +41,8 @@ class MessageBar(QFrame):
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.text.setTextFormat(Qt.TextFormat.PlainText)
-        self._buttons = QHBoxLayout()
+        self._row = QHBoxLayout()
+        self.buttons: list[QPushButton] = []
         self.more = QToolButton()
         self.more.setAutoRaise(True)
         self.more.setToolTip("Show all messages")
@@ -51,7 +55,7 @@ class MessageBar(QFrame):
         row.setContentsMargins(10, 4, 6, 4)
         row.addWidget(self.sign)
         row.addWidget(self.text, 1)
-        row.addLayout(self._buttons)
+        row.addLayout(self._row)
         row.addWidget(self.more)
         row.addWidget(self.dismiss)
         self._timer = QTimer(self, singleShot=True, interval=INFO_MS)
@@ -71,14 +75,13 @@ class MessageBar(QFrame):
         self.sign.setText(SIGNS[note.severity])
         self.sign.setVisible(bool(SIGNS[note.severity]))
         self.text.setText(note.sentence)
-        while (item := self._buttons.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.deleteLater()
-        for action in note.actions:
-            button = QPushButton(action.label)
-            button.clicked.connect(lambda _=False, run=action.run: self._act(run))
-            self._buttons.addWidget(button)
+        for old in self.buttons:
+            old.hide()
+            old.deleteLater()
+        self.buttons = [QPushButton(action.label) for action in note.actions]
+        for button, action in zip(self.buttons, note.actions, strict=True):
+            button.clicked.connect(partial(self._act, action.run))
+            self._row.addWidget(button)
         self._show_more()
         self._paint_edge()
         self.show()
@@ -99,9 +102,8 @@ class MessageBar(QFrame):
         if event.type() == QEvent.Type.PaletteChange:
             self._paint_edge()
 
-    def _act(self, run: object) -> None:
+    def _act(self, run: Callable[[], None], _: bool = False) -> None:
         self.clear()
-        assert callable(run)
         run()
 
     def _show_more(self) -> None:

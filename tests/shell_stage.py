@@ -1,0 +1,87 @@
+"""A real window with a fake engine, for the tests of the shell."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PySide6.QtCore import QEvent
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+import core.bundle
+from app.settings import Settings
+from app.window import MainWindow
+from core.bundle import Bundle
+from core.grid import Grid
+from core.io import write
+from core.mhvae.config import MHVAEConfig
+from core.volume import Volume
+
+FAKE = [sys.executable, str(Path(__file__).with_name("fake_engine.py"))]
+SHAPE = (12, 10, 8)
+
+
+def model(behaviour: str) -> Bundle:
+    """A bundle that the fake engine takes as an order."""
+    return Bundle(MHVAEConfig(modalities=("iUS", "T2")), name=behaviour, path=Path(behaviour))
+
+
+def put(folder: Path, name: str, *, shift: float = 0.0, seed: int = 0) -> Path:
+    """Write a small volume and return its path."""
+    folder.mkdir(exist_ok=True)
+    voxels = np.random.default_rng(seed).integers(1, 250, SHAPE).astype(np.float32)
+    affine = np.diag((1.0, 1.5, 2.0, 1.0))
+    affine[0, 3] = shift
+    return Path(write(Volume(voxels, Grid(SHAPE, affine)), folder / name))
+
+
+@contextmanager
+def staged(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str = "ok"
+) -> Iterator[MainWindow]:
+    """Show a window; when it is closed no thread, child process or widget may be left."""
+    monkeypatch.setattr(core.bundle, "available", lambda: [model(behaviour)])
+    threads = set(threading.enumerate())
+    children = {p.pid for p in psutil.Process().children()}
+    window = MainWindow(Settings(tmp_path / "settings.ini"), lambda: FAKE)
+    with qtbot.waitSignal(window.painted, timeout=10_000):
+        window.show()
+    qtbot.waitUntil(lambda: window.client.state == "ready", timeout=10_000)
+    qtbot.waitUntil(lambda: bool(window.synthesiser.models))
+    yield window
+    window.close()
+    assert not window.jobs.busy
+    assert set(threading.enumerate()) <= threads
+    assert {p.pid for p in psutil.Process().children()} <= children
+    window.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert [w for w in QApplication.topLevelWidgets() if w.isVisible()] == []
+
+
+def open_files(qtbot: QtBot, window: MainWindow, *paths: Path) -> None:
+    """Open files and wait until they are read."""
+    window.opener.open(list(paths))
+    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+
+
+def ran(qtbot: QtBot, window: MainWindow) -> None:
+    """Wait until a run that was asked for has ended."""
+    qtbot.waitUntil(lambda: not window.synthesiser.running, timeout=15_000)
+
+
+def notes(window: MainWindow) -> list[str]:
+    """Every sentence said so far."""
+    return [note.sentence for note in window.notes.history]
+
+
+def descriptor_count() -> int:
+    """Open file descriptors of this process (Linux); 0 elsewhere."""
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0

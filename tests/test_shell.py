@@ -1,0 +1,279 @@
+"""The window: what is dropped, named, switched, run, undone, said and remembered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+from shell_stage import model, notes, open_files, put, ran, staged
+
+from app.dialogs.keys import sheet
+from app.notifications import Severity
+from app.settings import Settings
+from app.state import Kind, MousePreset
+from app.window import MainWindow
+
+# The offscreen platform has no window manager to tell sizes to.
+pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+
+
+@pytest.fixture
+def window(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MainWindow]:
+    with staged(qtbot, tmp_path, monkeypatch) as made:
+        yield made
+
+
+def drop(window: MainWindow, *paths: Path) -> None:
+    """Send the events the window system would send."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(p)) for p in paths])
+    copy, left = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    none = Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(300, 300), copy, data, left, none)
+    QApplication.sendEvent(window, enter)
+    assert enter.isAccepted()
+    assert window._drop_hint.isVisible()
+    event = QDropEvent(QPoint(300, 300).toPointF(), copy, data, left, none)
+    QApplication.sendEvent(window, event)
+    assert event.isAccepted()
+
+
+def test_first_start_says_what_to_drop(window: MainWindow) -> None:
+    assert window.windowTitle().startswith("MHVAE Studio")
+    assert window.stack.currentWidget() is window.empty
+    assert window.empty.demo.text() == "Open the demo case"
+    assert not window.synthesis.button.isEnabled()
+
+
+def test_a_dropped_folder_opens_with_a_guess_and_one_error_list(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    folder = tmp_path / "case"
+    put(folder, "patient-T2.nii.gz")
+    put(folder, "patient-iUS.nrrd", seed=1)
+    (folder / "torn.nii.gz").write_bytes(b"\x1f\x8b\x08 not really")
+    drop(window, folder)
+    qtbot.waitUntil(lambda: len(window.session.layers) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: not window.jobs.busy)
+    assert set(window.session.subset()) == {"T2", "iUS"}
+    assert window.stack.currentWidget() is window.area
+    errors = [n for n in window.notes.history if n.severity is Severity.ERROR]
+    assert len(errors) == 1
+    assert "torn.nii.gz" in errors[0].sentence
+    assert window.messages.isVisible()
+    assert QApplication.activeModalWidget() is None
+    row = next(r for r in window.case.rows.values() if r.modality.currentText() == "iUS")
+    assert "file name" in row.modality.toolTip()
+
+
+def test_volumes_that_do_not_overlap_are_refused_with_the_distance(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    open_files(qtbot, window, put(tmp_path, "iUS.nii.gz", shift=500))
+    assert [x.modality for x in window.session.layers] == ["T2"]
+    assert "488 mm apart" in notes(window)[-1]
+
+
+def test_modality_toggle_and_removal_can_be_undone(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    window.synthesiser.set_form(rerun=False)
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"), put(tmp_path, "T2-second.nii.gz"))
+    session = window.session
+    first, second = (x.id for x in session.layers)
+    before = {x.id: (x.modality, x.available) for x in session.layers}
+    assert session.subset() == ("T2",)
+    window.case.rows[second].modality_edited.emit(second, "iUS")
+    window.case.rows[second].available.click()
+    assert session.subset() == ("T2", "iUS")
+    window.case.rows[first].remove.click()
+    assert session.subset() == ("iUS",)
+    window.commands.run("undo")
+    assert [x.id for x in session.layers] == [first, second]
+    window.commands.run("undo")
+    window.commands.run("undo")
+    assert {x.id: (x.modality, x.available) for x in session.layers} == before
+    for _ in range(3):
+        window.commands.run("redo")
+    assert session.subset() == ("iUS",)
+    while window.undo.canUndo():
+        window.undo.undo()
+    assert session.layers == []
+
+
+def test_holding_an_input_back_runs_and_judges(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"), put(tmp_path, "iUS.nii.gz", seed=1))
+    truth = window.session.find(Kind.REAL, "iUS")
+    assert truth is not None
+    window.synthesiser.set_form(samples=3)
+    assert window.synthesiser.form.temperature > 0  # draws at 0 would all be one
+    window.case.rows[truth.id].available.click()
+    qtbot.waitUntil(lambda: "iUS" in window.synthesiser.results, timeout=15_000)
+    result = window.synthesiser.results["iUS"]
+    assert result.subset == ("T2",)
+    assert result.kind == "synthesis"
+    kinds = {window.session.layer(i).kind for i in result.others}
+    assert kinds == {Kind.DIFFERENCE, Kind.SIGMA}
+    sigma = window.session.find(Kind.SIGMA, "iUS")
+    assert sigma is not None
+    assert "model variability, not error" in sigma.name
+    cell = window.results.table.item(0, 1)
+    assert cell is not None
+    assert cell.text() == "20 dB"
+    assert [x.kind for x in window.session.columns()] == [
+        Kind.REAL, Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA,
+    ]  # fmt: skip
+    # A second run replaces the whole first result.
+    window.synthesiser.run()
+    ran(qtbot, window)
+    assert result.layer_id not in window.session
+    assert sum(x.kind is Kind.SYNTHETIC for x in window.session.layers) == 1
+    assert not any("running" in x.name for x in window.session.layers)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"), [("memory", "did not fit"), ("killed", "memory ran out")]
+)
+def test_too_little_memory_is_one_click(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path, behaviour: str, words: str
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    window.synthesiser.run()
+    ran(qtbot, window)
+    kept = window.synthesiser.results["iUS"]
+    window.synthesiser.add_model(model(behaviour))
+    window.synthesiser.preflight.stop()
+    window.synthesiser.run()
+    ran(qtbot, window)
+    assert words in notes(window)[-1]
+    assert window.synthesiser.results["iUS"] is kept  # the old result stays
+    assert kept.layer_id in window.session
+    assert not any("running" in x.name for x in window.session.layers)
+    (button,) = window.messages.buttons
+    assert button.text() == "Smaller batch (2)"
+    window.synthesiser.add_model(model("ok"))
+    window.synthesiser.preflight.stop()
+    button.click()
+    assert window.synthesiser.form.batch == 2
+    ran(qtbot, window)
+    assert window.synthesiser.results["iUS"] is not kept
+
+
+def test_cancel_leaves_nothing_half_done(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    window.synthesiser.add_model(model("slow"))
+    touched: list[str] = []
+    window.session.voxels_touched.connect(lambda layer_id, _: touched.append(layer_id))
+    window.commands.run("run")
+    qtbot.waitUntil(lambda: len(touched) > 2, timeout=10_000)
+    assert "left" in window.synthesis.stage.text()
+    live = window.session.layer(touched[-1])
+    assert live.made_by_model
+    assert live.volume.voxels[:, :, 1].max() == 10
+    window.commands.run("cancel")
+    ran(qtbot, window)
+    assert [x.kind for x in window.session.layers] == [Kind.REAL]
+    assert window.synthesis.button.text() == "Run"
+
+
+def test_preflight_says_memory_and_time_and_remembers(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    qtbot.waitUntil(lambda: "tiles" in window.synthesis.cost.text(), timeout=10_000)
+    assert "40 tiles on CPU: 4 s to 8 s, about 0.5 GB" in window.synthesis.cost.text()
+    assert window.settings._json("paces", {}) != {}
+
+
+def test_experts_under_the_cursor_and_as_a_map(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    window.synthesiser.ask_shares()
+    qtbot.waitUntil(lambda: window.experts.shares is not None, timeout=10_000)
+    shares = window.experts.shares
+    assert shares is not None
+    found = shares.at(window.session.cursor)
+    assert set(found) == set(range(1, 8))
+    assert found[7] == {"prior": 0.5, "T2": 0.5}
+    window.session.set_cursor((0, 0, 0))
+    assert shares.at(window.session.cursor) == {}
+    window.experts.show_map.click()
+    share = window.session.find(Kind.SHARE, "prior, level 1")
+    assert share is not None
+    assert share.made_by_model
+    assert share.volume.voxels.shape == (12, 10, 1)
+
+
+def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None:
+    html = sheet(window.commands, MousePreset.SLICER)
+    menus = window.menuBar().actions()
+    assert [m.text() for m in menus] == ["File", "Edit", "View", "Compare", "Synthesis", "Help"]
+    for command in window.commands.all:
+        action = window.commands.actions[command.name]
+        assert action.associatedObjects(), command.name
+        assert action.toolTip(), command.name
+        if command.keys:
+            assert escape(command.text.rstrip("…")) in html, command.name
+    with pytest.raises(ValueError, match="is taken"):
+        window.commands.add([window.commands.all[0].__class__("x", "X", "", "", print, ("A",))])
+
+
+def test_recent_files_can_be_turned_off(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    path = put(tmp_path, "T2.nii.gz")
+    open_files(qtbot, window, path)
+    assert window.settings.recent() == [path]
+    window.recent.fill()
+    switch = next(a for a in window.recent.actions() if a.isCheckable())
+    switch.trigger()
+    assert window.settings.recent() == []
+    open_files(qtbot, window, path)
+    assert window.settings.recent() == []
+    window.settings.sync()
+    text = (tmp_path / "settings.ini").read_text()
+    assert "T2.nii.gz" not in text
+
+
+def test_window_state_survives(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with staged(qtbot, tmp_path, monkeypatch) as window:
+        window.history.show()
+        window.commands.run("convention")
+        window.resize(900, 640)
+    settings = Settings(tmp_path / "settings.ini")
+    assert settings.window_state() is not None
+    with staged(qtbot, tmp_path, monkeypatch) as window:
+        assert window.history.isVisible()
+        assert window.session.display.convention == "neurological"
+        assert window.size().height() == 640
+
+
+def test_the_window_never_imports_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from PySide6.QtWidgets import QApplication;"
+        "app = QApplication([]); from pathlib import Path;"
+        "from app.settings import Settings; from app.window import MainWindow;"
+        f"w = MainWindow(Settings(Path({str(tmp_path / 's.ini')!r})), lambda: ['/nowhere']);"
+        "w.show(); import core.bundle; core.bundle.available();"
+        f"w.opener.open([Path({str(put(tmp_path, 'T2.nii.gz'))!r})]);"
+        "import time; end = time.monotonic() + 20\n"
+        "while not w.session.layers and time.monotonic() < end: app.processEvents()\n"
+        "assert w.session.layers; w.synthesis; w.close()\n"
+        "assert 'torch' not in sys.modules, 'torch'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
