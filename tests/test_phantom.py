@@ -24,6 +24,7 @@ from core.phantom.ultrasound import attenuation_loss
 from core.volume import Volume
 
 MISREGISTERED = 5
+LC2_LIKE = 4
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,12 @@ def test_registration_error_only_where_asked() -> None:
     assert moved() > 0
     assert moved(physics="test") == 0
     assert moved(mismatch=False) == 0
+
+
+def test_held_out_cases_are_never_lc2_like() -> None:
+    draw = partial(simulate_case, LC2_LIKE, spacing=4.0, shape=(40, 40, 40))
+    assert draw().meta["ultrasound"] == "lc2"
+    assert draw(physics="test").meta["ultrasound"] == "physical"
 
 
 def test_ultrasound_of_a_given_t2_does_not_depend_on_storage_order(phantom: Phantom) -> None:

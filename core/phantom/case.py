@@ -67,7 +67,8 @@ def simulate_case(
         shape: voxels along R, A, S; 192 mm along every axis by default.
         anatomy: folder with tissue maps t1, gm and wm (.nii.gz, one grid, brain mm); without it
             the brain is made from formulas.
-        physics: ``"test"`` draws from ranges that training never sees and has no mismatch.
+        physics: ``"test"`` draws from ranges that training never sees, has no mismatch, and is
+            never LC2-like.
         mismatch: whether 30 % of training pairs are misregistered by 0-2 mm.
 
     Raises:
@@ -85,7 +86,8 @@ def simulate_case(
     grid = centred_grid(shape, spacing)
     template = load_template(Path(anatomy)) if anatomy else procedural_template(shape_rng)
     with_tumour = bool(roll.random() < 0.85)
-    lc2 = bool(roll.random() < 0.25)
+    # The LC2-like image has no physics that could be held out, so it is for training only.
+    lc2 = bool(roll.random() < 0.25) and physics == "train"
     misregistered = bool(roll.random() < 0.3)
     shift = float(roll.uniform(0.3, 2.0)) / 2
     head = build_anatomy(body, grid, template, tumour=with_tumour)
