@@ -24,7 +24,7 @@ from trainer.step import Stepper, Weights
 STEPS = 20
 
 
-def in_processes(size: int, work: Callable[[], None]) -> None:
+def in_processes(size: int, work: Callable[[], object]) -> None:
     """Run ``work`` in forked processes with the environment torchrun would give them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -119,7 +119,7 @@ def test_a_run_of_two_keeps_one_log_and_resumes_alone(tmp_path: Path) -> None:
         if line.startswith("step 4 "):
             (run / "control").write_text("pause")
 
-    in_processes(2, lambda: train(plan, run, say=stop_at_4) and None)
+    in_processes(2, lambda: train(plan, run, say=stop_at_4))
     events = read_events(run)
     assert [e["step"] for e in events if e["event"] == "step"] == [1, 2, 3, 4]
     assert events[-1]["state"] == "paused"

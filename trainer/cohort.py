@@ -99,6 +99,12 @@ def _from_folder(root: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
             )
         else:
             files[case][kind] = path
+    for stray in [name for name in doubts if not files.get(name)]:
+        # A file without a case is told of beside the case whose name it begins with.
+        near = [case for case, kinds in files.items() if kinds and stray.startswith(case)]
+        near = near or sorted(case for case, kinds in files.items() if kinds)[:1]
+        for case in near[:1]:
+            doubts.setdefault(case, []).extend(doubts[stray])
     return [
         CohortCase(
             case,

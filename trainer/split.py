@@ -30,6 +30,8 @@ def draw(cases: Sequence[CohortCase], plan: DataPlan) -> Split:
     if len(patients) >= 3:
         tests = max(tests, 1 if plan.test else 0)
         held = max(held, 1 if plan.validation else 0)
+    tests = min(tests, len(patients) - 1)
+    held = min(held, len(patients) - 1 - tests)
     part_of = {
         p: "test" if n < tests else "validation" if n < tests + held else "training"
         for n, p in enumerate(patients)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 ENOUGH_CASES = 8
 """Below this no p-value is given: the smallest possible one would not be small."""
 RESAMPLES = 10_000
+
+Values = Sequence[float] | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Comparison:
     p_holm: float | None = None
 
 
-def summarise(values: Sequence[float], seed: int = 0) -> Summary:
+def summarise(values: Values, seed: int = 0) -> Summary:
     """Summarise case means; not-a-number (nothing to measure) is left out."""
     kept = np.array([v for v in values if np.isfinite(v)], dtype=np.float64)
     if not len(kept):
@@ -61,9 +64,7 @@ def summarise(values: Sequence[float], seed: int = 0) -> Summary:
     return Summary(len(kept), float(kept.mean()), spread, low, high)
 
 
-def compare(
-    label: tuple[str, ...], first: Sequence[float], second: Sequence[float], seed: int = 0
-) -> Comparison:
+def compare(label: tuple[str, ...], first: Values, second: Values, seed: int = 0) -> Comparison:
     """Compare two models' case means, paired by place."""
     from scipy.stats import wilcoxon
 

@@ -1,0 +1,1 @@
+"""The trainer's sub-commands: each module declares its options and runs."""

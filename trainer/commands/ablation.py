@@ -1,0 +1,53 @@
+"""``ablation``: the paper's four rows, MVAE and MHVAE without and with GAN, and their report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trainer.commands.train import PRESETS, plan_for, say, setting
+from trainer.runfolder import is_run
+from trainer.runs import describe_run
+
+ROWS = (("mvae", 0.0), ("mvae", 1.0), ("mhvae", 0.0), ("mhvae", 1.0))
+"""Family and λ_GAN of each row."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("source", type=Path, help="a plan.json, a cohort folder, or a CSV")
+    parser.add_argument("--preset", choices=PRESETS, default="quick")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--test", type=Path, metavar="COHORT", help="test cases (default: split)")
+    parser.add_argument("--slices", type=int, default=0, metavar="N", help="slices per test case")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--about", default="", help="one sentence about the cases, for the report")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train the four rows one after another, each resumed where it was, and compare them."""
+    from trainer.evaluate import evaluate
+    from trainer.loop import train
+    from trainer.report import write_report
+
+    settings = dict(setting(text) for text in args.set)
+    folders = []
+    for family, gan in ROWS:
+        folder = args.out / f"{family}-gan{gan:g}"
+        folders.append(folder)
+        begun = is_run(folder)
+        if begun and describe_run(folder).state == "finished":
+            continue
+        row = {**settings, "family": family, "loss.gan": gan}
+        plan = plan_for(args.source, args.preset, None, row)
+        say(f"{folder.name}:")
+        if train(plan, folder, resume=begun, say=say).state != "finished":
+            return 0
+    result = evaluate(
+        [folder / "model.safetensors" for folder in folders],
+        args.test or Path(plan_for(args.source, args.preset).cohort),
+        split=None if args.test else folders[0] / "split.json",
+        max_slices=args.slices,
+    )
+    print(write_report(result, args.out / "report", data=args.about)["html"])
+    return 0

@@ -1,0 +1,129 @@
+"""``train``: start, continue or fine-tune a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import TrainerError
+from trainer.plan import Plan, load_plan, preset
+from trainer.runfolder import RunFolder
+
+PRESETS = ("smoke", "quick", "paper")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "source", type=Path, nargs="?", help="a plan.json, a cohort folder, or a CSV of cases"
+    )
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="quick", help="plan for a cohort (default: quick)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument(
+        "--from", dest="start_from", metavar="MODEL", help="fine-tune: begin with a model's weights"
+    )
+    parser.add_argument("--family", choices=("mhvae", "mvae"), help="mvae: the one-level ablation")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting of the plan, for example data.batch=4",
+    )
+    parser.add_argument(
+        "--plan-only", action="store_true", help="write the plan as JSON to --out and stop"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from trainer.loop import train
+
+    if args.resume:
+        if args.source or args.start_from or args.set or args.family:
+            raise TrainerError(
+                "A resumed run keeps its own plan: give --resume and --out only. To change "
+                "settings, start a new run with --from."
+            )
+        plan = RunFolder.open(args.out).plan()
+    else:
+        settings = dict(setting(text) for text in args.set)
+        if args.family:
+            settings["family"] = args.family
+        plan = plan_for(args.source, args.preset, args.start_from, settings)
+    if args.plan_only:
+        plan.save(args.out)
+        print(args.out)
+        return 0
+    outcome = train(plan, args.out, resume=args.resume, say=say)
+    if outcome.model is not None:
+        print(outcome.model)
+    return 0
+
+
+def say(line: str) -> None:
+    """Print progress on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def plan_for(
+    source: Path | None,
+    name: str,
+    start_from: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> Plan:
+    """Make the plan of a new run.
+
+    Args:
+        source: a plan file, a cohort folder or a CSV.
+        name: preset for a cohort.
+        start_from: model to fine-tune, by path or name; it decides architecture, spacing and plane.
+        settings: changes, named with dots.
+
+    Raises:
+        TrainerError: no source, or an impossible setting.
+        ModelError: the model cannot be read.
+    """
+    if source is None:
+        raise TrainerError("Give a plan.json or the folder of a cohort, or --resume with --out.")
+    if source.suffix == ".json" and source.is_file():
+        plan = load_plan(source)
+    else:
+        plan = preset(name, str(source.resolve()))
+    if start_from:
+        from core.bundle import find
+
+        bundle = find(start_from)
+        used = bundle.preprocessing
+        plan = replace(
+            plan,
+            start_from=str(bundle.path.resolve()) if bundle.path else start_from,
+            model=bundle.config,
+            family="mhvae" if bundle.config.hierarchical else "mvae",
+            data=replace(
+                plan.data, spacing=used.spacing, plane=used.plane, percentiles=used.percentiles
+            ),
+        )
+    return plan.override(settings or {})
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Read ``name=value``; the value is JSON, or else a word.
+
+    Raises:
+        TrainerError: there is no ``=``.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise TrainerError(f"A setting is written NAME=VALUE; found {text!r}.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
