@@ -19,6 +19,10 @@ COMMANDS = {
     "info": "say what a file, a series or a model holds; or what this computer offers",
     "import-weights": "turn a checkpoint of the paper's authors into a model",
     "simulate": "write simulated T2 and iUS cases",
+    "train": "train a model on a cohort, resume a run, or fine-tune a model",
+    "evaluate": "score models on a cohort and write a report",
+    "runs": "list training runs; ask one to pause, finish or stop",
+    "ablation": "train and compare MVAE and MHVAE, without and with GAN",
     "self-test": "load the built-in model, synthesise a small volume, check it",
 }
 
