@@ -13,6 +13,10 @@ from core.grid import Grid
 from core.volume import Volume
 
 
+# No test needs a screen; a developer who wants to watch sets another platform.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
 @pytest.fixture
 def real_data() -> Path:
     """Folder of real volumes; tests that need it are skipped where it is not given."""
