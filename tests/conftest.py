@@ -12,7 +12,6 @@ import pytest
 from core.grid import Grid
 from core.volume import Volume
 
-
 # No test needs a screen; a developer who wants to watch sets another platform.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
