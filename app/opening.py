@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,12 +87,6 @@ class Opener(QObject):
             else:
                 self._probe(path)
 
-    def read(self, origin: Origin, done: Callable[[Volume], None]) -> None:
-        """Read one volume whose place is known, for a project; failures become notes."""
-        self.jobs.submit(
-            f"Reading {origin.path.name}", lambda: _read(origin), done, self.notes.error
-        )
-
     def add(
         self, volume: Volume, origin: Origin, kind: Kind | None = None, *, undoable: bool = True
     ) -> str | None:
@@ -105,7 +99,8 @@ class Opener(QObject):
         kind = kind or kind_of(volume, origin)
         if kind is Kind.LABEL:
             volume = replace(volume, modality="")
-        layer_id = self.session.add_layer(volume, kind)
+        name = volume.source if kind is Kind.LABEL else ""
+        layer_id = self.session.add_layer(volume, kind, name=name)
         self.origins[layer_id] = origin
         if undoable:
             self.undo.push(AddLayers(self.session, [layer_id], f"Open {volume.source}"))
@@ -149,14 +144,31 @@ class Opener(QObject):
             return
         if usable:
             self.settings.add_recent(path)
-        for header in usable:
-            self._read_one(Origin(header.path, header.series, header.modality_reason), header)
+            self._read_next(sorted(usable, key=_rank), many=len(usable) > 1)
 
-    def _read_one(self, origin: Origin, header: Header) -> None:
+    def _read_next(self, headers: list[Header], many: bool) -> None:
+        """Read one after the other, so that the same folder always looks the same."""
+        header, *rest = headers
+        origin = Origin(header.path, header.series, header.modality_reason)
+
         def named(volume: Volume) -> None:
-            self.add(replace(volume, modality=volume.modality or header.modality), origin)
+            layer_id = self.add(
+                replace(volume, modality=volume.modality or header.modality), origin
+            )
+            if many and layer_id and self.session.layer(layer_id).kind is Kind.LABEL:
+                # Label maps that come with images would cover them: one click shows them.
+                self.session.update_layer(layer_id, visible=False)
+            go_on()
 
-        self.read(origin, named)
+        def failed(sentence: str) -> None:
+            self.notes.error(sentence)
+            go_on()
+
+        def go_on() -> None:
+            if rest:
+                self._read_next(rest, many)
+
+        self.jobs.submit(f"Reading {origin.path.name}", lambda: _read(origin), named, failed)
 
     def _check_place(self, volume: Volume) -> None:
         for layer in self.session.layers:
@@ -177,6 +189,11 @@ def kind_of(volume: Volume, origin: Origin) -> Kind:
         if (sample == np.rint(sample)).all() and np.unique(sample).size <= 256:
             return Kind.LABEL
     return Kind.REAL
+
+
+def _rank(header: Header) -> tuple[bool, bool, str]:
+    """Order volumes: anatomy, then ultrasound, then what nobody can name (label maps)."""
+    return not header.modality, header.modality == "iUS", header.path.name
 
 
 def _headers(path: Path) -> list[Header]:

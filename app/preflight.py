@@ -37,6 +37,7 @@ class Preflight(QObject):
 
     def restart(self) -> None:
         """Ask again soon; several changes in a row lead to one question."""
+        self._say(self._owner.obstacle() or None)
         self._timer.start()
 
     def stop(self) -> None:

@@ -124,13 +124,20 @@ class Synthesiser(QObject):
             m for m in bundle.config.modalities if m not in subset or m in self.form.targets
         )
 
-    def obstacle(self) -> str:
-        """Return why Run is impossible, in a sentence; empty when it is possible."""
+    def blind(self) -> str:
+        """Return why the model sees nothing, in a sentence; empty when it sees something."""
         if self.bundle is None:
             return "No model is chosen. Drop a model bundle, or choose one from the list."
         if not self.subset():
             known = ", ".join(self.bundle.config.modalities)
             return f"No input is given. Open a volume and name its modality ({known})."
+        return ""
+
+    def obstacle(self) -> str:
+        """Return why Run is impossible, in a sentence; empty when it is possible."""
+        blind = self.blind()
+        if blind:
+            return blind
         if not self.targets():
             return "No output is wanted. Hold an input back, or tick an output."
         return ""
@@ -182,9 +189,11 @@ class Synthesiser(QObject):
 
     def ask_shares(self) -> None:
         """Ask for the experts' shares of the slice under the cursor, unless a run is under way."""
-        if self.running or self._state.shares or self.obstacle():
+        if self.running or self._state.shares or self.blind():
             return
-        job = self.client.submit("shares", self.task(), self.volumes())
+        # Shares need no output; the request must name one.
+        task = {**self.task(), "targets": list(self.subset())}
+        job = self.client.submit("shares", task, self.volumes())
         self._state.shares = job
 
         def done(message: Message) -> None:

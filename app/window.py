@@ -278,6 +278,7 @@ class MainWindow(QMainWindow):
         docks[4].hide()
         self.history = docks[4]
         self.resizeDocks([docks[0], docks[1]], [290, 300], Qt.Orientation.Horizontal)
+        self.resizeDocks([docks[1], docks[2]], [430, 470], Qt.Orientation.Vertical)
         self.setCorner(Qt.Corner.BottomLeftCorner, left)
         self.setCorner(Qt.Corner.BottomRightCorner, right)
         self.setStatusBar(StatusStrip(self.session, self.jobs, self.client))

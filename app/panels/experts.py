@@ -173,11 +173,11 @@ class ExpertsPanel(QWidget):
         found = self.shares.at(self.session.cursor) if self.shares else {}
         self.bars.show_shares(self.shares.experts if self.shares and found else (), found)
         self.bars.setVisible(bool(found))
-        obstacle = self.synthesiser.obstacle()
+        blind = self.synthesiser.blind()
         self.hint.setText(
             ""
             if found
-            else obstacle
+            else blind
             or "Move the cursor into the field of view to see how much the prior and each input "
             "contributed there."
         )

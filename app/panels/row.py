@@ -213,8 +213,11 @@ def thumbnail(layer: Layer, size: int, ratio: float) -> QPixmap:
     columns = np.linspace(middle.shape[0] - 1, 0, width).round().astype(int)
     rows = np.linspace(middle.shape[1] - 1, 0, height).round().astype(int)
     values = middle[np.ix_(columns, rows)].T
-    low, high = layer.window
-    index = np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
+    if layer.kind is Kind.LABEL:
+        index = values.astype(np.int64) % 256
+    else:
+        low, high = layer.window
+        index = np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.int64)
     colours = np.ascontiguousarray(colormaps.table(layer.colormap)[index] | 0xFF000000)
     image = QImage(colours.data, width, height, 4 * width, QImage.Format.Format_RGB32)
     picture = QPixmap.fromImage(image)

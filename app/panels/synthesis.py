@@ -195,6 +195,7 @@ class SynthesisPanel(QWidget):
 
     def _show_running(self, running: bool) -> None:
         self.button.setText("Cancel" if running else "Run")
+        self.cost.setVisible(not running)
         self._show_form()
 
     def _show_stage(self, stage: Stage) -> None:
