@@ -18,6 +18,7 @@ from trainer_cohort import tiny_plan, write_case, write_cohort
 
 import core.bundle
 from trainer import checkpoint
+from trainer.__main__ import main
 from trainer.errors import TrainerError
 from trainer.loop import train
 from trainer.runfolder import RunFolder, ask, discard, lock_owner, read_events
@@ -213,3 +214,18 @@ def test_new_cases_join_training_and_held_out_ones_stay(tmp_path: Path) -> None:
     assert session.data.split["training"] == [*before["training"], "Case900"]
     assert session.data.split["test"] == before["test"]
     assert session.step == 2
+
+
+def test_a_resumed_run_may_go_on_longer_but_not_become_another(
+    cohort: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(tiny_plan(cohort, optimiser__steps=2), run, say=quiet)
+    words = ["train", "--resume", "--out", str(run), "--set"]
+    assert main([*words, "model.base_features=8"]) == 2
+    assert main([*words, "optimiser.steps=3"]) == 0
+    events = read_events(run)
+    assert events[-1]["step"] == 3
+    assert {"settings": {"optimiser.steps": 3}}.items() <= next(
+        e for e in events if e["event"] == "changed"
+    ).items()

@@ -47,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
     from trainer.loop import train
 
     if args.resume:
-        if args.source or args.start_from or args.set or args.family:
+        if args.source or args.start_from or args.family:
             raise TrainerError(
-                "A resumed run keeps its own plan: give --resume and --out only. To change "
-                "settings, start a new run with --from."
+                "A resumed run keeps its own plan and cohort: give --resume and --out only. For "
+                "another cohort or model, start a new run with --from."
             )
-        plan = RunFolder.open(args.out).plan()
+        plan = change_run(args.out, dict(setting(text) for text in args.set))
     else:
         settings = dict(setting(text) for text in args.set)
         if args.family:
@@ -112,6 +112,46 @@ def plan_for(
             ),
         )
     return plan.override(settings or {})
+
+
+CHANGEABLE = (
+    "log.",
+    "optimiser.",
+    "threads",
+    "device",
+    "data.micro_batch",
+    "loss.beta",
+    "loss.gan_start",
+    "cohort",
+)
+"""Settings (or their beginnings) a checkpoint does not depend on."""
+
+
+def change_run(path: Path, settings: dict[str, Any]) -> Plan:
+    """Change the plan of a run nobody is training, before it is resumed.
+
+    Such a run is no longer the one its plan began as; the log says when it was changed.
+
+    Raises:
+        TrainerError: not a run, a process owns it, or a setting its checkpoints depend on.
+    """
+    folder = RunFolder.open(path)
+    plan = folder.plan()
+    fixed = [name for name in settings if not name.startswith(CHANGEABLE)]
+    if fixed:
+        raise TrainerError(
+            f"{', '.join(fixed)} cannot change in a run that has begun. Start a new run with "
+            "--from instead."
+        )
+    if settings:
+        changed = plan.override(settings)
+        with folder:
+            beside = path / ".plan.json.part"
+            changed.save(beside)
+            beside.replace(path / "plan.json")
+            folder.log("changed", settings=settings)
+        plan = changed
+    return plan
 
 
 def setting(text: str) -> tuple[str, Any]:
