@@ -12,7 +12,14 @@ from app.cli.terminal import Reporter, answer, output_folder
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("--cases", type=int, required=True, metavar="N")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--cases", type=int, metavar="N", help="number of new cases")
+    what.add_argument(
+        "--from-t2",
+        type=Path,
+        metavar="FILE|DIR",
+        help="simulate an ultrasound of this real T2 instead, by its tissue classes",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="number of the first case")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument(
@@ -34,9 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; finished cases are kept, so a stopped run goes on where it was."""
+    output_folder(args.out)
+    if args.from_t2 is not None:
+        return _from_t2(args)
     from core.phantom import write_cohort
 
-    output_folder(args.out)
     report = Reporter()
     start = time.perf_counter()
 
@@ -61,6 +70,38 @@ def run(args: argparse.Namespace) -> int:
             "physics": args.physics,
             "seconds": round(time.perf_counter() - start, 1),
             "notice": "Simulated data. Research use only.",
+        },
+        as_json=args.json,
+    )
+    return 0
+
+
+def _from_t2(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from core.io import read, write
+    from core.phantom import simulate_from_t2
+
+    report = Reporter()
+    with report.stage("simulate"):
+        volume = replace(read(args.from_t2), modality="T2")
+        phantom = simulate_from_t2(volume, args.seed, spacing=args.spacing, physics=args.physics)
+    marks = {
+        "simulated": True,
+        "notice": "SIMULATED ULTRASOUND of a real T2. Research use only.",
+        "seed": args.seed,
+        "physics": args.physics,
+    }
+    name = f"Case{args.seed:03d}"
+    outputs = {
+        "T2": str(write(phantom.t2, args.out / f"{name}-T2.nii.gz")),
+        "iUS": str(write(phantom.ius, args.out / f"{name}-iUS.nii.gz", marks=marks)),
+    }
+    answer(
+        {
+            "outputs": outputs,
+            "seconds": report.timings["simulate"],
+            "notice": "The ultrasound is simulated. Research use only.",
         },
         as_json=args.json,
     )
