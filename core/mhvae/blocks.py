@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
+from core.mhvae.depthwise import DepthwiseConv2d
+
 
 class SqueezeExcitation(nn.Module):
     """Channel gates from the mean over the whole tile (Hu et al. 2018)."""
@@ -70,7 +72,7 @@ class DecoderCell(nn.Module):
         self.residual = residual
         hidden = 6 * channels
         self.widen = nn.Conv2d(channels, hidden, 3, padding=1)
-        self.depthwise = nn.Conv2d(hidden, hidden, 5, padding=2, groups=hidden)
+        self.depthwise = DepthwiseConv2d(hidden, 5)
         self.gates = SqueezeExcitation(hidden) if squeeze_excitation else None
         self.narrow = nn.Conv2d(hidden, channels, 1)
 
