@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.allocator import keep_memory
 from core.bundle import Bundle
 from core.case import Case
 from core.errors import Cancelled
-from core.mhvae.inference import for_inference
 from core.mhvae.model import MHVAE
+from core.passes import OPENVINO, OpenVinoPass, Pass, TorchPass
 from core.synthesis import Prepared, Request, Synthesis, SynthesisError, Tile, provenance
 from core.volume import Volume, Voxels
 
@@ -62,42 +61,22 @@ class Shares:
     maps: Mapping[int, Voxels]
 
 
-def choose_device(name: str = "auto") -> str:
-    """Return the device to compute on: ``cpu``, ``cuda`` or ``mps``.
-
-    Raises:
-        SynthesisError: the named device is not there.
-    """
-    there = ["cpu"]
-    if torch.backends.mps.is_available():
-        there.insert(0, "mps")
-    if torch.cuda.is_available():
-        there.insert(0, "cuda")
-    if name == "auto":
-        return there[0]
-    if name not in there:
-        raise SynthesisError(
-            f"The device {name!r} is not available on this computer; found {', '.join(there)}. "
-            "Choose one of these, or auto."
-        )
-    return name
-
-
 class Engine:
     """A loaded model, ready to synthesise.
 
     Args:
         model: the network of ``bundle``.
         bundle: its description.
-        device: ``cpu``, ``cuda`` or ``mps``.
+        device: one of :func:`core.passes.devices`.
     """
 
     def __init__(self, model: MHVAE, bundle: Bundle, device: str = "cpu") -> None:
-        if device == "cpu":
-            keep_memory()
         self.bundle = bundle
         self.device = device
-        self.model = for_inference(model).to(device)
+        self.model = model
+        self.network: Pass = (
+            OpenVinoPass(model, bundle) if device == OPENVINO else TorchPass(model, device)
+        )
 
     def run(
         self,
@@ -139,7 +118,10 @@ class Engine:
             pace = (time.perf_counter() - started) / done
             total = len(prepared.tiles)
             progress(Progress("synthesising", done, total, pace * (total - done), regions))
-        marks = {m: provenance(case, self.bundle, request, m) for m in request.targets}
+        marks = {
+            m: {**provenance(case, self.bundle, request, m), "computed_on": self.device}
+            for m in request.targets
+        }
         return Synthesis(
             volumes={
                 m: Volume(out[m], prepared.grid, m, f"synthetic {m}", synthetic=True)
@@ -158,24 +140,11 @@ class Engine:
         self, prepared: Prepared, request: Request, batch: Sequence[Tile]
     ) -> dict[str, Voxels]:
         """Return target → (samples, tiles, height, width) in the model's range."""
-        inputs = self._inputs(prepared, batch)
+        noises = [self._noise(prepared, request, batch, n) for n in range(request.samples)]
         try:
-            with torch.inference_mode():
-                features = self.model.encode(inputs)
-                draws: dict[str, list[Tensor]] = {m: [] for m in request.targets}
-                for sample in range(request.samples):
-                    decoded = self.model.decode(
-                        features,
-                        len(batch),
-                        like=next(iter(inputs.values())),
-                        temperature=request.temperature,
-                        noise=self._noise(prepared, request, batch, sample),
-                        outputs=request.targets,
-                        kl=False,
-                    )
-                    for m in request.targets:
-                        draws[m].append(decoded.images[m][:, 0].clamp(-1, 1))
-                return {m: torch.stack(d).cpu().numpy() for m, d in draws.items()}
+            return self.network(
+                self._inputs(prepared, batch), request.targets, request.temperature, noises
+            )
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
                 raise
@@ -184,12 +153,12 @@ class Engine:
                 f"{self.device}. Use a smaller batch, or the CPU."
             ) from error
 
-    def _inputs(self, prepared: Prepared, batch: Sequence[Tile]) -> dict[str, Tensor]:
+    def _inputs(self, prepared: Prepared, batch: Sequence[Tile]) -> dict[str, Voxels]:
         inputs = {}
         for m, image in prepared.images.items():
             planes = prepared.slices(image)
             tiles = [prepared.tiling.cut(planes[t.index], t.origin, -1.0) for t in batch]
-            inputs[m] = torch.from_numpy(np.stack(tiles)[:, None]).to(self.device)
+            inputs[m] = np.stack(tiles)[:, None]
         return inputs
 
     def _noise(
@@ -218,7 +187,7 @@ class Engine:
                     )
                 )
                 cut.append(plane[:, row : row + shape[2], column : column + shape[3]])
-            levels.append(torch.stack(cut).to(self.device))
+            levels.append(torch.stack(cut))
         return levels
 
     def shares(self, prepared: Prepared, request: Request, index: int) -> Shares:
@@ -243,8 +212,9 @@ class Engine:
         total = np.zeros((height, width), np.float32)
         for batch in _batches(tiles, request.batch):
             with torch.inference_mode():
+                inputs = {m: torch.from_numpy(x) for m, x in self._inputs(prepared, batch).items()}
                 answer = self.model(
-                    self._inputs(prepared, batch),
+                    inputs,
                     temperature=0.0,
                     outputs=(),
                     kl=False,

@@ -2,19 +2,21 @@
 
 from dataclasses import replace
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
-from core.bundle import Bundle, Preprocessing
+from core.bundle import Bundle, Preprocessing, save
 from core.case import Case, CaseError
-from core.engine import Engine, OutOfMemory, Progress, choose_device
+from core.engine import Engine, OutOfMemory, Progress
 from core.errors import Cancelled
 from core.grid import Grid
 from core.mhvae.config import MHVAEConfig
 from core.mhvae.model import MHVAE
+from core.passes import choose_device
 from core.synthesis import Request, Synthesis, SynthesisError, on_grid, prepare
 from core.volume import Volume
 
@@ -148,7 +150,7 @@ def test_out_of_memory_is_a_sentence(engine: Engine, monkeypatch: pytest.MonkeyP
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1e12 bytes")
 
     case = Case("a", {"T2": head()})
-    monkeypatch.setattr(engine.model, "encode", full)
+    monkeypatch.setattr(engine, "network", full)
     with pytest.raises(OutOfMemory, match="smaller batch"):
         run(engine, case, REQUEST)
 
@@ -206,3 +208,18 @@ def test_an_absent_device_is_refused() -> None:
     assert choose_device("cpu") == "cpu"
     with pytest.raises(SynthesisError, match="not available"):
         choose_device("abacus")
+
+
+def test_the_accelerated_back_end_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path)
+    torch.manual_seed(0)
+    model, bundle = MHVAE(CONFIG), Bundle(CONFIG, Preprocessing((2, 2, 2)), "small")
+    bundle = save(bundle, model, tmp_path / "small.safetensors")
+    exact = Engine(model, bundle)
+    case = Case("a", {"T2": head()})
+    for request in (REQUEST, replace(REQUEST, temperature=0.5, samples=2)):
+        wanted = run(exact, case, request).volumes["iUS"].voxels
+        for _ in range(2):  # converted, then from the cache
+            got = run(Engine(model, bundle, "openvino"), case, request).volumes["iUS"].voxels
+            np.testing.assert_allclose(got, wanted, atol=255 * 5e-3)

@@ -16,9 +16,10 @@ from core import metrics
 from core.bundle import Bundle
 from core.bundle import load as load_bundle
 from core.case import Case
-from core.engine import Engine, choose_device
+from core.engine import Engine
 from core.errors import UserError
 from core.io import read
+from core.passes import choose_device
 from core.synthesis import Prepared, Request, prepare
 from core.volume import Volume
 from trainer.authors_protocol import slice_scores

@@ -33,13 +33,9 @@ def _computer() -> dict[str, Any]:
     import psutil
     import torch
 
-    devices = ["cpu"]
-    if torch.cuda.is_available():
-        devices += [
-            f"cuda ({torch.cuda.get_device_name(n)})" for n in range(torch.cuda.device_count())
-        ]
-    if torch.backends.mps.is_available():
-        devices.append("mps")
+    from core.passes import devices
+
+    gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
     return {
         "version": __version__,
         "python": platform.python_version(),
@@ -47,7 +43,8 @@ def _computer() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cores": psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "devices": devices,
+        "devices": devices(),
+        "gpus": gpus,
         "models": [b.name for b in available()],
         "notice": "Research use only.",
     }

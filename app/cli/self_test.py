@@ -6,7 +6,7 @@ import argparse
 
 import numpy as np
 
-from app.cli.terminal import answer, peak_memory
+from app.cli.terminal import DEVICES, answer, peak_memory
 from core.errors import UserError
 
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="NAME|FILE", help="the built-in model unless told otherwise"
     )
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -29,8 +29,9 @@ def run(args: argparse.Namespace) -> int:
 
     from core.bundle import find, load
     from core.case import Case
-    from core.engine import Engine, choose_device
+    from core.engine import Engine
     from core.grid import Grid
+    from core.passes import choose_device
     from core.synthesis import Request, prepare
     from core.volume import Volume
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from app.cli.terminal import Reporter, answer, output_folder, peak_memory
+from app.cli.terminal import DEVICES, Reporter, answer, output_folder, peak_memory
 from core.bundle import Bundle, find
 from core.case import Case
 from core.errors import UserError
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="NAME|FILE", help="the built-in model unless told otherwise"
     )
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument(
         "--temperature",
         type=float,
@@ -102,7 +102,8 @@ def run(args: argparse.Namespace) -> int:
         prepared = prepare(case, bundle, request)
     with report.stage("load model"):
         from core.bundle import load
-        from core.engine import Engine, choose_device
+        from core.engine import Engine
+        from core.passes import choose_device
 
         device = choose_device(args.device)
         assert bundle.path is not None

@@ -14,6 +14,9 @@ import psutil
 
 from core.errors import UserError
 
+DEVICES = ("auto", "cpu", "cuda", "mps", "openvino")
+"""What ``--device`` takes; kept here so that ``--help`` need not import torch."""
+
 
 class OutputError(UserError):
     """A place that results cannot be written to."""

@@ -19,9 +19,10 @@ from app.engine.protocol import Message
 from app.engine.shared import SharedArray
 from app.engine.worker import EngineMemoryError, IsCancelled, Send, task_focus
 from core.case import Case
-from core.engine import Engine, OutOfMemory, Progress, choose_device
+from core.engine import Engine, OutOfMemory, Progress
 from core.errors import Cancelled
 from core.grid import Grid
+from core.passes import choose_device, devices
 from core.synthesis import Prepared, Request, Synthesis, Tile, prepare
 from core.volume import Volume
 
@@ -38,8 +39,8 @@ class EngineBackend:
         self._arrays: list[SharedArray] = []
 
     def devices(self) -> list[str]:
-        """Return ``cuda`` or ``mps`` if there is one, then ``cpu``."""
-        return list(dict.fromkeys([choose_device("auto"), "cpu"]))
+        """Return what this computer can compute on, the best exact device first."""
+        return devices()
 
     def preflight(
         self, task: Message, volumes: Mapping[str, Volume], cancelled: IsCancelled

@@ -20,7 +20,13 @@ from PySide6.QtWidgets import (
 from app.request import Estimate, Stage
 from app.synthesiser import Synthesiser
 
-DEVICES = {"auto": "Automatic", "cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
+DEVICES = {
+    "auto": "Automatic",
+    "cpu": "CPU",
+    "cuda": "NVIDIA GPU",
+    "mps": "Apple GPU",
+    "openvino": "CPU, accelerated (OpenVINO)",
+}
 
 
 class SynthesisPanel(QWidget):
