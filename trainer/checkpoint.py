@@ -25,9 +25,10 @@ def save(state: dict[str, Any], path: Path) -> None:
             os.fsync(stream.fileno())
         os.replace(beside, path)
     except (OSError, RuntimeError) as error:
-        # torch reports a full disk as a RuntimeError of its archive writer.
         beside.unlink(missing_ok=True)
-        raise OSError(f"{path.name} could not be written: {error}") from error
+        # torch reports a full disk as a RuntimeError of its archive writer, in its own words.
+        why = error.strerror if isinstance(error, OSError) else "no space left, or the disk failed"
+        raise OSError(f"{path.name} could not be written: {why}") from error
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

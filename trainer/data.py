@@ -10,10 +10,29 @@ from pathlib import Path
 
 from trainer.cohort import CACHE, scan
 from trainer.dataset import Batch, TileSampler, fixed_tiles
+from trainer.errors import TrainerError
 from trainer.plan import Plan
 from trainer.prepare import drop_duplicates, prepare_all
 from trainer.runfolder import RunFolder
 from trainer.split import Split, locked_split
+
+
+def cache_folder(source: Path) -> Path:
+    """Return where a cohort's preprocessed cases are kept.
+
+    ``$MHVAE_STUDIO_CACHE``; else a hidden folder in the cohort; else, when the cohort cannot be
+    written to, the user's cache folder.
+    """
+    given = os.environ.get("MHVAE_STUDIO_CACHE")
+    if given:
+        return Path(given)
+    beside = source if source.is_dir() else source.parent
+    if os.access(beside, os.W_OK):
+        return beside / CACHE
+    from platformdirs import user_cache_path
+
+    name = hashlib.sha256(str(beside.resolve()).encode()).hexdigest()[:16]
+    return user_cache_path("mhvae-studio", appauthor=False) / "cohorts" / name
 
 
 @dataclass(frozen=True)
@@ -42,8 +61,7 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
     source = Path(plan.cohort)
     cases = scan(source, plan.model.modalities)
     split = locked_split(folder.path / "split.json", cases, plan.data)
-    beside = source if source.is_dir() else source.parent
-    cache = Path(os.environ.get("MHVAE_STUDIO_CACHE") or beside / CACHE)
+    cache = cache_folder(source)
 
     def tell(done: int, total: int) -> None:
         if done == total or done % 10 == 0:
@@ -52,9 +70,15 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
 
     wanted = [c for c in cases if c.id not in split["test"]]
     workers = min(4, os.cpu_count() or 1)
-    prepared, problems = prepare_all(
-        wanted, plan.data, plan.model.modalities, cache, workers=workers, progress=tell
-    )
+    try:
+        prepared, problems = prepare_all(
+            wanted, plan.data, plan.model.modalities, cache, workers=workers, progress=tell
+        )
+    except OSError as error:
+        raise TrainerError(
+            f"The preprocessed cases could not be kept ({error.strerror or error}). Make room, or "
+            "set MHVAE_STUDIO_CACHE to a folder with space; finished cases are not lost."
+        ) from error
     problems += drop_duplicates(prepared, set(split["validation"]))
     for problem in problems:
         folder.log("warning", text=problem)

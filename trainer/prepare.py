@@ -116,8 +116,11 @@ def prepare_case(
         array, hashes = _prepare(case, plan, modalities)
         coverage = array[:, -1].astype(np.int64).sum(axis=(1, 2))
         beside = cache / f"{key}.{os.getpid()}.part.npy"
-        np.save(beside, np.ascontiguousarray(array))
-        os.replace(beside, array_path)
+        try:
+            np.save(beside, np.ascontiguousarray(array))
+            os.replace(beside, array_path)
+        finally:
+            beside.unlink(missing_ok=True)
         facts = {"hashes": hashes, "coverage": coverage.tolist()}
         beside = cache / f"{key}.{os.getpid()}.part.json"
         beside.write_text(json.dumps(facts), encoding="utf-8")

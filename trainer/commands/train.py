@@ -149,7 +149,8 @@ def change_run(path: Path, settings: dict[str, Any]) -> Plan:
             beside = path / ".plan.json.part"
             changed.save(beside)
             beside.replace(path / "plan.json")
-            folder.log("changed", settings=settings)
+            told = {k: v for k, v in settings.items() if k != "cohort"}
+            folder.log("changed", settings=told)
         plan = changed
     return plan
 
