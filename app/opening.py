@@ -17,6 +17,7 @@ from app.notifications import Notifications
 from app.session import Session
 from app.settings import Settings
 from app.state import Kind
+from app.sweep import Sweep, find_sweep, look_at
 from app.undo import AddLayers, RemoveLayers
 from core.case import Case, CaseError
 from core.volume import Volume
@@ -151,10 +152,16 @@ class Opener(QObject):
         header, *rest = headers
         origin = Origin(header.path, header.series, header.modality_reason)
 
-        def named(volume: Volume) -> None:
-            layer_id = self.add(
-                replace(volume, modality=volume.modality or header.modality), origin
-            )
+        def read() -> tuple[Volume, Sweep | None]:
+            volume = _read(origin)
+            volume = replace(volume, modality=volume.modality or header.modality)
+            return volume, find_sweep(volume) if volume.modality == "iUS" else None
+
+        def named(found: tuple[Volume, Sweep | None]) -> None:
+            volume, sweep = found
+            layer_id = self.add(volume, origin)
+            if layer_id and sweep is not None and not volume.synthetic:
+                look_at(self.session, sweep)
             if many and layer_id and self.session.layer(layer_id).kind is Kind.LABEL:
                 # Label maps that come with images would cover them: one click shows them.
                 self.session.update_layer(layer_id, visible=False)
@@ -168,7 +175,7 @@ class Opener(QObject):
             if rest:
                 self._read_next(rest, many)
 
-        self.jobs.submit(f"Reading {origin.path.name}", lambda: _read(origin), named, failed)
+        self.jobs.submit(f"Reading {origin.path.name}", read, named, failed)
 
     def _check_place(self, volume: Volume) -> None:
         for layer in self.session.layers:

@@ -9,6 +9,7 @@ import datetime
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -155,16 +156,18 @@ def prepare(case: Case, bundle: Bundle, request: Request) -> Prepared:
             f"{', '.join(case.volumes) or 'none'}. Load it, or choose other inputs."
         )
     case.check_overlap()
-    known = {m: case.volumes[m].canonical() for m in config.modalities if m in case.volumes}
+    facts = {
+        m: _facts(case.volumes[m], bundle.preprocessing.percentiles)
+        for m in config.modalities
+        if m in case.volumes
+    }
+    known = {m: f.volume for m, f in facts.items()}
+    fields = {m: f.field for m, f in facts.items()}
+    normalisers = {m: f.normaliser for m, f in facts.items()}
     first = next(iter(known))
     grid = known[first].grid.with_spacing(bundle.preprocessing.spacing)
     _check_size(grid)
 
-    fields = {m: field_of_view(v) for m, v in known.items()}
-    normalisers = {
-        m: Normaliser.fit(v.voxels, fields[m], bundle.preprocessing.percentiles)
-        for m, v in known.items()
-    }
     images = {}
     for m in config.modalities:
         if m in request.subset:
@@ -217,7 +220,36 @@ def _target_fov(
         if m in known:
             return resample_mask(fields[m], known[m].grid, grid)
     anatomy = next(iter(known.values()))
-    return resample_mask(brain_mask(anatomy), anatomy.grid, grid)
+    return resample_mask(_brain(anatomy), anatomy.grid, grid)
+
+
+@dataclass(frozen=True, eq=False)
+class _Facts:
+    """What depends on one volume alone: stored closest to RAS+, its field of view, its range."""
+
+    volume: Volume
+    field: Mask
+    normaliser: Normaliser
+
+
+# A window asks for many layouts of the same volumes (every toggle of an input is one); a volume is
+# its own key, because volumes never change.
+@lru_cache(maxsize=4)
+def _facts(volume: Volume, percentiles: tuple[float, float]) -> _Facts:
+    own = volume.canonical()
+    field = field_of_view(own)
+    return _Facts(own, field, Normaliser.fit(own.voxels, field, percentiles))
+
+
+@lru_cache(maxsize=2)
+def _brain(volume: Volume) -> Mask:
+    return brain_mask(volume)
+
+
+def forget_volumes() -> None:
+    """Let go of volumes and of what was worked out from them; the next layout starts anew."""
+    _facts.cache_clear()
+    _brain.cache_clear()
 
 
 def _order(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
@@ -20,6 +21,9 @@ from app.notifications import Severity
 from app.settings import Settings
 from app.state import Kind, MousePreset
 from app.window import MainWindow
+from core.grid import Grid
+from core.io import write
+from core.volume import Volume
 
 # The offscreen platform has no window manager to tell sizes to.
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
@@ -277,3 +281,18 @@ def test_the_window_never_imports_torch(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_an_opened_ultrasound_is_looked_at(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    voxels = np.zeros((60, 50, 40), np.float32)
+    voxels[30:42, 21:30, 6:15] = 80
+    affine = np.diag((1.0, 1.5, 2.0, 1.0))
+    write(Volume(voxels, Grid(voxels.shape, affine)), tmp_path / "iUS.nii.gz")
+    whole = np.random.default_rng(0).random((60, 50, 40), dtype=np.float32)
+    write(Volume(whole, Grid(voxels.shape, affine)), tmp_path / "T2.nii.gz")
+    open_files(qtbot, window, tmp_path / "T2.nii.gz", tmp_path / "iUS.nii.gz")
+    assert np.abs(window.session.cursor - (35.5, 1.5 * 25, 2 * 10)).max() < 4
+    view = window.session.view_of("")
+    assert 3 < view.zoom <= 5

@@ -23,7 +23,7 @@ from core.engine import Engine, OutOfMemory, Progress
 from core.errors import Cancelled
 from core.grid import Grid
 from core.passes import choose_device, devices
-from core.synthesis import Prepared, Request, Synthesis, Tile, prepare
+from core.synthesis import Prepared, Request, Synthesis, Tile, forget_volumes, prepare
 from core.volume import Volume
 
 KEPT_LAYOUTS = 2
@@ -158,6 +158,7 @@ class EngineBackend:
         """Drop layouts made from volumes that are gone."""
         gone = set(keys)
         self._layouts = {k: v for k, v in self._layouts.items() if not gone & set(_flat(k))}
+        forget_volumes()
 
     # ---- inside
 
