@@ -242,7 +242,10 @@ def save(
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        rights = part.stat().st_mode
         save_file(tensors, part, metadata={KEY: bundle.to_json()})
+        part.chmod(rights)  # the library keeps its files to their owner
         os.replace(part, path)
     except Exception as error:
         part.unlink(missing_ok=True)

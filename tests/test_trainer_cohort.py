@@ -39,8 +39,11 @@ def found(folder: Path) -> dict[str, list[str]]:
 def test_four_layouts_are_one_cohort(tmp_path: Path) -> None:
     flat = write_cohort(tmp_path / "flat", 2)
     (flat / "notes.txt").write_text("hello")
+    shutil.copy(flat / "Case000-T2.nii.gz", flat / "Case000-labels.nii.gz")
     expected = {"Case000": ["T2", "iUS"], "Case001": ["T2", "iUS"]}
     assert found(flat) == expected
+    assert not any(case.doubts for case in scan(flat, BOTH))
+    (flat / "Case000-labels.nii.gz").unlink()
     folders = tmp_path / "folders"
     for path in flat.glob("*.nii.gz"):
         case, kind = path.name.split("-")

@@ -138,6 +138,8 @@ def test_result_is_a_bundle_and_says_nothing_of_paths(cohort: Path, undisturbed:
     assert cohort.name not in text
     assert "Case0" not in text
     assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
+    rights = [(undisturbed / n).stat().st_mode for n in ("model.safetensors", "plan.json")]
+    assert rights[0] == rights[1]
     assert len(list((undisturbed / "previews").glob("*.png"))) == 2
 
 

@@ -33,6 +33,10 @@ ALIASES = {
 """Words of file names, in small letters → modality. A model's own names are words as well."""
 
 
+LABELS = frozenset({"label", "labels", "seg", "dseg", "segmentation"})
+"""Words of files that lie beside a case without being one of its images."""
+
+
 @dataclass(frozen=True)
 class CohortCase:
     """One case on disk.
@@ -87,6 +91,8 @@ def _from_folder(root: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
     doubts: dict[str, list[str]] = {}
     for path in _volumes(root):
         stem = next((path.name[: -len(s)] for s in SUFFIXES if path.name.endswith(s)), path.name)
+        if LABELS & set(re.findall(r"[a-z0-9]+", stem.lower())):
+            continue
         kind, rest = _kind(stem, modalities)
         case = _case_name(path.relative_to(root), rest)
         if not case:
