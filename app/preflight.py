@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.engine.client import EngineJob, Failure
+from app.engine.job import EngineJob, Failure
 from app.engine.protocol import Message
 from app.request import Estimate
 

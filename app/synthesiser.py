@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QTimer, Signal
 
-from app.engine.client import EngineClient, EngineJob, Failure
+from app.choices import Choices
+from app.engine.client import EngineClient
+from app.engine.job import EngineJob, Failure
 from app.engine.protocol import Message
 from app.live import LiveRun, Result
 from app.notifications import Action, Notifications
 from app.preflight import Preflight, pace_key
-from app.request import Form, Stage
+from app.request import Stage
 from app.session import Session
 from app.settings import Settings
 from app.shares import Shares
 from app.state import Kind
-from core.volume import Volume
-
-if TYPE_CHECKING:
-    from core.bundle import Bundle
 
 RERUN_DELAY_MS = 350
 
@@ -34,11 +32,9 @@ class _State:
     results: dict[str, Result] = field(default_factory=dict)
 
 
-class Synthesiser(QObject):
+class Synthesiser(Choices):
     """The one owner of runs; panels subscribe."""
 
-    form_changed = Signal()
-    models_changed = Signal()
     running_changed = Signal(bool)
     stage_changed = Signal(object)
     results_changed = Signal()
@@ -52,26 +48,18 @@ class Synthesiser(QObject):
         notes: Notifications,
         settings: Settings,
     ) -> None:
-        super().__init__(session)
-        self.session, self.client = session, client
-        self.notes, self.settings = notes, settings
-        self.form = Form.from_dict(settings.form())
-        self.models: list[Bundle] = []
+        super().__init__(session, client, settings)
+        self.notes = notes
         self._state = _State()
         self.preflight = Preflight(self)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
         self._rerun_timer.timeout.connect(self._rerun)
+        self.form_changed.connect(self._case_changed)
         session.layers_changed.connect(self._case_changed)
         session.layer_changed.connect(self._layer_changed)
         client.state_changed.connect(self._engine_changed)
 
-    # ---- what panels show and set
-
-    @property
-    def bundle(self) -> Bundle | None:
-        """The chosen model."""
-        found = [b for b in self.models if str(b.path) == self.form.model]
-        return found[0] if found else None
+    # ---- what panels show
 
     @property
     def running(self) -> bool:
@@ -82,65 +70,6 @@ class Synthesiser(QObject):
     def results(self) -> dict[str, Result]:
         """Target → the last whole result."""
         return self._state.results
-
-    def set_models(self, models: list[Bundle]) -> None:
-        """Offer models; keeps the choice if it is among them."""
-        self.models = models
-        if self.bundle is None and models:
-            self.form = replace(self.form, model=str(models[0].path))
-        self.models_changed.emit()
-        self.form_changed.emit()
-        self._case_changed()
-
-    def add_model(self, bundle: Bundle) -> None:
-        """Offer one more model and choose it."""
-        others = [b for b in self.models if b.path != bundle.path]
-        self.form = replace(self.form, model=str(bundle.path))
-        self.set_models([*others, bundle])
-
-    def set_form(self, **edit: Any) -> None:
-        """Change choices of the panel."""
-        new = replace(self.form, **edit)
-        if new.samples > 1 and new.temperature == 0:
-            new = replace(new, temperature=1.0)  # several draws at 0 would all be one
-        if new != self.form:
-            self.form = new
-            self.settings.keep_form({**new.to_dict(), "targets": []})
-            self.form_changed.emit()
-            self._case_changed()
-
-    def subset(self) -> tuple[str, ...]:
-        """Return the inputs: toggled on and known to the model, in the model's order."""
-        bundle = self.bundle
-        on = self.session.subset()
-        return tuple(m for m in bundle.config.modalities if m in on) if bundle else ()
-
-    def targets(self) -> tuple[str, ...]:
-        """Return the outputs: everything that is no input, and what was ticked."""
-        bundle, subset = self.bundle, self.subset()
-        if bundle is None:
-            return ()
-        return tuple(
-            m for m in bundle.config.modalities if m not in subset or m in self.form.targets
-        )
-
-    def blind(self) -> str:
-        """Return why the model sees nothing, in a sentence; empty when it sees something."""
-        if self.bundle is None:
-            return "No model is chosen. Drop a model bundle, or choose one from the list."
-        if not self.subset():
-            known = ", ".join(self.bundle.config.modalities)
-            return f"No input is given. Open a volume and name its modality ({known})."
-        return ""
-
-    def obstacle(self) -> str:
-        """Return why Run is impossible, in a sentence; empty when it is possible."""
-        blind = self.blind()
-        if blind:
-            return blind
-        if not self.targets():
-            return "No output is wanted. Hold an input back, or tick an output."
-        return ""
 
     # ---- running
 
@@ -290,49 +219,14 @@ class Synthesiser(QObject):
         if layer.kind is not Kind.REAL:
             return
         self.form_changed.emit()
-        self._case_changed()
         if changed == "available" and self.form.rerun and layer.modality:
             self._rerun_timer.start()
 
     def _rerun(self) -> None:
         """Run from what is left after a toggle: the honest test on the user's own patient."""
-        if not self.obstacle() and set(self.subset()) != set(self._known()):
+        if not self.obstacle() and set(self.subset()) != set(self.known()):
             self.run()
-
-    def _known(self) -> tuple[str, ...]:
-        """Return the modalities of the case that the model knows, held back or not."""
-        bundle = self.bundle
-        known = self.session.case().volumes
-        return tuple(m for m in bundle.config.modalities if m in known) if bundle else ()
 
     def _engine_changed(self, state: str) -> None:
         if state == "ready" and not self.running:
             self.preflight.restart()
-
-    # ---- inside
-
-    def device(self) -> str:
-        """Return the device a run will use."""
-        best = self.client.devices[0] if self.client.devices else "cpu"
-        return best if self.form.device == "auto" else self.form.device
-
-    def volumes(self) -> dict[str, Volume]:
-        """Return the case's volumes that the model knows, held back or not."""
-        volumes = self.session.case().volumes
-        return {m: volumes[m] for m in self._known()}
-
-    def task(self) -> Message:
-        """Return the request as the engine reads it."""
-        form = self.form
-        return {
-            "model": form.model,
-            "subset": list(self.subset()),
-            "targets": list(self.targets()),
-            "device": self.device(),
-            "temperature": form.temperature,
-            "samples": form.samples,
-            "seed": form.seed,
-            "batch": form.batch,
-            "fov": "whole" if form.whole else "auto",
-            "focus": [float(x) for x in self.session.cursor],
-        }

@@ -15,27 +15,24 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QCloseEvent,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDropEvent,
     QGuiApplication,
     QUndoStack,
 )
 from PySide6.QtWidgets import (
     QApplication,
     QDockWidget,
-    QLabel,
     QMainWindow,
     QMenu,
     QStackedWidget,
-    QToolBar,
     QVBoxLayout,
     QWidget,
 )
 
 from app import theme
+from app.bars import build_bars
 from app.command_list import window_commands
 from app.commands import Commands
+from app.drops import DropTarget
 from app.engine.client import EngineClient
 from app.files import Files
 from app.jobs import Jobs, engine_command
@@ -62,25 +59,6 @@ if TYPE_CHECKING:
 
 TITLE = "MHVAE Studio"
 REMEMBERED = ("convention", "interpolation", "mouse", "world_axes", "crosshair", "outlines")
-TOOLBAR = (
-    ("layout_planes", "Planes"),
-    ("layout_columns", "Columns"),
-    ("layout_grid", "Grid"),
-    ("", ""),
-    ("axial", "Axial"),
-    ("coronal", "Coronal"),
-    ("sagittal", "Sagittal"),
-    ("", ""),
-    ("blend", "Blend"),
-    ("swipe", "Swipe"),
-    ("reveal", "Reveal"),
-    ("checker", "Checker"),
-    ("flicker", "Flicker"),
-    ("difference", "Difference"),
-    ("", ""),
-    ("ruler", "Ruler"),
-    ("reset", "Reset"),
-)
 
 
 class MainWindow(QMainWindow):
@@ -211,35 +189,9 @@ class MainWindow(QMainWindow):
         path = self.projects.path
         self.setWindowTitle(f"{TITLE} – {path.name}" if path else TITLE)
 
-    # ---- drag and drop
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Take anything that comes as files."""
-        if _local_paths(event):
-            event.acceptProposedAction()
-            self._show_drop_hint(True)
-
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        """Put the hint away."""
-        self._show_drop_hint(False)
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        """Open what was dropped."""
-        self._show_drop_hint(False)
-        paths = _local_paths(event)
-        event.acceptProposedAction()
-        # The source waits for this event to end; reading starts after it.
-        QTimer.singleShot(0, self, lambda: self.opener.open(paths))
-
-    def _show_drop_hint(self, on: bool) -> None:
-        self._drop_hint.setGeometry(self.centre.rect())
-        self._drop_hint.setVisible(on)
-        self._drop_hint.raise_()
-
     # ---- building
 
     def _build(self) -> None:
-        self.setAcceptDrops(True)
         self.setWindowIcon(theme.app_icon())
         self.setDockNestingEnabled(True)
         self.area = ViewerArea(self.session)
@@ -255,12 +207,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.stack, 1)
         column.addWidget(self.messages)
         self.setCentralWidget(centre)
-        self._drop_hint = QLabel("Drop to open", centre)
-        self._drop_hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._drop_hint.setStyleSheet(
-            "background:rgba(30,80,140,150);color:white;font-size:22px;border:3px dashed white"
-        )
-        self._drop_hint.hide()
+        self.drops = DropTarget(self, centre, self.opener.open)
         self.case = CasePanel(self.session, self.opener, self.synthesiser, self.undo)
         self.synthesis = SynthesisPanel(self.synthesiser)
         self.results = ResultsPanel(self.synthesiser)
@@ -276,7 +223,7 @@ class MainWindow(QMainWindow):
         self.tabifyDockWidget(docks[2], docks[3])
         docks[2].raise_()
         docks[4].hide()
-        self.history = docks[4]
+        self.history, self.experts_dock = docks[4], docks[3]
         self.resizeDocks([docks[0], docks[1]], [290, 300], Qt.Orientation.Horizontal)
         self.resizeDocks([docks[1], docks[2]], [430, 470], Qt.Orientation.Vertical)
         self.setCorner(Qt.Corner.BottomLeftCorner, left)
@@ -286,31 +233,7 @@ class MainWindow(QMainWindow):
         self.commands = Commands(self)
         self.commands.add(window_commands(self))
         self.recent = RecentMenu(self.settings, self.opener.open, self)
-        self._build_bars(docks)
-
-    def _build_bars(self, docks: list[QDockWidget]) -> None:
-        self.commands.fill(self.menuBar())
-        actions = self.commands.actions
-        menus = {a.text(): a.menu() for a in self.menuBar().actions()}
-        files, view = menus["File"], menus["View"]
-        assert isinstance(files, QMenu)
-        assert isinstance(view, QMenu)
-        files.insertMenu(actions["save_volume"], self.recent)
-        panels = view.addMenu("Panels")
-        for dock in docks:
-            panels.addAction(dock.toggleViewAction())
-        bar = QToolBar("Viewers")
-        bar.setObjectName("viewers toolbar")
-        bar.setMovable(False)
-        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        for name, short in TOOLBAR:
-            if name:
-                actions[name].setIconText(short)
-                bar.addAction(actions[name])
-            else:
-                bar.addSeparator()
-        self.addToolBar(bar)
-        panels.addAction(bar.toggleViewAction())
+        build_bars(self, docks)
 
     def _dock(self, title: str, widget: QWidget, where: Qt.DockWidgetArea) -> QDockWidget:
         dock = QDockWidget(title, self)
@@ -404,10 +327,6 @@ def _models() -> list[Bundle]:
     from core.bundle import available
 
     return available()
-
-
-def _local_paths(event: QDropEvent) -> list[Path]:
-    return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
 
 
 def main(files: Sequence[str] = ()) -> int:

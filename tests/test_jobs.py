@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.engine.client import EngineClient, EngineJob, Failure
+from app.engine.client import EngineClient
+from app.engine.job import EngineJob, Failure
 from app.engine.protocol import LIMIT, ProtocolError, Unpacker, pack
 from app.engine.shared import SharedArray
 from app.jobs import Jobs

@@ -44,7 +44,7 @@ def drop(window: MainWindow, *paths: Path) -> None:
     enter = QDragEnterEvent(QPoint(300, 300), copy, data, left, none)
     QApplication.sendEvent(window, enter)
     assert enter.isAccepted()
-    assert window._drop_hint.isVisible()
+    assert window.drops.hint.isVisible()
     event = QDropEvent(QPoint(300, 300).toPointF(), copy, data, left, none)
     QApplication.sendEvent(window, event)
     assert event.isAccepted()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.engine.job import EngineJob, Failure
 from app.engine.protocol import Message
 from app.engine.shared import SharedArray
 from app.jobs import Child, Jobs, Outcome, engine_command
@@ -21,44 +22,6 @@ PATIENCE_MS = 800
 CRASH_WINDOW_S = 60.0
 CRASH_LIMIT = 3
 """So many crashes within the window and the engine waits for the next request to start again."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a job did not end well.
-
-    Attributes:
-        kind: ``"user"``, ``"memory"``, ``"killed"``, ``"crashed"`` or ``"defect"``.
-        sentence: for people.
-    """
-
-    kind: str
-    sentence: str
-
-    @property
-    def about_memory(self) -> bool:
-        """Whether less memory may help."""
-        return self.kind in ("memory", "killed")
-
-
-class EngineJob(QObject):
-    """One request to the engine; exactly one of the last three signals ends it."""
-
-    prepared = Signal(object)
-    progressed = Signal(object)
-    finished = Signal(object)
-    failed = Signal(object)
-    cancelled = Signal()
-
-    def __init__(self, number: int, kind: str, task: Message, client: EngineClient) -> None:
-        super().__init__(client)
-        self.number, self.kind, self.task = number, kind, task
-        self.sent = self.over = self.cancelling = False
-        self._client = client
-
-    def cancel(self) -> None:
-        """Stop at the next tile; an engine that does not stop a run in time is replaced."""
-        self._client.cancel(self)
 
 
 @dataclass
@@ -147,7 +110,7 @@ class EngineClient(QObject):
         self._forget_all_but(set(keys.values()))
         for modality, volume in volumes.items():
             self._hold(keys[modality], volume)
-        job = EngineJob(next(self._numbers), kind, {**task, "volumes": keys}, self)
+        job = EngineJob(next(self._numbers), kind, {**task, "volumes": keys}, self.cancel, self)
         self._jobs[job.number] = job
         self._flush()
         return job

@@ -1,0 +1,55 @@
+"""One request to the engine, and how it can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject, Signal
+
+from app.engine.protocol import Message
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job did not end well.
+
+    Attributes:
+        kind: ``"user"``, ``"memory"``, ``"killed"``, ``"crashed"`` or ``"defect"``.
+        sentence: for people.
+    """
+
+    kind: str
+    sentence: str
+
+    @property
+    def about_memory(self) -> bool:
+        """Whether less memory may help."""
+        return self.kind in ("memory", "killed")
+
+
+class EngineJob(QObject):
+    """One request to the engine; exactly one of the last three signals ends it."""
+
+    prepared = Signal(object)
+    progressed = Signal(object)
+    finished = Signal(object)
+    failed = Signal(object)
+    cancelled = Signal()
+
+    def __init__(
+        self,
+        number: int,
+        kind: str,
+        task: Message,
+        cancel: Callable[[EngineJob], None],
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self.number, self.kind, self.task = number, kind, task
+        self.sent = self.over = self.cancelling = False
+        self._cancel = cancel
+
+    def cancel(self) -> None:
+        """Stop at the next tile; an engine that does not stop a run in time is replaced."""
+        self._cancel(self)

@@ -1,0 +1,102 @@
+"""Makes the pictures of README and guide: the real window, the demo case, a real synthesis.
+
+``python docs/pictures.py [MODEL]`` needs a screen (or Xvfb) of at least 1500 x 950 pixels.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QEventLoop, QPointF, QTimer
+from PySide6.QtWidgets import QApplication
+
+from app import theme
+from app.settings import Settings
+from app.state import Compare, Kind, Layout
+from app.window import MainWindow
+from core.assets import DEMO_CASE
+
+IMAGES = Path(__file__).parent / "images"
+PATIENCE_S = 3600
+
+
+def wait(milliseconds: int) -> None:
+    """Let the window work."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def until(what: str, done: Callable[[], bool]) -> None:
+    """Let the window work until something is so."""
+    end = time.monotonic() + PATIENCE_S
+    while not done():
+        if time.monotonic() > end:
+            raise SystemExit(f"gave up waiting: {what}")
+        wait(100)
+    wait(800)
+
+
+def main(model: str = "") -> None:
+    """Drive the window and keep what it shows."""
+    app = QApplication(sys.argv[:1])
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        window = MainWindow(Settings(Path(folder) / "settings.ini"))
+        window.resize(1440, 900)
+        window.show()
+
+        def keep(name: str) -> None:
+            wait(500)
+            window.grab().save(str(IMAGES / f"{name}.png"))
+
+        until("the engine", lambda: window.client.state == "ready")
+        keep("start")
+        session, it = window.session, window.synthesiser
+        if model:
+            window.opener.open([Path(model)])
+        window.opener.open([DEMO_CASE])
+        until("the demo case", lambda: len(session.layers) >= 2 and not window.jobs.busy)
+        keep("planes")
+        truth = session.find(Kind.REAL, "iUS")
+        assert truth is not None
+        it.set_form(temperature=0.7, samples=4)
+        window.toggle_available(truth.id)
+        until("the first tiles", lambda: it.running and len(session.layers) >= 4)
+        wait(3000)
+        keep("running")
+        until("the synthesis", lambda: "iUS" in it.results)
+        window.messages.clear()
+        session.set_display(layout=Layout.COLUMNS)
+        keep("columns")
+        session.set_display(layout=Layout.GRID)
+        keep("grid")
+        session.set_display(layout=Layout.PLANES)
+        session.set_active(truth.id)
+        for mode in Compare:
+            if mode is not Compare.OFF:
+                session.set_display(compare=mode)
+                if mode is Compare.REVEAL:
+                    window.area._move_pointer(QPointF(window.area.panes[0].rect.center()))
+                keep(f"compare-{mode}")
+        session.set_display(compare=Compare.OFF, layout=Layout.COLUMNS)
+        window.experts_dock.raise_()
+        until("the experts", lambda: window.experts.shares is not None)
+        keep("experts")
+        theme.set_scheme("dark")
+        keep("dark")
+        theme.set_scheme("system")
+        window.show_keys()
+        wait(800)
+        sheet = app.activeWindow() or app.topLevelWidgets()[-1]
+        sheet.grab().save(str(IMAGES / "keys.png"))
+        sheet.close()
+        window.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
