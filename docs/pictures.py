@@ -64,7 +64,7 @@ def main(model: str = "") -> None:
         keep("planes")
         truth = session.find(Kind.REAL, "iUS")
         assert truth is not None
-        it.set_form(temperature=0.7, samples=4)
+        it.set_form(temperature=0.7, samples=2)
         window.toggle_available(truth.id)
         until("the first tiles", lambda: it.running and len(session.layers) >= 4)
         wait(3000)
