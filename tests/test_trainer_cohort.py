@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,10 +90,12 @@ def test_hostile_cohort_is_a_table_of_problems_and_still_trains(tmp_path: Path) 
     assert all(p.fix for p in problems)
     assert not any(p.case == "Case006" for p in problems)
     plan = tiny_plan(cohort, optimiser__steps=2, loss__gan=0, data__test=0, data__validation=0)
+    plan = replace(plan, exclude=("Case006",))
     plan.save(tmp_path / "plan.json")
     assert main([str(tmp_path / "plan.json"), "--out", str(tmp_path / "run")]) == 0
     (info,) = list_runs(tmp_path)
     assert (info.state, info.step, info.resumable) == ("finished", 2, False)
+    assert "Case006" not in (tmp_path / "run" / "split.json").read_text()
     log = (tmp_path / "run" / "events.jsonl").read_text()
     assert "Case001: " in log
     assert "same images as Case002" in log
@@ -262,3 +266,12 @@ def test_probe_tells_time_and_memory() -> None:
     assert result.verdict == "slow"
     assert result.total_seconds == pytest.approx(result.step_seconds * 10**9)
     assert result.memory_mb > 50
+
+
+def test_planning_a_training_needs_no_torch() -> None:
+    """The window's process scans, checks and plans, and must not pay for torch."""
+    names = ("check", "cohort", "plan", "prepare", "runfolder", "runs", "split")
+    code = (
+        f"import sys, {', '.join('trainer.' + n for n in names)}; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -59,7 +59,7 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
         TrainerError: the cohort is missing or empty, or nothing is left to train on.
     """
     source = Path(plan.cohort)
-    cases = scan(source, plan.model.modalities)
+    cases = [c for c in scan(source, plan.model.modalities) if c.id not in plan.exclude]
     split = locked_split(folder.path / "split.json", cases, plan.data)
     cache = cache_folder(source)
 

@@ -23,6 +23,9 @@ from trainer.runfolder import RunFolder
 from trainer.step import Terms
 from trainer.validate import preview, run_subsets, scores, summary
 
+PRIVATE = ("cohort", "start_from", "exclude")
+"""Settings of a plan that name files or cases; they never leave the machine."""
+
 WON = 0.9
 """Real minus fake score from which a discriminator is no longer fooled at all."""
 WON_LINES = 50
@@ -136,7 +139,7 @@ class Journal:
     ) -> Path | None:
         """Write ``model.safetensors``: a bundle whose provenance holds no names and no paths."""
         plan = self.plan
-        told = {k: v for k, v in plan.to_dict().items() if k not in ("cohort", "start_from")}
+        told = {k: v for k, v in plan.to_dict().items() if k not in PRIVATE}
         where = (plan.data.spacing, plan.data.plane, plan.data.percentiles, SWEPT)
         bundle = Bundle(
             config=plan.model,

@@ -152,6 +152,7 @@ class Plan:
 
     Attributes:
         cohort: folder or CSV of the cases, on this machine only: never part of a bundle.
+        exclude: ids of cases that were looked at and rejected.
         preset: name of the preset it began as.
         family: ``"mhvae"`` or ``"mvae"`` (the paper's ablation with one level); decides
             ``model.hierarchical``.
@@ -163,6 +164,7 @@ class Plan:
     """
 
     cohort: str = ""
+    exclude: tuple[str, ...] = ()
     preset: str = "paper"
     family: str = "mhvae"
     model: MHVAEConfig = field(default_factory=MHVAEConfig)
@@ -261,11 +263,7 @@ def plan_from_dict(values: Mapping[str, Any], where: str) -> Plan:
 
 
 def load_plan(path: Path) -> Plan:
-    """Read ``plan.json``.
-
-    Raises:
-        TrainerError: the file is missing, not JSON or not a plan.
-    """
+    """Read ``plan.json``; raises TrainerError when it is missing, not JSON or not a plan."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -274,10 +272,10 @@ def load_plan(path: Path) -> Plan:
 
 
 def preset(name: str, cohort: str = "") -> Plan:
-    """Return one of the named plans.
+    """Return a named plan.
 
-    ``smoke``: a tiny model, two minutes on two cores. ``quick``: one night on a CPU or an hour on a
-    GPU. ``paper``: 192² tiles, batch 16, 1000 epochs, adversarial after 800 of them.
+    ``smoke``: tiny, two minutes on two cores. ``quick``: a night on a CPU or an hour on a GPU.
+    ``paper``: 192² tiles, batch 16, 1000 epochs, adversarial after 800 of them.
 
     Raises:
         TrainerError: no such preset.
