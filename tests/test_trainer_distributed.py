@@ -23,6 +23,8 @@ from trainer.step import Stepper, Weights
 
 STEPS = 20
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forked processes")
+
 
 def in_processes(size: int, work: Callable[[], object]) -> None:
     """Run ``work`` in forked processes with the environment torchrun would give them."""

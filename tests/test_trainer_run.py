@@ -84,6 +84,7 @@ def attempt(run: Path, stop_at: int, sent: signal.Signals) -> None:
     os.waitpid(child, 0)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forked processes")
 def test_killed_three_times_and_terminated_ends_with_the_same_weights(
     cohort: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

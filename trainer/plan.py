@@ -246,11 +246,7 @@ def _build(cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 
 def plan_from_dict(values: Mapping[str, Any], where: str) -> Plan:
-    """Rebuild a plan from :meth:`Plan.to_dict`.
-
-    Raises:
-        TrainerError: another schema, an unknown field or an impossible value.
-    """
+    """Rebuild a plan from :meth:`Plan.to_dict`; raises TrainerError for what does not fit."""
     if values.get("schema") != SCHEMA:
         raise TrainerError(
             f"{where} has plan schema {values.get('schema')!r}; this version reads {SCHEMA}."
