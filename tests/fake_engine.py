@@ -101,6 +101,8 @@ class FakeBackend:
         }
 
     def release(self) -> None:
+        for array in self.arrays:
+            array.unlink()
         self.arrays.clear()
 
     def forget(self, keys: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -49,7 +48,7 @@ def staged(
 ) -> Iterator[MainWindow]:
     """Show a window; when it is closed no thread, child process or widget may be left."""
     monkeypatch.setattr(core.bundle, "available", lambda: [model(behaviour)])
-    threads = set(threading.enumerate())
+    threads, names = set(threading.enumerate()), shared_names()
     children = {p.pid for p in psutil.Process().children()}
     window = MainWindow(Settings(tmp_path / "settings.ini"), lambda: FAKE)
     with qtbot.waitSignal(window.painted, timeout=10_000):
@@ -59,6 +58,7 @@ def staged(
     yield window
     window.close()
     assert not window.jobs.busy
+    assert shared_names() <= names
     assert set(threading.enumerate()) <= threads
     assert {p.pid for p in psutil.Process().children()} <= children
     window.deleteLater()
@@ -82,6 +82,7 @@ def notes(window: MainWindow) -> list[str]:
     return [note.sentence for note in window.notes.history]
 
 
-def descriptor_count() -> int:
-    """Open file descriptors of this process (Linux); 0 elsewhere."""
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+def shared_names() -> set[str]:
+    """Names of shared memory on this computer (Linux); none elsewhere."""
+    folder = Path("/dev/shm")
+    return {p.name for p in folder.glob("psm_*")} if folder.is_dir() else set()

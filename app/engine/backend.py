@@ -6,14 +6,15 @@ Everything that needs torch is imported here, in the engine process, and nowhere
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
 
+from app.engine.focus import refocus, slice_under
 from app.engine.judge import judge
 from app.engine.protocol import Message
 from app.engine.shared import SharedArray
@@ -23,11 +24,21 @@ from core.engine import Engine, OutOfMemory, Progress
 from core.errors import Cancelled
 from core.grid import Grid
 from core.passes import choose_device, devices
-from core.synthesis import Prepared, Request, Synthesis, Tile, forget_volumes, prepare
+from core.synthesis import Prepared, Request, Synthesis, forget_volumes, prepare
 from core.volume import Volume
 
 KEPT_LAYOUTS = 2
 """Prepared cases kept: the current subset and the one before (toggling back and forth)."""
+
+
+class _Key(NamedTuple):
+    """What a layout depends on."""
+
+    model: str
+    volumes: frozenset[str]
+    roles: tuple[tuple[str, str], ...]
+    subset: tuple[str, ...]
+    fov: str
 
 
 class EngineBackend:
@@ -35,7 +46,7 @@ class EngineBackend:
 
     def __init__(self) -> None:
         self._engine: tuple[tuple[str, str], Engine] | None = None
-        self._layouts: dict[tuple[object, ...], Prepared] = {}
+        self._layouts: dict[_Key, Prepared] = {}
         self._arrays: list[SharedArray] = []
 
     def devices(self) -> list[str]:
@@ -137,7 +148,7 @@ class EngineBackend:
         case, request = _case(task, volumes), _request(task)
         engine = self._load(task)
         prepared = self._prepare(task, case, request)
-        index = _slice_under(prepared, request.focus)
+        index = slice_under(prepared, request.focus)
         shares = engine.shares(prepared, request, index)
         self.release()
         return {
@@ -151,13 +162,15 @@ class EngineBackend:
         }
 
     def release(self) -> None:
-        """Drop the arrays of the last answer; the window has its own hold on them."""
+        """Drop the arrays of the last answer; the window has its own hold on those it wanted."""
+        for array in self._arrays:
+            array.unlink()
         self._arrays.clear()
 
     def forget(self, keys: list[str]) -> None:
         """Drop layouts made from volumes that are gone."""
         gone = set(keys)
-        self._layouts = {k: v for k, v in self._layouts.items() if not gone & set(_flat(k))}
+        self._layouts = {k: v for k, v in self._layouts.items() if not gone & k.volumes}
         forget_volumes()
 
     # ---- inside
@@ -183,8 +196,9 @@ class EngineBackend:
         return self._engine[1]
 
     def _prepare(self, task: Message, case: Case, request: Request) -> Prepared:
-        key = (
+        key = _Key(
             str(task["model"]),
+            frozenset(task["volumes"].values()),
             tuple(sorted(task["volumes"].items())),
             request.subset,
             str(request.fov),
@@ -249,29 +263,6 @@ class EngineBackend:
         return results
 
 
-def refocus(prepared: Prepared, focus: tuple[float, float, float] | None) -> Prepared:
-    """Reorder a layout's tiles: the one under the focus, its slice, then outward."""
-    if focus is None:
-        return prepared
-    at = prepared.grid.to_voxel(focus)
-    along = round(float(at[prepared.axis]))
-    row, column = (float(v) for a, v in enumerate(at) if a != prepared.axis)
-    height, width = prepared.tiling.tile
-
-    def distance(tile: Tile) -> tuple[int, float]:
-        down = tile.origin[0] + height / 2 - 0.5 - row
-        right = tile.origin[1] + width / 2 - 0.5 - column
-        return abs(tile.index - along), float(np.hypot(down, right))
-
-    return replace(prepared, tiles=tuple(sorted(prepared.tiles, key=distance)))
-
-
-def _slice_under(prepared: Prepared, focus: tuple[float, float, float] | None) -> int:
-    if focus is None:
-        return prepared.tiles[0].index
-    return round(float(prepared.grid.to_voxel(focus)[prepared.axis]))
-
-
 def _grid_fields(grid: Grid) -> Message:
     return {"shape": list(grid.shape), "affine": grid.affine.tolist()}
 
@@ -291,11 +282,3 @@ def _request(task: Message) -> Request:
         batch=int(task["batch"]),
         focus=task_focus(task),
     )
-
-
-def _flat(key: Sequence[object]) -> list[str]:
-    """Return every string in a nested key."""
-    found: list[str] = []
-    for part in key:
-        found += [part] if isinstance(part, str) else _flat(part) if isinstance(part, tuple) else []
-    return found

@@ -13,12 +13,12 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.engine.job import EngineJob, Failure
 from app.engine.protocol import Message
-from app.engine.shared import SharedArray
+from app.engine.shared import SharedArray, drop_arrays
 from app.jobs import Child, Jobs, Outcome, engine_command
 from core.volume import Volume
 
-PATIENCE_MS = 800
-"""How long a cancelled job may take to stop before the engine is replaced."""
+PATIENCE_MS = 4000
+"""How long the engine may go on with a cancelled run before it is replaced."""
 CRASH_WINDOW_S = 60.0
 CRASH_LIMIT = 3
 """So many crashes within the window and the engine waits for the next request to start again."""
@@ -63,6 +63,8 @@ class EngineClient(QObject):
         self._jobs: dict[int, EngineJob] = {}
         self._numbers = itertools.count(1)
         self._crashes: list[float] = []
+        self._stopping: set[int] = set()
+        self._replacing = False
         self._impatience = QTimer(self, singleShot=True, interval=PATIENCE_MS)
         self._impatience.timeout.connect(self._replace_stuck)
 
@@ -111,25 +113,22 @@ class EngineClient(QObject):
         for modality, volume in volumes.items():
             self._hold(keys[modality], volume)
         job = EngineJob(next(self._numbers), kind, {**task, "volumes": keys}, self.cancel, self)
+        job.volumes = dict(volumes)
         self._jobs[job.number] = job
         self._flush()
         return job
 
     def cancel(self, job: EngineJob) -> None:
-        """See :meth:`EngineJob.cancel`."""
-        if job.over or job.cancelling:
+        """End a job at once for whoever waits; the engine stops at its next tile."""
+        if job.over:
             return
-        job.cancelling = True
-        if not job.sent or self._child is None:
-            self._end(job)
-            job.cancelled.emit()
-            return
-        self._send({"type": "cancel", "job": job.number})
-        if job.kind == "run":
-            self._impatience.start()
-        else:  # nobody waits for what it would have said
-            self._end(job)
-            job.cancelled.emit()
+        if job.sent and self._child is not None:
+            self._send({"type": "cancel", "job": job.number})
+            self._stopping.add(job.number)
+            if job.kind == "run":
+                self._impatience.start()
+        self._end(job)
+        job.cancelled.emit()
 
     def release(self) -> None:
         """Tell the engine that the arrays of the last answer are attached."""
@@ -202,35 +201,42 @@ class EngineClient(QObject):
             self._held.copies.pop(message["key"], None)
         elif (job := self._jobs.get(int(message["job"]))) is not None:
             self._report(job, kind, message)
+        else:
+            self._settle(int(message["job"]), kind, message)
 
     def _report(self, job: EngineJob, kind: str, message: Message) -> None:
         if kind == "prepared":
             job.prepared.emit(message)
         elif kind == "progress":
-            if not job.cancelling:
-                job.progressed.emit(message)
+            job.progressed.emit(message)
         else:
             self._end(job)
             if kind == "failed":
                 job.failed.emit(Failure(message["kind"], message["sentence"]))
-            elif kind == "cancelled" or job.cancelling:
-                job.cancelled.emit()
             else:
                 job.finished.emit(message)
+
+    def _settle(self, number: int, kind: str, message: Message) -> None:
+        """Take what still comes for a cancelled job: its arrays have no other owner."""
+        drop_arrays(message)
+        if kind not in ("prepared", "progress"):
+            self._stopping.discard(number)
+            if not self._stopping:
+                self._impatience.stop()
+            self._say_state()
 
     def _end(self, job: EngineJob) -> None:
         job.over = True
         self._jobs.pop(job.number, None)
-        if not any(j.cancelling for j in self._jobs.values()):
-            self._impatience.stop()
         job.deleteLater()
         self._say_state()
 
     # ---- death
 
     def _replace_stuck(self) -> None:
-        """The engine did not stop in time: end it; the jobs it held end as they should."""
+        """The engine did not stop in time: end it; jobs that wait behind go to the next one."""
         if self._child is not None:
+            self._replacing = True
             self._child.kill()
 
     def _lost(self, outcome: Outcome) -> None:
@@ -240,21 +246,33 @@ class EngineClient(QObject):
         for copy in self._held.copies.values():
             copy.unlink()
         self._held = _Held()
+        self._stopping.clear()
+        self._impatience.stop()
         self._set_state("off")
+        if self._replacing:
+            self._replacing = False
+            self._start_over()
+            return
         unheard = not any(job.kind == "run" for job in self._jobs.values())
         sentence = outcome.sentence("The engine")
         for job in list(self._jobs.values()):
             self._end(job)
-            if job.cancelling:
-                job.cancelled.emit()
-            else:
-                job.failed.emit(Failure(outcome.status, sentence))
+            job.failed.emit(Failure(outcome.status, sentence))
         now = time.monotonic()
         self._crashes = [t for t in self._crashes if now - t < CRASH_WINDOW_S] + [now]
         if outcome.status in ("killed", "crashed") and len(self._crashes) < CRASH_LIMIT:
             self.start()
         if unheard:
             self.engine_lost.emit(sentence)
+
+    def _start_over(self) -> None:
+        """Give the jobs that waited behind a stuck one to a new engine."""
+        self.start()
+        for job in self._jobs.values():
+            job.sent = False
+            for modality, volume in job.volumes.items():
+                self._hold(job.task["volumes"][modality], volume)
+        self._flush()
 
     def _set_state(self, state: str) -> None:
         if state != self.state:
@@ -263,7 +281,8 @@ class EngineClient(QObject):
 
     def _say_state(self) -> None:
         if self.state in ("ready", "busy"):
-            self._set_state("busy" if any(j.sent for j in self._jobs.values()) else "ready")
+            busy = self._stopping or any(j.sent for j in self._jobs.values())
+            self._set_state("busy" if busy else "ready")
 
 
 def _key(volume: Volume) -> str:

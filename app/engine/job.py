@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject, Signal
 
 from app.engine.protocol import Message
+from core.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ class EngineJob(QObject):
     ) -> None:
         super().__init__(parent)
         self.number, self.kind, self.task = number, kind, task
-        self.sent = self.over = self.cancelling = False
+        self.volumes: dict[str, Volume] = {}
+        self.sent = self.over = False
         self._cancel = cancel
 
     def cancel(self) -> None:
-        """Stop at the next tile; an engine that does not stop a run in time is replaced."""
+        """End this job now; ``cancelled`` is emitted before this returns."""
         self._cancel(self)

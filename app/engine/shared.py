@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker, shared_memory
 from typing import Any
 
@@ -59,16 +59,18 @@ class _Segment(shared_memory.SharedMemory):
             return  # an array still looks at it; `_sweep` tries again later
 
 
+_sweeping = threading.Lock()
 _open: list[_Segment] = []
 """Every segment this process maps; closed when its last array is gone."""
 
 
 def _sweep() -> None:
     """Close the segments that no array looks at any more."""
-    for segment in list(_open):
-        segment.close()
-        if segment.buf is None:
-            _open.remove(segment)
+    with _sweeping:
+        for segment in list(_open):
+            segment.close()
+            if segment.buf is None:
+                _open.remove(segment)
 
 
 class SharedArray:
@@ -82,10 +84,11 @@ class SharedArray:
     def __init__(self, segment: _Segment, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         assert segment.buf is not None
         self._segment = segment
-        _open.append(segment)
         count = int(np.prod(shape, dtype=np.int64))
         flat = np.frombuffer(segment.buf, dtype=dtype, count=count)
         self.array: NDArray[Any] = flat.reshape(shape)
+        with _sweeping:  # only now that an array looks at it; a sweep before would close it
+            _open.append(segment)
         self.spec: Spec = {
             "name": segment.name,
             "shape": list(shape),
@@ -127,3 +130,14 @@ class SharedArray:
         """Let go of the array on this side; other holders of it keep the memory alive."""
         del self.array
         _sweep()
+
+
+def drop_arrays(message: Any) -> None:
+    """Take away the names of all arrays a message describes, when nobody will attach them."""
+    if isinstance(message, Mapping):
+        if {"name", "shape", "dtype"} <= set(message):
+            with suppress(FileNotFoundError):
+                SharedArray.attach(message).release()
+        else:
+            for value in message.values():
+                drop_arrays(value)

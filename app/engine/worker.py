@@ -87,6 +87,7 @@ class Worker:
                 else:
                     self._jobs.put(message)
         # The window is gone: whatever runs is for nobody.
+        self.backend.release()
         os._exit(0)
 
     def _answer(self, message: Message) -> None:

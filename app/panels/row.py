@@ -134,7 +134,7 @@ class Row(QFrame):
             self.opacity.setValue(round(100 * layer.opacity))
 
     def show_thumbnail(self, layer: Layer) -> None:
-        """Draw the middle slice."""
+        """Draw a slice with something in it."""
         self.thumbnail.setPixmap(thumbnail(layer, THUMBNAIL, self.devicePixelRatioF()))
 
     def show_active(self, active: bool) -> None:
@@ -201,9 +201,12 @@ class Row(QFrame):
 
 
 def thumbnail(layer: Layer, size: int, ratio: float) -> QPixmap:
-    """Return the middle slice through the volume's shortest storage axis, whole, on black."""
+    """Return the axial slice with the most in it, whole, on black."""
     volume = layer.volume.canonical()
-    middle = volume.voxels[:, :, volume.grid.shape[2] // 2]
+    # The slice with the most in it; of equal ones the middle one.
+    content = np.abs(volume.voxels[::6, ::6]).sum(axis=(0, 1))
+    centre = abs(np.arange(content.size) - (content.size - 1) / 2)
+    middle = volume.voxels[:, :, int(np.lexsort((centre, -content))[0])]
     across, up = (float(s) for s in volume.grid.spacing[:2])
     pixels = max(1, round(size * ratio))
     extent = max(middle.shape[0] * across, middle.shape[1] * up)
