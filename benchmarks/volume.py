@@ -26,6 +26,7 @@ def ours(folder: Path, slices: int) -> dict[str, float]:
     import torch
 
     from core import bundle as bundles
+    from core import weights
     from core.grid import Grid
     from core.io import write
     from core.mhvae.config import MHVAEConfig
@@ -36,7 +37,7 @@ def ours(folder: Path, slices: int) -> dict[str, float]:
     if not model.exists():
         torch.manual_seed(0)
         config = MHVAEConfig(final_blocks=6)
-        bundles.save(bundles.Bundle(config, name="random"), MHVAE(config), model)
+        weights.save(bundles.Bundle(config, name="random"), MHVAE(config), model)
     rng = np.random.default_rng(0)
     voxels = rng.random((192, 192, slices), dtype=np.float32) + 1
     path = folder / f"T2-{slices}.nii.gz"

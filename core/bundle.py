@@ -1,6 +1,7 @@
 """Model bundles: one safetensors file with weights, configuration, preprocessing and provenance.
 
-The header is plain JSON under the metadata key ``mhvae_studio`` and can be read without torch.
+The header is plain JSON under the metadata key ``mhvae_studio``. This file reads it without torch;
+:mod:`core.weights` builds, loads and saves the network itself.
 """
 
 from __future__ import annotations
@@ -9,19 +10,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core import assets
 from core.mhvae.config import MHVAEConfig, ModelError
 from core.version import __version__
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from core.mhvae.model import MHVAE
 
 SCHEMA = 1
 KEY = "mhvae_studio"
@@ -176,84 +172,6 @@ def header(path: str | os.PathLike[str]) -> Bundle:
             "but no description of the model. Import published checkpoints with import-weights."
         )
     return Bundle.from_json(metadata[KEY], path)
-
-
-def build(config: MHVAEConfig) -> MHVAE:
-    """Return an untrained model for a configuration."""
-    from core.mhvae.model import MHVAE
-    from core.mhvae.mvae import MVAE
-
-    return (MHVAE if config.hierarchical else MVAE)(config)
-
-
-def load(path: str | os.PathLike[str], device: str = "cpu") -> tuple[Bundle, MHVAE]:
-    """Load a bundle and its model, in float32, in evaluation mode.
-
-    Raises:
-        ModelError: see :func:`header`; or the weights do not fit the configuration.
-    """
-    import torch
-    from safetensors.torch import load_file
-
-    bundle = header(path)
-    assert bundle.path is not None
-    with torch.device("meta"):
-        model = build(bundle.config)
-    tensors = {k: v.to(torch.float32) for k, v in load_file(bundle.path, device=device).items()}
-    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in tensors.items()}
-    if expected != found:
-        wrong = sorted(set(expected.items()) ^ set(found.items()))[0][0]
-        raise ModelError(
-            f"{bundle.path.name}: the weights do not fit the model they describe (first at "
-            f"{wrong}). The file is damaged or was edited; use another copy."
-        )
-    if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
-        raise ModelError(
-            f"{bundle.path.name}: some weights are not finite numbers; the training that made this "
-            "model diverged. Use an earlier checkpoint."
-        )
-    model.load_state_dict(tensors, assign=True)
-    return bundle, model.eval().requires_grad_(False)
-
-
-def save(
-    bundle: Bundle, model: nn.Module, path: str | os.PathLike[str], *, half: bool = False
-) -> Bundle:
-    """Write a bundle beside its target and move it into place.
-
-    Args:
-        bundle: the description; its ``path`` is ignored.
-        model: source of the weights.
-        path: target, ending in ``.safetensors``.
-        half: store float16 (half the size; loaded as float32).
-
-    Raises:
-        ModelError: the folder cannot be written to.
-    """
-    import torch
-    from safetensors.torch import save_file
-
-    path = Path(path)
-    dtype = torch.float16 if half else torch.float32
-    tensors = {
-        k: v.detach().to("cpu", dtype).contiguous().clone() for k, v in model.state_dict().items()
-    }
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        rights = part.stat().st_mode
-        save_file(tensors, part, metadata={KEY: bundle.to_json()})
-        part.chmod(rights)  # the library keeps its files to their owner
-        os.replace(part, path)
-    except Exception as error:
-        part.unlink(missing_ok=True)
-        raise ModelError(
-            f"{path.name}: the model could not be written to {path.parent.name or '.'} ({error}). "
-            "Choose a folder you may write to, with enough free space."
-        ) from error
-    return replace(bundle, path=path)
 
 
 def user_models() -> Path:

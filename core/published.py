@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from core.bundle import Bundle, Preprocessing, build
+from core.bundle import Bundle, Preprocessing
 from core.mhvae.config import MHVAEConfig, ModelError
+from core.weights import build
 
 if TYPE_CHECKING:
     from core.mhvae.model import MHVAE

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core import assets
+from core import assets, weights
 from core import bundle as bundles
 from core.bundle import KEY, Bundle, Preprocessing
 from core.mhvae.config import MHVAEConfig, ModelError
@@ -20,14 +20,14 @@ CONFIG = MHVAEConfig(tile=(8, 8), base_features=4, max_features=8, pools=2, fina
 def saved(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     bundle = Bundle(CONFIG, Preprocessing((1, 1, 1)), "small", {"summary": "a test"})
-    bundles.save(bundle, MHVAE(CONFIG), tmp_path / "small.safetensors")
+    weights.save(bundle, MHVAE(CONFIG), tmp_path / "small.safetensors")
     return tmp_path / "small.safetensors"
 
 
 def test_round_trip(saved: Path) -> None:
     torch.manual_seed(0)
     original = MHVAE(CONFIG)
-    bundle, model = bundles.load(saved)
+    bundle, model = weights.load(saved)
     assert (bundle.config, bundle.name, bundle.card) == (CONFIG, "small", {"summary": "a test"})
     assert len(bundle.sha256) == 64
     for name, tensor in original.state_dict().items():
@@ -36,9 +36,9 @@ def test_round_trip(saved: Path) -> None:
 
 
 def test_half_precision_is_loaded_as_float32(saved: Path, tmp_path: Path) -> None:
-    bundle, model = bundles.load(saved)
-    bundles.save(bundle, model, tmp_path / "half.safetensors", half=True)
-    again = bundles.load(tmp_path / "half.safetensors")[1]
+    bundle, model = weights.load(saved)
+    weights.save(bundle, model, tmp_path / "half.safetensors", half=True)
+    again = weights.load(tmp_path / "half.safetensors")[1]
     assert {v.dtype for v in again.state_dict().values()} == {torch.float32}
     assert (tmp_path / "half.safetensors").stat().st_size < saved.stat().st_size * 0.75
 
@@ -74,15 +74,15 @@ def test_damaged_headers_are_refused(saved: Path, change: dict[str, object], sen
 def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
     rewrite(saved, config=MHVAEConfig(tile=(8, 8), pools=2, base_features=6).to_dict())
     with pytest.raises(ModelError, match="do not fit"):
-        bundles.load(saved)
+        weights.load(saved)
 
 
 def test_weights_that_are_not_numbers_are_refused(saved: Path) -> None:
-    bundle, model = bundles.load(saved)
+    bundle, model = weights.load(saved)
     next(iter(model.parameters())).data.fill_(float("nan"))
-    bundles.save(bundle, model, saved)
+    weights.save(bundle, model, saved)
     with pytest.raises(ModelError, match="not finite"):
-        bundles.load(saved)
+        weights.load(saved)
 
 
 def test_files_that_are_no_bundles_are_refused(tmp_path: Path, saved: Path) -> None:
@@ -96,7 +96,7 @@ def test_files_that_are_no_bundles_are_refused(tmp_path: Path, saved: Path) -> N
         bundles.header(tmp_path / "foreign.safetensors")
     (tmp_path / "cut.safetensors").write_bytes(saved.read_bytes()[:-100])
     with pytest.raises(ModelError, match="damaged or of another kind"):
-        bundles.load(tmp_path / "cut.safetensors")
+        weights.load(tmp_path / "cut.safetensors")
 
 
 def test_models_are_found_by_name_and_path(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from app import cli
-from core import bundle as bundles
+from core import weights
 from core.bundle import Bundle, Preprocessing
 from core.io import read, write
 from core.mhvae.config import MHVAEConfig
@@ -26,7 +26,7 @@ CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, fi
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     path = tmp_path / "small.safetensors"
-    bundles.save(Bundle(CONFIG, Preprocessing((2, 2, 2)), "small"), MHVAE(CONFIG), path)
+    weights.save(Bundle(CONFIG, Preprocessing((2, 2, 2)), "small"), MHVAE(CONFIG), path)
     return path
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from core.bundle import Bundle, Preprocessing, save
+from core.bundle import Bundle, Preprocessing
 from core.case import Case, CaseError
 from core.engine import Engine, OutOfMemory, Progress
 from core.errors import Cancelled
@@ -19,6 +19,7 @@ from core.mhvae.model import MHVAE
 from core.passes import choose_device
 from core.synthesis import Request, Synthesis, SynthesisError, on_grid, prepare
 from core.volume import Volume
+from core.weights import save
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
 OBLIQUE = np.array(

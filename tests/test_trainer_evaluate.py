@@ -15,8 +15,9 @@ import torch
 from scipy.stats import wilcoxon
 from trainer_cohort import CONFIG, write_cohort
 
-from core.bundle import Bundle, Preprocessing, build, save
+from core.bundle import Bundle, Preprocessing
 from core.metrics import psnr
+from core.weights import build, save
 from trainer.authors_protocol import slice_scores, to_bytes
 from trainer.errors import TrainerError
 from trainer.evaluate import Evaluation, Picture, Row, evaluate

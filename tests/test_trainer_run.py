@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from trainer_cohort import tiny_plan, write_case, write_cohort
 
 import core.bundle
+import core.weights
 from trainer import checkpoint
 from trainer.__main__ import main
 from trainer.errors import TrainerError
@@ -131,7 +132,7 @@ def test_full_disk_keeps_the_old_checkpoint_and_resumes_exactly(
 
 
 def test_result_is_a_bundle_and_says_nothing_of_paths(cohort: Path, undisturbed: Path) -> None:
-    bundle, model = core.bundle.load(undisturbed / "model.safetensors")
+    bundle, model = core.weights.load(undisturbed / "model.safetensors")
     assert bundle.config == tiny_plan(cohort).model
     assert bundle.card["training"]["step"] == 24
     assert bundle.card["metrics"]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from core import metrics
 from core.bundle import Bundle
-from core.bundle import load as load_bundle
 from core.case import Case
 from core.engine import Engine
 from core.errors import UserError
@@ -22,6 +21,7 @@ from core.io import read
 from core.passes import choose_device
 from core.synthesis import Prepared, Request, prepare
 from core.volume import Volume
+from core.weights import load as load_bundle
 from trainer.authors_protocol import slice_scores
 from trainer.cohort import CohortCase, scan
 from trainer.errors import TrainerError

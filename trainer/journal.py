@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from core.bundle import Bundle, Preprocessing
-from core.bundle import save as save_bundle
 from core.errors import UserError
+from core.weights import save as save_bundle
 from trainer import checkpoint
 from trainer.dataset import Batch
 from trainer.errors import TrainerError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import psutil
 import torch
 
-from core.bundle import build
+from core.weights import build
 from trainer.dataset import Batch
 from trainer.discriminator import PatchDiscriminator
 from trainer.environment import choose_device, memory_mb

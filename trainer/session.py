@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from core.allocator import keep_memory
-from core.bundle import build
-from core.bundle import load as load_bundle
+from core.weights import build
+from core.weights import load as load_bundle
 from trainer import checkpoint
 from trainer.data import load_data
 from trainer.dataset import Batch

@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from dataclasses import replace
 
-    from core.bundle import save
     from core.mhvae.cost import parameters
     from core.published import Unstated, import_checkpoint
+    from core.weights import save
 
     bundle, model = import_checkpoint(
         args.checkpoint,

@@ -53,8 +53,8 @@ def _computer() -> dict[str, Any]:
 def _model(bundle: Bundle) -> dict[str, Any]:
     from itertools import combinations
 
-    from core.bundle import build
     from core.mhvae.cost import macs, parameters
+    from core.weights import build
 
     modalities = bundle.config.modalities
     subsets = [s for n in range(1, len(modalities) + 1) for s in combinations(modalities, n)]

@@ -101,9 +101,9 @@ def run(args: argparse.Namespace) -> int:
     with report.stage("prepare"):
         prepared = prepare(case, bundle, request)
     with report.stage("load model"):
-        from core.bundle import load
         from core.engine import Engine
         from core.passes import choose_device
+        from core.weights import load
 
         device = choose_device(args.device)
         assert bundle.path is not None

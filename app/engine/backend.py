@@ -186,7 +186,7 @@ class EngineBackend:
         return made
 
     def _load(self, task: Message) -> Engine:
-        from core.bundle import load
+        from core.weights import load
 
         wanted = (str(task["model"]), choose_device(str(task["device"])))
         if self._engine is None or self._engine[0] != wanted:
