@@ -222,6 +222,7 @@ def test_experts_under_the_cursor_and_as_a_map(
 
 def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None:
     html = sheet(window.commands, MousePreset.SLICER)
+    guide = Path(__file__).parent.parent.joinpath("docs/guide.md").read_text(encoding="utf-8")
     menus = window.menuBar().actions()
     assert [m.text() for m in menus] == ["File", "Edit", "View", "Compare", "Synthesis", "Help"]
     for command in window.commands.all:
@@ -230,6 +231,7 @@ def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None
         assert action.toolTip(), command.name
         if command.keys:
             assert escape(command.text.rstrip("…")) in html, command.name
+            assert all(f"`{key}`" in guide for key in command.keys), command.name
     with pytest.raises(ValueError, match="is taken"):
         window.commands.add([window.commands.all[0].__class__("x", "X", "", "", print, ("A",))])
 
