@@ -41,7 +41,7 @@ def build_bars(window: MainWindow, docks: Sequence[QDockWidget]) -> None:
     """
     window.commands.fill(window.menuBar())
     actions = window.commands.actions
-    menus = {a.text(): a.menu() for a in window.menuBar().actions()}
+    menus = {a.text().removeprefix("&"): a.menu() for a in window.menuBar().actions()}
     files, view = menus["File"], menus["View"]
     assert isinstance(files, QMenu)
     assert isinstance(view, QMenu)

@@ -86,7 +86,7 @@ class Commands(QObject):
         def menu_at(path: str) -> QMenu:
             if path not in menus:
                 above, _, title = path.rpartition("/")
-                made = menu_at(above).addMenu(title) if above else bar.addMenu(title)
+                made = menu_at(above).addMenu(title) if above else bar.addMenu(f"&{title}")
                 made.setToolTipsVisible(True)
                 made.aboutToShow.connect(self.refresh)
                 menus[path] = made

@@ -18,7 +18,7 @@ from app.session import Session
 from app.settings import Settings
 from app.state import Kind
 from app.sweep import Sweep, find_sweep, look_at
-from app.undo import AddLayers, RemoveLayers
+from app.undo import AddLayers, RemoveLayers, layer_name
 from core.case import Case, CaseError
 from core.volume import Volume
 
@@ -100,7 +100,7 @@ class Opener(QObject):
         kind = kind or kind_of(volume, origin)
         if kind is Kind.LABEL:
             volume = replace(volume, modality="")
-        name = volume.source if kind is Kind.LABEL else ""
+        name = "" if volume.synthetic else layer_name(volume.modality, volume.source)
         layer_id = self.session.add_layer(volume, kind, name=name)
         self.origins[layer_id] = origin
         if undoable:

@@ -56,7 +56,44 @@ def warning_colour(palette: QPalette) -> str:
 
 
 def set_scheme(name: str) -> None:
-    """Choose ``"light"``, ``"dark"`` or, with any other name, what the system says."""
+    """Choose ``"light"``, ``"dark"`` or, with any other name, what the system says.
+
+    Desktops without a theme of their own cannot turn dark on request; there our palette does.
+    """
     schemes = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
-    hints = QGuiApplication.styleHints()
-    hints.setColorScheme(schemes.get(name, Qt.ColorScheme.Unknown))
+    QGuiApplication.styleHints().setColorScheme(schemes.get(name, Qt.ColorScheme.Unknown))
+    QGuiApplication.setPalette(QPalette())
+    if name == "dark" and not is_dark(QGuiApplication.palette()):
+        QGuiApplication.setPalette(dark_palette())
+
+
+def dark_palette() -> QPalette:
+    """Return calm light-on-dark colours."""
+    role, group = QPalette.ColorRole, QPalette.ColorGroup
+    colours = {
+        role.Window: "#26272b",
+        role.WindowText: "#dfe1e5",
+        role.Base: "#34363b",
+        role.AlternateBase: "#2d2f33",
+        role.ToolTipBase: "#393b40",
+        role.ToolTipText: "#dfe1e5",
+        role.PlaceholderText: "#868a91",
+        role.Text: "#dfe1e5",
+        role.Button: "#3d3f45",
+        role.ButtonText: "#dfe1e5",
+        role.BrightText: "#ffffff",
+        role.Link: "#6cb0ff",
+        role.Highlight: "#2f6fbf",
+        role.HighlightedText: "#ffffff",
+        role.Light: "#4e5157",
+        role.Midlight: "#43454a",
+        role.Mid: "#4b4e54",
+        role.Dark: "#191a1c",
+        role.Shadow: "#0f1011",
+    }
+    palette = QPalette()
+    for which, colour in colours.items():
+        palette.setColor(which, QColor(colour))
+    for which in (role.WindowText, role.Text, role.ButtonText):
+        palette.setColor(group.Disabled, which, QColor("#868a91"))
+    return palette

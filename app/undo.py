@@ -9,8 +9,8 @@ from PySide6.QtGui import QUndoCommand
 from app.session import Session
 from app.state import Kind, Layer
 
-_State = dict[str, tuple[str, bool]]
-"""Layer id → (modality, available)."""
+_State = dict[str, tuple[str, bool, str]]
+"""Layer id → (modality, available, name)."""
 
 
 class EditModality(QUndoCommand):
@@ -23,7 +23,9 @@ class EditModality(QUndoCommand):
 
     def redo(self) -> None:
         """Apply."""
-        self._session.update_layer(self._id, modality=self._modality)
+        source = self._session.layer(self._id).volume.source
+        name = layer_name(self._modality, source)
+        self._session.update_layer(self._id, modality=self._modality, name=name)
 
     def undo(self) -> None:
         """Take back, with the availability other volumes had."""
@@ -89,8 +91,13 @@ class RemoveLayers(QUndoCommand):
         _restore(self._session, self._before)
 
 
+def layer_name(modality: str, source: str) -> str:
+    """Return what to call a real volume."""
+    return f"{modality} ({source})" if modality and source else modality or source
+
+
 def _state(session: Session) -> _State:
-    return {x.id: (x.modality, x.available) for x in session.layers if x.kind is Kind.REAL}
+    return {x.id: (x.modality, x.available, x.name) for x in session.layers if x.kind is Kind.REAL}
 
 
 def _restore(session: Session, state: _State) -> None:
@@ -98,7 +105,7 @@ def _restore(session: Session, state: _State) -> None:
     known = {i: s for i, s in state.items() if i in session}
     for layer_id in known:
         session.update_layer(layer_id, available=False)
-    for layer_id, (modality, _) in known.items():
-        session.update_layer(layer_id, modality=modality)
-    for layer_id, (_, available) in known.items():
+    for layer_id, (modality, _, name) in known.items():
+        session.update_layer(layer_id, modality=modality, name=name)
+    for layer_id, (_, available, _) in known.items():
         session.update_layer(layer_id, available=available)

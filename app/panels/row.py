@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QImage, QMouseEvent, QPalette, QPixmap
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -151,6 +151,13 @@ class Row(QFrame):
             self.picked.emit(self.layer_id)
         super().mousePressEvent(event)
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let the wheel scroll the panel, not change what lies under the pointer."""
+        if event.type() == QEvent.Type.Wheel:
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
     def _lay_out(self) -> None:
         head = QHBoxLayout()
         head.setSpacing(2)
@@ -175,6 +182,8 @@ class Row(QFrame):
         grid.setColumnStretch(1, 1)
 
     def _connect(self) -> None:
+        for widget in (self.modality, self.colormap, self.opacity):
+            widget.installEventFilter(self)
         line = self.modality.lineEdit()
         assert line is not None
         line.editingFinished.connect(self._say_modality)
