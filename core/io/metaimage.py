@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from core.io.finish import damaged, finish
 from core.io.header import Header, make_grid, shear_warning, spatial_shape
-from core.io.itk import stored_voxels
-from core.io.limits import check_deflated, check_memory, check_stored, data_file
+from core.io.limits import check_stored, data_file
 from core.io.modality import guess_from_text
+from core.io.raw_image import Layout, decode
 from core.volume import Volume, VolumeError
 
 _TYPES = {
@@ -36,13 +34,6 @@ _MAX_HEADER = 1 << 20
 def is_metaimage(start: bytes) -> bool:
     """Tell from a file's first bytes whether it is a MetaImage header."""
     return re.match(rb"\s*(ObjectType|NDims)\s*=", start) is not None
-
-
-@dataclass(frozen=True)
-class _Layout:
-    header: Header
-    stored_bytes: int
-    deflated_at: tuple[Path, int] | None
 
 
 def _parse(path: Path) -> tuple[dict[str, str], list[str], int]:
@@ -104,7 +95,7 @@ def _numbers(name: str, fields: dict[str, str], keys: tuple[str, ...], default: 
         raise VolumeError(f"{name}: expected numbers for {keys[0]}; found “{text}”.") from error
 
 
-def _inspect(path: Path) -> _Layout:
+def _inspect(path: Path) -> Layout:
     name = path.name
     fields, listed, end = _parse(path)
     sizes = tuple(int(n) for n in _numbers(name, fields, ("DimSize",), ""))
@@ -174,7 +165,7 @@ def _inspect(path: Path) -> _Layout:
         warnings=(*notes, *shear_warning(grid.affine)),
     )
     start = (files[0], end if attached else 0)
-    return _Layout(header, need, start if deflated else None)
+    return Layout(header, need, start if deflated else None, gzip=False, reader="MetaImageIO")
 
 
 def _packed(name: str, fields: dict[str, str]) -> float:
@@ -196,26 +187,4 @@ def read(path: Path, *, allow_zero: bool = False) -> Volume:
     Raises:
         VolumeError: the file cannot be used; the sentence says why.
     """
-    layout = _inspect(path)
-    grid = layout.header.grid
-    assert grid is not None
-    check_memory(path.name, math.prod(grid.shape), 2 * layout.stored_bytes)
-    if layout.deflated_at:
-        source, offset = layout.deflated_at
-        with source.open("rb") as stream:
-            stream.seek(offset)
-            check_deflated(path.name, stream, layout.stored_bytes, gzip=False)
-    with damaged(path.name):
-        raw = (
-            stored_voxels(path, math.prod(grid.shape), "MetaImageIO")
-            .reshape(-1)
-            .reshape(grid.shape, order="F")
-        )
-    return finish(
-        path.name,
-        raw,
-        grid,
-        synthetic=layout.header.synthetic,
-        warnings=layout.header.warnings,
-        allow_zero=allow_zero,
-    )
+    return decode(path, _inspect(path), allow_zero=allow_zero)

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.io.finish import damaged, finish
 from core.io.header import Header, make_grid, shear_warning, spatial_shape
-from core.io.itk import stored_voxels
-from core.io.limits import check_deflated, check_memory, check_stored, data_file
+from core.io.limits import check_stored, data_file
 from core.io.modality import guess_from_text
+from core.io.raw_image import Layout, decode
 from core.volume import Volume, VolumeError
 
 _TYPES = {
@@ -156,14 +155,7 @@ def _data_files(path: Path, text: _Text, shape: tuple[int, ...]) -> list[Path]:
     return [data_file(path, entry) for entry in names]
 
 
-@dataclass(frozen=True)
-class _Layout:
-    header: Header
-    stored_bytes: int
-    gzip_at: tuple[Path, int] | None
-
-
-def _inspect(path: Path) -> _Layout:
+def _inspect(path: Path) -> Layout:
     name = path.name
     text = _parse(path)
     fields = text.fields
@@ -237,7 +229,8 @@ def _inspect(path: Path) -> _Layout:
             f"{name}: expected compressed NRRD data in one file; found {len(files)}. "
             "Save it again as one attached file."
         )
-    return _Layout(header, need, (files[0], text.end if attached else 0) if zipped else None)
+    stream = (files[0], text.end if attached else 0) if zipped else None
+    return Layout(header, need, stream, gzip=True, reader="NrrdImageIO")
 
 
 _PLAIN = ("domain", "space", "time", "list", "point", "stub", "scalar", "none", "???")
@@ -258,27 +251,4 @@ def read(path: Path, *, allow_zero: bool = False) -> Volume:
     Raises:
         VolumeError: the file cannot be used; the sentence says why.
     """
-    layout = _inspect(path)
-    grid = layout.header.grid
-    assert grid is not None
-    check_memory(path.name, math.prod(grid.shape), 2 * layout.stored_bytes)
-    if layout.gzip_at:
-        source, offset = layout.gzip_at
-        with source.open("rb") as stream:
-            stream.seek(offset)
-            check_deflated(path.name, stream, layout.stored_bytes, gzip=True)
-    with damaged(path.name):
-        # An axis of one may be missing or last in ITK's view; the order in memory is the file's.
-        raw = (
-            stored_voxels(path, math.prod(grid.shape), "NrrdImageIO")
-            .reshape(-1)
-            .reshape(grid.shape, order="F")
-        )
-    return finish(
-        path.name,
-        raw,
-        grid,
-        synthetic=layout.header.synthetic,
-        warnings=layout.header.warnings,
-        allow_zero=allow_zero,
-    )
+    return decode(path, _inspect(path), allow_zero=allow_zero)
