@@ -20,6 +20,7 @@ from app.state import Kind
 from app.sweep import Sweep, find_sweep, look_at
 from app.undo import AddLayers, RemoveLayers, layer_name
 from core.case import Case, CaseError
+from core.errors import UserError
 from core.volume import Volume
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Opener(QObject):
 
     def open(self, paths: Sequence[Path]) -> None:
         """Open files and folders of any kind the program knows."""
+        volumes = []
         for path in paths:
             name = path.name.lower()
             if name.endswith(PROJECT_SUFFIX):
@@ -86,7 +88,9 @@ class Opener(QObject):
                     "transform. Apply it in the program that made it and open the moved volume."
                 )
             else:
-                self._probe(path)
+                volumes.append(path)
+        if volumes:
+            self._probe(volumes)
 
     def add(
         self, volume: Volume, origin: Origin, kind: Kind | None = None, *, undoable: bool = True
@@ -124,27 +128,34 @@ class Opener(QObject):
 
     # ---- inside
 
-    def _probe(self, path: Path) -> None:
+    def _probe(self, paths: list[Path]) -> None:
+        what = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
         self.jobs.submit(
-            f"Looking into {path.name}",
-            lambda: _headers(path),
-            lambda headers: self._read_all(path, headers),
+            f"Looking into {what}",
+            lambda: [_headers(path) for path in paths],
+            lambda found: self._read_all(dict(zip(paths, found, strict=True))),
             self.notes.error,
         )
 
-    def _read_all(self, path: Path, headers: list[Header]) -> None:
-        usable = [h for h in headers if not h.problem]
-        for header in headers:
-            if header.problem:
-                self.notes.error(header.problem)
-        if len(usable) > MANY:
-            self.notes.error(
-                f"{path.name}: expected the volumes of one patient; found {len(usable)}. "
-                "Drop the few you want, or the folder of one patient."
-            )
-            return
+    def _read_all(self, found: dict[Path, list[Header] | UserError]) -> None:
+        usable: list[Header] = []
+        for path, headers in found.items():
+            if isinstance(headers, UserError):
+                self.notes.error(str(headers))
+                continue
+            for header in headers:
+                if header.problem:
+                    self.notes.error(header.problem)
+            good = [h for h in headers if not h.problem]
+            if len(good) > MANY:
+                self.notes.error(
+                    f"{path.name}: expected the volumes of one patient; found {len(good)}. "
+                    "Drop the few you want, or the folder of one patient."
+                )
+            elif good:
+                self.settings.add_recent(path)
+                usable += good
         if usable:
-            self.settings.add_recent(path)
             self._read_next(sorted(usable, key=_rank), many=len(usable) > 1)
 
     def _read_next(self, headers: list[Header], many: bool) -> None:
@@ -198,15 +209,19 @@ def kind_of(volume: Volume, origin: Origin) -> Kind:
     return Kind.REAL
 
 
-def _rank(header: Header) -> tuple[bool, bool, str]:
+def _rank(header: Header) -> tuple[bool, bool]:
     """Order volumes: anatomy, then ultrasound, then what nobody can name (label maps)."""
-    return not header.modality, header.modality == "iUS", header.path.name
+    return not header.modality, header.modality == "iUS"
 
 
-def _headers(path: Path) -> list[Header]:
+def _headers(path: Path) -> list[Header] | UserError:
+    """Probe; an error is an answer too, so that the other paths are still looked into."""
     from core.io import probe
 
-    return list(probe(path))
+    try:
+        return list(probe(path))
+    except UserError as error:
+        return error
 
 
 def _read(origin: Origin) -> Volume:
