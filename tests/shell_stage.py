@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 import core.bundle
+from app.engine.client import EngineClient
 from app.settings import Settings
 from app.window import MainWindow
 from core.bundle import Bundle
@@ -48,9 +50,10 @@ def staged(
 ) -> Iterator[MainWindow]:
     """Show a window; when it is closed no thread, child process or widget may be left."""
     monkeypatch.setattr(core.bundle, "available", lambda: [model(behaviour)])
-    threads, names = set(threading.enumerate()), shared_names()
+    threads = set(threading.enumerate())
     children = {p.pid for p in psutil.Process().children()}
     window = MainWindow(Settings(tmp_path / "settings.ini"), lambda: FAKE)
+    pids = watch_pids(window.client)
     with qtbot.waitSignal(window.painted, timeout=10_000):
         window.show()
     qtbot.waitUntil(lambda: window.client.state == "ready", timeout=10_000)
@@ -58,7 +61,7 @@ def staged(
     yield window
     window.close()
     assert not window.jobs.busy
-    assert shared_names() <= names
+    assert left_behind(pids) == []
     assert set(threading.enumerate()) <= threads
     assert {p.pid for p in psutil.Process().children()} <= children
     window.deleteLater()
@@ -82,7 +85,14 @@ def notes(window: MainWindow) -> list[str]:
     return [note.sentence for note in window.notes.history]
 
 
-def shared_names() -> set[str]:
-    """Names of shared memory on this computer (Linux); none elsewhere."""
-    folder = Path("/dev/shm")
-    return {p.name for p in folder.glob("psm_*")} if folder.is_dir() else set()
+def watch_pids(client: EngineClient) -> set[int]:
+    """Return a set that will hold this process's id and those of every engine it starts."""
+    pids = {os.getpid()}
+    client.state_changed.connect(lambda _: pids.add(client.pid))
+    return pids
+
+
+def left_behind(pids: set[int]) -> list[str]:
+    """Names of shared memory (Linux) made by these processes; none elsewhere."""
+    names = [p.name for p in Path("/dev/shm").glob("mhvae-*")]
+    return [name for name in names if int(name.split("-")[1]) in pids]

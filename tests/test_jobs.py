@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
-from shell_stage import shared_names
+from shell_stage import left_behind, watch_pids
 
 from app.engine.client import EngineClient
 from app.engine.job import EngineJob, Failure
@@ -34,11 +34,11 @@ def jobs() -> Iterator[Jobs]:
 
 @pytest.fixture
 def client(jobs: Jobs) -> Iterator[EngineClient]:
-    before = shared_names()
     made = EngineClient(jobs, lambda: FAKE)
+    pids = watch_pids(made)
     yield made
     made.close()
-    assert shared_names() <= before
+    assert left_behind(pids) == []
 
 
 def volume(seed: int = 0) -> Volume:

@@ -7,6 +7,8 @@ when either process is killed.
 
 from __future__ import annotations
 
+import os
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -100,7 +102,9 @@ class SharedArray:
         """Make a new array of zeros."""
         _sweep()
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        return cls(_Segment(create=True, size=max(size, 1)), shape, dtype)
+        # The maker's process id is in the name, so that a leak has an owner. 31 characters at most.
+        name = f"mhvae-{os.getpid()}-{secrets.token_hex(4)}"
+        return cls(_Segment(name, create=True, size=max(size, 1)), shape, dtype)
 
     @classmethod
     def copy_of(cls, values: NDArray[Any]) -> SharedArray:
