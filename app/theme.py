@@ -21,10 +21,12 @@ def app_icon() -> QIcon:
     return QIcon(str(ICONS / "app.png"))
 
 
-def icon(name: str, palette: QPalette) -> QIcon:
-    """Return a line icon from ``assets/icons`` in the palette's text colour."""
+def icon(name: str) -> QIcon:
+    """Return a line icon from ``assets/icons`` in the program's text colour."""
     from PySide6.QtSvg import QSvgRenderer
 
+    # The program's palette, not a widget's: children learn of a change after their parents.
+    palette = QGuiApplication.palette()
     text = (ICONS / f"{name}.svg").read_text(encoding="utf-8")
     found = QIcon()
     groups = {

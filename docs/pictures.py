@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEventLoop, QPointF, QTimer
+from PySide6.QtCore import QEventLoop, QPointF, Qt, QTimer
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 
 from app import theme
@@ -22,6 +23,7 @@ from core.assets import DEMO_CASE
 
 IMAGES = Path(__file__).parent / "images"
 PATIENCE_S = 3600
+WIDTH = 1100
 
 
 def wait(milliseconds: int) -> None:
@@ -52,7 +54,15 @@ def main(model: str = "") -> None:
 
         def keep(name: str) -> None:
             wait(500)
-            window.grab().save(str(IMAGES / f"{name}.png"))
+            picture = (
+                window.grab()
+                .toImage()
+                .scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation)
+            )
+            small = picture.convertToFormat(
+                QImage.Format.Format_Indexed8, Qt.ImageConversionFlag.DiffuseDither
+            )
+            small.save(str(IMAGES / f"{name}.png"))
 
         until("the engine", lambda: window.client.state == "ready")
         keep("start")
@@ -78,7 +88,7 @@ def main(model: str = "") -> None:
         session.set_display(layout=Layout.PLANES)
         session.set_active(truth.id)
         for mode in Compare:
-            if mode is not Compare.OFF:
+            if mode not in (Compare.OFF, Compare.FLICKER):
                 session.set_display(compare=mode)
                 if mode is Compare.REVEAL:
                     window.area._move_pointer(QPointF(window.area.panes[0].rect.center()))

@@ -135,7 +135,7 @@ def test_holding_an_input_back_runs_and_judges(
     assert "model variability, not error" in sigma.name
     cell = window.results.table.item(0, 1)
     assert cell is not None
-    assert cell.text() == "20 dB"
+    assert cell.text() == "20.0"
     assert [x.kind for x in window.session.columns()] == [
         Kind.REAL, Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA,
     ]  # fmt: skip

@@ -20,7 +20,7 @@ class KeySheet(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keys and mouse")
-        self.resize(760, 640)
+        self.resize(820, 780)
         self.text = QTextBrowser()
         self.text.setHtml(sheet(commands, preset))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)

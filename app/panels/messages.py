@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -110,9 +111,9 @@ class MessageBar(QFrame):
         self.more.setText(f"{self._unread} more" if self._unread else "All")
 
     def _paint_edge(self) -> None:
-        self.dismiss.setIcon(icon("remove", self.palette()))
+        self.dismiss.setIcon(icon("remove"))
         bad = self.note is not None and self.note.severity is Severity.ERROR
-        edge = warning_colour(self.palette()) if bad else "palette(mid)"
+        edge = warning_colour(QGuiApplication.palette()) if bad else "palette(mid)"
         self.setStyleSheet(f"#messages{{border-top:2px solid {edge}}}")
         self.sign.setStyleSheet(f"font-weight:600;color:{edge if bad else 'palette(text)'}")
 

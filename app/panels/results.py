@@ -20,7 +20,8 @@ from PySide6.QtWidgets import (
 from app.live import Result
 from app.synthesiser import Synthesiser
 
-UNITS = {"PSNR": " dB"}
+UNITS = {"PSNR": "PSNR, dB"}
+"""Headings of metrics that have a unit."""
 
 
 class ResultsPanel(QWidget):
@@ -75,7 +76,7 @@ class ResultsPanel(QWidget):
     def _show_metrics(self, results: Mapping[str, Result]) -> None:
         names = list(dict.fromkeys(name for r in results.values() for name in r.metrics))
         self.table.setColumnCount(1 + len(names))
-        self.table.setHorizontalHeaderLabels(["", *names])
+        self.table.setHorizontalHeaderLabels(["", *(UNITS.get(n, n) for n in names)])
         self.table.setRowCount(len(results))
         for row, (modality, result) in enumerate(results.items()):
             from_ = " + ".join(result.subset)
@@ -98,8 +99,10 @@ class ResultsPanel(QWidget):
 
 
 def metric_text(name: str, value: float | None) -> str:
-    """Return a number with its unit, or a dash."""
-    return "–" if value is None else f"{value:.4g}{UNITS.get(name, '')}"
+    """Return a number with as many digits as it deserves, or a dash."""
+    if value is None:
+        return "–"
+    return f"{value:.1f}" if name in UNITS else f"{value:.3g}"
 
 
 def _fill(parent: QTreeWidgetItem, values: Mapping[str, Any]) -> None:

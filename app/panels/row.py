@@ -121,8 +121,8 @@ class Row(QFrame):
         name = layer.volume.source or layer.name if real else layer.name
         self.title.setText(name)
         self.title.setToolTip(_facts(layer))
-        self.eye.setIcon(icon("eye" if layer.visible else "eye-off", self.palette()))
-        self.remove.setIcon(icon("remove", self.palette()))
+        self.eye.setIcon(icon("eye" if layer.visible else "eye-off"))
+        self.remove.setIcon(icon("remove"))
         for box, value in ((self.eye, layer.visible), (self.available, layer.available)):
             with QSignalBlocker(box):
                 box.setChecked(value)
