@@ -8,7 +8,6 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QApplication,
-    QDockWidget,
     QMainWindow,
-    QMenu,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -32,16 +29,18 @@ from app import theme
 from app.bars import build_bars
 from app.command_list import window_commands
 from app.commands import Commands
+from app.docks import build_docks
 from app.drops import DropTarget
 from app.engine.client import EngineClient
 from app.files import Files
 from app.jobs import Jobs, engine_command
+from app.layer_menu import layer_menu
 from app.notifications import Action, Notifications
 from app.opening import Opener
 from app.panels.case import CasePanel
 from app.panels.empty import EmptyState
 from app.panels.experts import ExpertsPanel
-from app.panels.messages import MessageBar, MessageList
+from app.panels.messages import MessageBar
 from app.panels.results import ResultsPanel
 from app.panels.status import StatusStrip
 from app.panels.synthesis import SynthesisPanel
@@ -49,7 +48,7 @@ from app.recent import RecentMenu
 from app.saving import Projects, Saver
 from app.session import Session
 from app.settings import Settings
-from app.state import Display, Kind
+from app.state import Display
 from app.synthesiser import Synthesiser
 from app.undo import EditAvailable, RemoveLayers
 from app.viewer.area import ViewerArea
@@ -212,35 +211,14 @@ class MainWindow(QMainWindow):
         self.synthesis = SynthesisPanel(self.synthesiser)
         self.results = ResultsPanel(self.synthesiser)
         self.experts = ExpertsPanel(self.synthesiser)
-        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        docks = [
-            self._dock("Case", self.case, left),
-            self._dock("Synthesis", self.synthesis, right),
-            self._dock("Results", self.results, right),
-            self._dock("Experts", self.experts, right),
-            self._dock("Messages", MessageList(self.notes), Qt.DockWidgetArea.BottomDockWidgetArea),
-        ]
-        self.tabifyDockWidget(docks[2], docks[3])
-        docks[2].raise_()
-        docks[4].hide()
-        self.history, self.experts_dock = docks[4], docks[3]
-        self.resizeDocks([docks[0], docks[1]], [290, 300], Qt.Orientation.Horizontal)
-        self.resizeDocks([docks[1], docks[2]], [430, 470], Qt.Orientation.Vertical)
-        self.setCorner(Qt.Corner.BottomLeftCorner, left)
-        self.setCorner(Qt.Corner.BottomRightCorner, right)
+        docks = build_docks(self)
+        self.history, self.experts_dock = docks.messages, docks.experts
         self.setStatusBar(StatusStrip(self.session, self.jobs, self.client))
         self.files = Files(self)
         self.commands = Commands(self)
         self.commands.add(window_commands(self))
         self.recent = RecentMenu(self.settings, self.opener.open, self)
-        build_bars(self, docks)
-
-    def _dock(self, title: str, widget: QWidget, where: Qt.DockWidgetArea) -> QDockWidget:
-        dock = QDockWidget(title, self)
-        dock.setObjectName(f"dock {title.lower()}")
-        dock.setWidget(widget)
-        self.addDockWidget(where, dock)
-        return dock
+        build_bars(self, docks.all)
 
     def _connect(self) -> None:
         self.empty.open_wanted.connect(self.files.ask_files)
@@ -288,22 +266,7 @@ class MainWindow(QMainWindow):
             self.notes.error(f"{sentence} Viewing goes on; synthesis needs it.", again)
 
     def _layer_menu(self, layer_id: str, at: QPoint) -> None:
-        layer = self.session.layer(layer_id)
-        menu = QMenu(self)
-        menu.addAction("Show in the planes", lambda: self.session.set_active(layer_id))
-        menu.addAction("Compare with the active volume", partial(self._compare_with, layer_id))
-        menu.addSeparator()
-        menu.addAction("Save volume…", lambda: self.files.ask_save(layer_id))
-        if layer.kind in (Kind.REAL, Kind.LABEL):
-            other = Kind.LABEL if layer.kind is Kind.REAL else Kind.REAL
-            words = "Show as label map" if other is Kind.LABEL else "Show as image"
-            menu.addAction(words, lambda: self.opener.change_kind(layer_id, other))
-        menu.addAction("Remove", lambda: self.remove_layer(layer_id))
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(at)
-
-    def _compare_with(self, layer_id: str) -> None:
-        self.session.set_secondary(layer_id)
+        layer_menu(self, layer_id).popup(at)
 
     # ---- remembered
 
