@@ -161,20 +161,11 @@ def prepare(case: Case, bundle: Bundle, request: Request) -> Prepared:
         for m in config.modalities
         if m in case.volumes
     }
-    known = {m: f.volume for m, f in facts.items()}
-    fields = {m: f.field for m, f in facts.items()}
     normalisers = {m: f.normaliser for m, f in facts.items()}
-    first = next(iter(known))
-    grid = known[first].grid.with_spacing(bundle.preprocessing.spacing)
-    _check_size(grid)
-
-    images = {}
-    for m in config.modalities:
-        if m in request.subset:
-            values, inside = resample_inside(known[m].voxels, fields[m], known[m].grid, grid)
-            images[m] = normalisers[m].forward(values, inside)
-
-    fov = _target_fov(bundle, request, known, fields, grid)
+    first = next(iter(facts))
+    grid = _model_grid(facts[first].volume, bundle.preprocessing.spacing)
+    images = {m: _image(f, grid) for m, f in facts.items() if m in request.subset}
+    fov = _target_fov(bundle, request, facts, grid)
     if not fov.any():
         raise SynthesisError(
             "The field of view is empty on the model's grid: nothing to synthesise. Give a mask "
@@ -195,34 +186,6 @@ def prepare(case: Case, bundle: Bundle, request: Request) -> Prepared:
     )
 
 
-def _check_size(grid: Grid) -> None:
-    voxels = float(np.prod([float(n) for n in grid.shape]))
-    if voxels > 1024**3:
-        raise SynthesisError(
-            f"On the model's grid this volume would have {grid.shape} voxels; expected a head, at "
-            "most 1024 voxels a side. Check the voxel size in the file's header."
-        )
-
-
-def _target_fov(
-    bundle: Bundle,
-    request: Request,
-    known: Mapping[str, Volume],
-    fields: Mapping[str, Mask],
-    grid: Grid,
-) -> Mask:
-    if isinstance(request.fov, Volume):
-        mask = request.fov.canonical()
-        return resample_mask(mask.voxels > 0, mask.grid, grid)
-    if request.fov == "whole":
-        return np.ones(grid.shape, dtype=bool)
-    for m in bundle.preprocessing.swept:
-        if m in known:
-            return resample_mask(fields[m], known[m].grid, grid)
-    anatomy = next(iter(known.values()))
-    return resample_mask(_brain(anatomy), anatomy.grid, grid)
-
-
 @dataclass(frozen=True, eq=False)
 class _Facts:
     """What depends on one volume alone: stored closest to RAS+, its field of view, its range."""
@@ -232,8 +195,9 @@ class _Facts:
     normaliser: Normaliser
 
 
-# A window asks for many layouts of the same volumes (every toggle of an input is one); a volume is
-# its own key, because volumes never change.
+# A window asks for many layouts of the same volumes (every toggle of an input is one, every move of
+# the cursor another), so each step remembers its last answers. Volumes, facts and grids never
+# change; each is its own key.
 @lru_cache(maxsize=4)
 def _facts(volume: Volume, percentiles: tuple[float, float]) -> _Facts:
     own = volume.canonical()
@@ -242,14 +206,56 @@ def _facts(volume: Volume, percentiles: tuple[float, float]) -> _Facts:
 
 
 @lru_cache(maxsize=2)
-def _brain(volume: Volume) -> Mask:
-    return brain_mask(volume)
+def _model_grid(reference: Volume, spacing: tuple[float, float, float]) -> Grid:
+    grid = reference.grid.with_spacing(spacing)
+    if np.prod([float(n) for n in grid.shape]) > 1024**3:
+        raise SynthesisError(
+            f"On the model's grid this volume would have {grid.shape} voxels; expected a head, at "
+            "most 1024 voxels a side. Check the voxel size in the file's header."
+        )
+    return grid
+
+
+@lru_cache(maxsize=3)
+def _image(facts: _Facts, grid: Grid) -> Voxels:
+    values, inside = resample_inside(facts.volume.voxels, facts.field, facts.volume.grid, grid)
+    image = facts.normaliser.forward(values, inside)
+    image.setflags(write=False)
+    return image
+
+
+@lru_cache(maxsize=2)
+def _swept(facts: _Facts, grid: Grid) -> Mask:
+    return _read_only(resample_mask(facts.field, facts.volume.grid, grid))
+
+
+@lru_cache(maxsize=2)
+def _brain(facts: _Facts, grid: Grid) -> Mask:
+    volume = facts.volume
+    return _read_only(resample_mask(brain_mask(volume), volume.grid, grid))
+
+
+def _read_only(mask: Mask) -> Mask:
+    mask.setflags(write=False)
+    return mask
 
 
 def forget_volumes() -> None:
     """Let go of volumes and of what was worked out from them; the next layout starts anew."""
-    _facts.cache_clear()
-    _brain.cache_clear()
+    for remembered in (_facts, _model_grid, _image, _swept, _brain):
+        remembered.cache_clear()
+
+
+def _target_fov(bundle: Bundle, request: Request, facts: Mapping[str, _Facts], grid: Grid) -> Mask:
+    if isinstance(request.fov, Volume):
+        mask = request.fov.canonical()
+        return resample_mask(mask.voxels > 0, mask.grid, grid)
+    if request.fov == "whole":
+        return np.ones(grid.shape, dtype=bool)
+    for m in bundle.preprocessing.swept:
+        if m in facts:
+            return _swept(facts[m], grid)
+    return _brain(next(iter(facts.values())), grid)
 
 
 def _order(
