@@ -61,7 +61,7 @@ def psnr_per_slice(a: Image, b: Image, mask: Mask, data_range: float = 2.0) -> N
     return result
 
 
-def ssim(a: Image, b: Image, mask: Mask, data_range: float = 2.0) -> float:
+def ssim(a: Image, b: Image, mask: Mask, data_range: float = 2.0, low: float = -1.0) -> float:
     """Mean over slices of the masked 2-D structural similarity.
 
     Args:
@@ -69,6 +69,8 @@ def ssim(a: Image, b: Image, mask: Mask, data_range: float = 2.0) -> float:
         b: synthetic image, same shape.
         mask: field of view, same shape.
         data_range: width of the scale: 2 for [-1, 1].
+        low: where the scale begins. SSIM compares means as brightness, counted from black; on a
+            scale that runs through zero its luminance term has no meaning.
 
     Returns:
         Mean of the slices' means, in [-1, 1]. scikit-image computes the map with a uniform 7×7
@@ -79,11 +81,13 @@ def ssim(a: Image, b: Image, mask: Mask, data_range: float = 2.0) -> float:
     Raises:
         MetricsError: the shapes differ, or the mask is empty.
     """
-    values = ssim_per_slice(a, b, mask, data_range)
+    values = ssim_per_slice(a, b, mask, data_range, low)
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-def ssim_per_slice(a: Image, b: Image, mask: Mask, data_range: float = 2.0) -> NDArray[np.float64]:
+def ssim_per_slice(
+    a: Image, b: Image, mask: Mask, data_range: float = 2.0, low: float = -1.0
+) -> NDArray[np.float64]:
     """Return (k,) means as in :func:`ssim`; NaN where no window fits into a slice's mask."""
     from scipy.ndimage import binary_erosion
     from skimage.metrics import structural_similarity
@@ -102,8 +106,8 @@ def ssim_per_slice(a: Image, b: Image, mask: Mask, data_range: float = 2.0) -> N
         if not whole.any():
             continue
         _, similarity = structural_similarity(
-            np.where(inside, a[:, :, k][box], 0).astype(np.float64),
-            np.where(inside, b[:, :, k][box], 0).astype(np.float64),
+            np.where(inside, a[:, :, k][box] - np.float64(low), 0),
+            np.where(inside, b[:, :, k][box] - np.float64(low), 0),
             win_size=SSIM_WINDOW,
             data_range=data_range,
             full=True,

@@ -77,7 +77,7 @@ def test_truth_is_measured_and_reconstructions_measure_themselves(
         "--format", "nrrd",
     )  # fmt: skip
     assert status == 0
-    assert set(json.loads(out)["metrics"]["iUS"]) == {"psnr_db", "ssim"}
+    assert set(json.loads(out)["metrics"]["iUS"]) == {"psnr_db", "ssim", "mae"}
     assert np.allclose(read(tmp_path / "a/synthetic-iUS.nrrd").grid.spacing, 2)
     status, out, _ = run(capsys, "synthesize", *common, tmp_path / "b", "--target", "T2")
     assert status == 0

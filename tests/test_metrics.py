@@ -37,8 +37,8 @@ def test_psnr_and_mae_follow_their_formulas(pair: Trio) -> None:
 def test_ssim_is_two_dimensional_and_equals_its_definition(pair: Trio) -> None:
     a, b, mask = pair
     k, i, j = 1, 10, 9
-    x = a[i - 3 : i + 4, j - 3 : j + 4, k].astype(float).ravel()
-    y = b[i - 3 : i + 4, j - 3 : j + 4, k].astype(float).ravel()
+    x = a[i - 3 : i + 4, j - 3 : j + 4, k].astype(float).ravel() + 1  # counted from black
+    y = b[i - 3 : i + 4, j - 3 : j + 4, k].astype(float).ravel() + 1
     c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
     one = (2 * x.mean() * y.mean() + c1) * (2 * np.cov(x, y)[0, 1] + c2)
     one /= (x.mean() ** 2 + y.mean() ** 2 + c1) * (x.var(ddof=1) + y.var(ddof=1) + c2)
@@ -47,6 +47,12 @@ def test_ssim_is_two_dimensional_and_equals_its_definition(pair: Trio) -> None:
     assert ssim(a, b, window) == pytest.approx(one, abs=1e-9)
     assert ssim(a, a, mask) == pytest.approx(1)
     assert np.isnan(ssim_per_slice(a, b, mask)[3])
+
+
+def test_ssim_does_not_depend_on_the_scale_it_is_given_on(pair: Trio) -> None:
+    a, b, mask = pair
+    grey = ssim(127.5 * (a + 1), 127.5 * (b + 1), mask, 255, 0)
+    assert grey == pytest.approx(ssim(a, b, mask), abs=1e-6)
 
 
 def test_nothing_outside_the_mask_counts(pair: Trio) -> None:

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from app.cli.terminal import DEVICES, Reporter, answer, output_folder, peak_memory
 from core.bundle import Bundle, find
 from core.case import Case
@@ -187,28 +185,18 @@ def _read_one(modality: str, path: Path) -> Volume:
 
 def _measure(case: Case, result: Synthesis, prepared: Prepared) -> dict[str, Any]:
     """Compare every target with its real volume, where the case has one."""
-    from core.intensity import field_of_view, resample_inside
-    from core.metrics import psnr, ssim
+    from core.judge import judge
 
     measured = {}
     for m, volume in result.volumes.items():
-        if m not in case.volumes:
-            continue
-        truth = case.volumes[m].canonical()
-        values, inside = resample_inside(
-            truth.voxels, field_of_view(truth), truth.grid, volume.grid
-        )
-        mask = inside & result.fov
-        if not mask.any():
-            continue
-        normaliser = prepared.normalisers[m]
-        real = np.moveaxis(normaliser.forward(values, mask), prepared.axis, -1)
-        made = np.moveaxis(normaliser.forward(volume.voxels, mask), prepared.axis, -1)
-        mask = np.moveaxis(mask, prepared.axis, -1)
-        measured[m] = {
-            "psnr_db": round(psnr(real, made, mask, data_range=2.0), 3),
-            "ssim": round(ssim(real, made, mask, data_range=2.0), 4),
-        }
+        if m in case.volumes:
+            _, scores = judge(volume, case.volumes[m], result.fov, prepared.normalisers[m])
+            if scores:
+                measured[m] = {
+                    "psnr_db": round(scores["PSNR"], 3),
+                    "ssim": round(scores["SSIM"], 4),
+                    "mae": round(scores["MAE"], 3),
+                }
     return measured
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import psutil
 
 from app.engine.focus import refocus, slice_under
-from app.engine.judge import judge
 from app.engine.protocol import Message
 from app.engine.shared import SharedArray
 from app.engine.worker import EngineMemoryError, IsCancelled, Send, task_focus
@@ -23,6 +22,7 @@ from core.case import Case
 from core.engine import Engine, OutOfMemory, Progress
 from core.errors import Cancelled
 from core.grid import Grid
+from core.judge import judge
 from core.passes import choose_device, devices
 from core.synthesis import Prepared, Request, Synthesis, forget_volumes, prepare
 from core.volume import Volume

@@ -38,6 +38,6 @@ def judge(
     span = normaliser.high - normaliser.low
     return difference, {
         "PSNR": float(psnr(synthetic.voxels, values, mask, span)),
-        "SSIM": float(ssim(synthetic.voxels, values, mask, span)),
+        "SSIM": float(ssim(synthetic.voxels, values, mask, span, normaliser.low)),
         "MAE": float(np.abs(difference[mask]).mean()),
     }
