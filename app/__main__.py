@@ -1,17 +1,27 @@
 """``python -m app`` is ``mhvae-studio``: the window, or with a sub-command the terminal.
 
-``engine`` is how a frozen program starts its own engine process; people never type it.
+It is also where the packaged program begins. That program is its own interpreter: multiprocessing
+starts its children from it, and ``engine`` is how the window starts its engine process; people never
+type it.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 
-if __name__ == "__main__":
+
+def main() -> int:
+    """Run what the arguments ask for and return the exit status."""
+    multiprocessing.freeze_support()
     if sys.argv[1:2] == ["engine"]:
         from app.engine_process import main as engine
 
-        sys.exit(engine())
-    from app.cli import main
+        return engine()
+    from app.cli import main as command_line
 
+    return command_line()
+
+
+if __name__ == "__main__":
     sys.exit(main())
