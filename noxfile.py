@@ -38,6 +38,19 @@ def window(session: nox.Session) -> None:
 
 
 @nox.session
+def package(session: nox.Session) -> None:
+    """Build ``dist/mhvae-studio`` and test the built program; docs/packaging.md says the rest."""
+    session.install("-c", "constraints.txt", ".[package,test]")
+    session.run("pyinstaller", "--noconfirm", "--log-level", "WARN", "pyinstaller.spec")
+    name = "mhvae-studio.exe" if os.name == "nt" else "mhvae-studio"
+    program = Path("dist/mhvae-studio", name).absolute()
+    session.run(
+        "pytest", "tests/test_frozen.py", *session.posargs,
+        env={"MHVAE_FROZEN": str(program), "QT_QPA_PLATFORM": "offscreen"},
+    )  # fmt: skip
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Lint, type-check, hold the floors apart, and run every test."""
     session.install("-c", "constraints.txt", ".[test,fast]", "nox")

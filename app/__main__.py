@@ -1,8 +1,8 @@
 """``python -m app`` is ``mhvae-studio``: the window, or with a sub-command the terminal.
 
 It is also where the packaged program begins. That program is its own interpreter: multiprocessing
-starts its children from it, and ``engine`` is how the window starts its engine process; people never
-type it.
+starts its children from it, and ``engine`` is how the window starts its engine process; people
+never type it.
 """
 
 from __future__ import annotations

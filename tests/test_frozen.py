@@ -1,0 +1,160 @@
+"""The packaged program as its users have it: no Python to be found, a bare environment, any folder.
+
+Skipped unless ``MHVAE_FROZEN`` names the program; ``nox -s package`` builds it and runs this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from trainer_cohort import tiny_plan, write_cohort
+from virtual_screen import start_watching, virtual_screen
+
+from app.cli import COMMANDS
+from core import assets, weights
+from core import bundle as bundles
+from core.bundle import Bundle, Preprocessing
+from core.io import read
+from core.mhvae.config import MHVAEConfig
+from core.mhvae.model import MHVAE
+from core.version import __version__
+
+PROGRAM = Path(os.environ.get("MHVAE_FROZEN", "")).absolute()
+CONFIG = MHVAEConfig(tile=(32, 32), base_features=4, max_features=8, pools=3, final_blocks=1)
+
+pytestmark = [
+    pytest.mark.skipif("MHVAE_FROZEN" not in os.environ, reason="MHVAE_FROZEN names no program"),
+    pytest.mark.timeout(1800),
+]
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment without Python, without the checkout, with an empty home."""
+    home, nothing = tmp_path / "home", tmp_path / "nothing"
+    home.mkdir()
+    nothing.mkdir()
+    kept = {n: os.environ[n] for n in ("SYSTEMROOT", "TEMP") if n in os.environ}
+    threads = {"OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
+    return {**kept, **threads, "HOME": str(home), "USERPROFILE": str(home), "PATH": str(nothing)}
+
+
+def run(bare: dict[str, str], folder: Path, *arguments: object) -> str:
+    """Run the packaged program in a folder; returns what it printed on stdout."""
+    done = subprocess.run(
+        [PROGRAM, *map(str, arguments)], cwd=folder, env=bare, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> list[str]:
+    """Options that choose the built-in model, or a small untrained one where none is built in."""
+    if any(assets.MODELS.glob("*.safetensors")):
+        return []
+    torch.manual_seed(0)
+    path = tmp_path / "small.safetensors"
+    weights.save(Bundle(CONFIG, Preprocessing((2, 2, 2)), "small"), MHVAE(CONFIG), path)
+    return ["--model", str(path)]
+
+
+def test_it_says_what_it_is_and_every_command_starts(bare: dict[str, str], tmp_path: Path) -> None:
+    assert run(bare, tmp_path, "--version").split() == ["mhvae-studio", __version__]
+    assert "commands:" in run(bare, tmp_path, "--help")
+    for name in COMMANDS:
+        assert f"usage: mhvae-studio {name}" in run(bare, tmp_path, name, "--help")
+    answer = json.loads(run(bare, tmp_path, "info", "--json"))
+    assert answer["version"] == __version__
+    assert answer["torch"] == torch.__version__
+    assert len(answer["models"]) == len(list(assets.MODELS.glob("*.safetensors")))
+
+
+def test_self_test_passes(bare: dict[str, str], tmp_path: Path, model: list[str]) -> None:
+    answer = json.loads(run(bare, tmp_path, "self-test", *model, "--device", "cpu", "--json"))
+    assert answer["self_test"] == "passed"
+
+
+def test_synthesis_equals_that_from_source(
+    bare: dict[str, str], tmp_path: Path, model: list[str]
+) -> None:
+    t2 = assets.DEMO_CASE / "Demo-T2.nii.gz"
+    common = ["synthesize", "--input", f"T2={t2}", "--device", "cpu", "--json", *model]
+    frozen = json.loads(run(bare, tmp_path, *common, "--out", tmp_path / "frozen"))
+    source = subprocess.run(
+        [sys.executable, "-m", "app", *common, "--out", str(tmp_path / "source")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=assets.ROOT.parent, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    made = read(frozen["outputs"]["synthetic iUS"])
+    expected = read(json.loads(source.stdout)["outputs"]["synthetic iUS"])
+    assert made.synthetic
+    assert made.grid.same_as(expected.grid)
+    assert np.ptp(made.voxels) > 0
+    np.testing.assert_array_equal(made.voxels, expected.voxels)
+
+
+def test_simulation_in_two_processes(bare: dict[str, str], tmp_path: Path) -> None:
+    options = ("--cases", 2, "--spacing", 4, "--workers", 2, "--json", "--out", tmp_path / "cohort")
+    assert json.loads(run(bare, tmp_path, "simulate", *options))["cases"] == 2
+
+
+def test_a_training_runs_is_resumed_and_evaluated(bare: dict[str, str], tmp_path: Path) -> None:
+    cohort = write_cohort(tmp_path / "cohort")
+    plan = tmp_path / "plan.json"
+    tiny_plan(cohort, optimiser__steps=4, log__validate_steps=4).save(plan)
+    folder = tmp_path / "run"
+    model = Path(run(bare, tmp_path, "train", plan, "--out", folder).strip())
+    assert bundles.header(tmp_path / model).config.levels == 3
+    run(bare, tmp_path, "train", "--resume", "--out", folder, "--set", "optimiser.steps=6")
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert max(e.get("step", 0) for e in events) == 6
+    report = run(bare, tmp_path, "evaluate", cohort, "--model", folder, "--out", "report", "--json")
+    assert (tmp_path / json.loads(report)["html"]).stat().st_size > 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the screen is an X server")
+def test_the_window_shows_files_and_its_engine_comes_and_goes(
+    bare: dict[str, str], tmp_path: Path
+) -> None:
+    picture = Path(os.environ.get("MHVAE_FROZEN_PICTURE", tmp_path / "window.png"))
+    files = [str(assets.DEMO_CASE / f"Demo-{m}.nii.gz") for m in ("T2", "iUS")]
+    with virtual_screen() as display:
+        # Images show every grey, the widgets alone far fewer colours.
+        watcher = start_watching(display, picture, colours=300, patience=120)
+        window = subprocess.Popen(
+            [PROGRAM, *files], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+            env={**bare, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb"},
+        )  # fmt: skip
+        try:
+            watcher.communicate(timeout=150)
+            assert watcher.returncode == 0, f"the images never appeared; see {picture}"
+            engine = _engine_of(window.pid)
+            time.sleep(1)
+            assert engine.is_running()
+        finally:
+            window.terminate()
+            _, words = window.communicate(timeout=30)
+        engine.wait(30)
+    assert "Traceback" not in words
+
+
+def _engine_of(pid: int) -> psutil.Process:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for child in psutil.Process(pid).children():
+            if child.cmdline()[1:] == ["engine"]:
+                return child
+        time.sleep(0.1)
+    raise AssertionError("the window started no engine")

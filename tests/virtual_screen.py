@@ -1,0 +1,80 @@
+"""A screen nobody looks at: starts Xvfb, and as a script waits until something is drawn on one.
+
+``python tests/virtual_screen.py PICTURE COLOURS PATIENCE`` runs on the screen in ``DISPLAY``: it
+prints the moment (``time.time()``) at which that many colours were first seen, and saves them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SIZE = "1500x950x24"
+
+
+@contextmanager
+def virtual_screen() -> Iterator[str]:
+    """Start Xvfb on a free number; yields the value for ``DISPLAY``."""
+    server = shutil.which("Xvfb")
+    if server is None:
+        pytest.skip("Xvfb is not installed")
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [server, "-displayfd", str(writer), "-screen", "0", SIZE, "-nolisten", "tcp"],
+        pass_fds=[writer],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writer)
+    try:
+        with os.fdopen(reader) as pipe:
+            yield f":{int(pipe.readline())}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def start_watching(
+    display: str, picture: Path, colours: int, patience: int
+) -> subprocess.Popen[str]:
+    """Start this file as a script on a screen; returns once it is looking."""
+    watcher = subprocess.Popen(
+        [sys.executable, __file__, str(picture), str(colours), str(patience)],
+        env={**os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert watcher.stdout is not None
+    assert watcher.stdout.readline() == "looking\n"
+    return watcher
+
+
+def _watch(picture: str, colours: int, patience: float) -> int:
+    import numpy as np
+    from PySide6.QtGui import QGuiApplication, QImage
+
+    app = QGuiApplication(sys.argv[:1])
+    screen = app.primaryScreen()
+    print("looking", flush=True)
+    end = time.monotonic() + patience
+    while True:
+        shown = screen.grabWindow(0).toImage().convertToFormat(QImage.Format.Format_RGB32)
+        now = time.time()
+        pixels = np.frombuffer(shown.constBits(), np.uint32).reshape(shown.height(), -1)
+        enough = np.unique(pixels[::3, ::3]).size >= colours
+        if enough or time.monotonic() > end:
+            shown.save(picture)
+            print(now if enough else "never", flush=True)
+            return 0 if enough else 1
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    sys.exit(_watch(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
