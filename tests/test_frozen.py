@@ -131,8 +131,7 @@ def test_the_window_shows_files_and_its_engine_comes_and_goes(
     picture = Path(os.environ.get("MHVAE_FROZEN_PICTURE", tmp_path / "window.png"))
     files = [str(assets.DEMO_CASE / f"Demo-{m}.nii.gz") for m in ("T2", "iUS")]
     with virtual_screen() as display:
-        # Images show every grey, the widgets alone far fewer colours.
-        watcher = start_watching(display, picture, colours=300, patience=120)
+        watcher = start_watching(display, picture, "images", patience=120)
         window = subprocess.Popen(
             [PROGRAM, *files], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
             env={**bare, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb"},
