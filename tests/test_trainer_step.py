@@ -16,7 +16,7 @@ from trainer.cohort import scan
 from trainer.dataset import Batch, fixed_tiles
 from trainer.discriminator import PatchDiscriminator
 from trainer.errors import TrainerError
-from trainer.losses import masked_l1, pixel_weight, subsets_of_step
+from trainer.losses import draw_subset, masked_l1, pixel_weight, subsets_of_step
 from trainer.plan import Plan
 from trainer.prepare import prepare_all
 from trainer.step import Stepper, Weights
@@ -126,6 +126,15 @@ def test_four_modalities_use_observed_sets_singles_and_random_others() -> None:
     assert {names, ("a", "b"), ("a",), ("b",), ("c",), ("d",)} <= set(chosen)
     assert len(chosen) == 8
     assert chosen == subsets_of_step(names, {("a", "b"), names}, 2, [0, 1])
+
+
+def test_odds_draw_one_subset_a_step_as_often_as_asked() -> None:
+    every = subsets_of_step(("iUS", "T2"), set(), 2, [0, 0])
+    drawn = [draw_subset(every, {"T2": 3, "iUS+T2": 1}, [0, step])[0] for step in range(400)]
+    assert set(drawn) == {("T2",), ("iUS", "T2")}
+    assert 0.68 < drawn.count(("T2",)) / 400 < 0.82
+    with pytest.raises(TrainerError, match="odds above zero"):
+        draw_subset(every, {"CT": 1}, [0, 0])
 
 
 def test_overfits_four_slices(tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ by the pixels inside the field of view: with less to see, likelihood and informa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from trainer.errors import TrainerError
 
 
 def subsets_of_step(
@@ -32,6 +34,25 @@ def subsets_of_step(
     random = np.random.default_rng(list(seed))
     chosen = random.permutation(len(others))[:extra]
     return always + [others[int(i)] for i in sorted(chosen)]
+
+
+def draw_subset(
+    subsets: Sequence[tuple[str, ...]], odds: Mapping[str, float], seed: Sequence[int]
+) -> list[tuple[str, ...]]:
+    """Draw one of the step's subsets, by the odds of its name (``"iUS+T2"``; unnamed ones: 0).
+
+    Raises:
+        TrainerError: no subset of the model has odds above zero.
+    """
+    names = ["+".join(s) for s in subsets]
+    weights = np.array([max(0.0, float(odds.get(name, 0.0))) for name in names])
+    if weights.sum() <= 0:
+        raise TrainerError(
+            f"loss.subset_odds names {', '.join(odds)}; expected odds above zero for at least one "
+            f"of {', '.join(names)}."
+        )
+    random = np.random.default_rng([*seed, 1])
+    return [subsets[int(random.choice(len(names), p=weights / weights.sum()))]]
 
 
 def masked_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -74,6 +74,9 @@ class LossPlan:
         beta_ramp: part of the run over which β grows from 0.
         subsets: for more than two modalities, how many random subsets join the complete set and
             the singles each step; with two all three are used.
+        subset_odds: empty to use those subsets every step (the paper); otherwise one of them is
+            drawn each step with these odds, for example ``{"T2": 2, "iUS": 1, "iUS+T2": 1}``: an
+            estimate of Eq. 9 for a third of the price, which favours a direction if asked to.
         gan: λ_GAN; 0 builds no discriminator.
         gan_start: part of the run before the adversarial term starts (paper: 0.8).
         gan_outputs: ``"missing"`` (only images that were not an input) or ``"all"`` (paper).
@@ -85,6 +88,7 @@ class LossPlan:
     beta: float = 0.2
     beta_ramp: float = 0.1
     subsets: int = 2
+    subset_odds: Mapping[str, float] = field(default_factory=dict)
     gan: float = 0.0
     gan_start: float = 0.8
     gan_outputs: str = "missing"

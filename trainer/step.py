@@ -16,6 +16,7 @@ from trainer.dataset import Batch
 from trainer.discriminator import PatchDiscriminator
 from trainer.losses import (
     composite,
+    draw_subset,
     kl_per_level,
     lsgan,
     masked_l1,
@@ -127,6 +128,8 @@ class Stepper:
         modalities, size = self.plan.model.modalities, self.plan.data.batch
         seed = [self.plan.seed, 4, step]
         subsets = subsets_of_step(modalities, self.presence, self.plan.loss.subsets, seed)
+        if self.plan.loss.subset_odds:
+            subsets = draw_subset(subsets, self.plan.loss.subset_odds, seed)
         has = {s: torch.stack([batch.present[m] for m in s]).all(0) for s in subsets}
 
         def share(chosen: list[tuple[str, ...]]) -> Tensor:
@@ -139,7 +142,8 @@ class Stepper:
 
         # The contracting path does not depend on the subset: run it once, collect the gradients of
         # its features over the subsets, and go back through it once.
-        owners = {m: torch.nonzero(batch.present[m])[:, 0] for m in modalities}
+        used = [m for m in modalities if any(m in s for s in subsets)]
+        owners = {m: torch.nonzero(batch.present[m])[:, 0] for m in used}
         owners = {m: rows for m, rows in owners.items() if len(rows)}
         with self._precision():
             features = {m: self.model.encoders[m](batch.images[m][r]) for m, r in owners.items()}
