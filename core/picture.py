@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from core.synthesis import Synthesis
 from core.volume import Volume, VolumeError
 
 PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
+MARK = "SYNTHETIC - research use only"
 _FRAME = (255, 170, 0)
 _CELL = 288
 _TEXT = 22
@@ -42,13 +44,17 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
     )
     at = [int(v) for v in np.array(view.shape) // 2]
 
-    sheet = Image.new("RGB", (_CELL * len(columns), (_CELL + _TEXT) * len(PLANES) + _TEXT), "black")
+    notice = f"{result.provenance['notice']} Model: {result.provenance['model']['name']}."
+    width = _CELL * len(columns)
+    footer = textwrap.wrap(notice, width // 8)
+    height = (_CELL + _TEXT) * len(PLANES) + _TEXT * len(footer)
+    sheet = Image.new("RGB", (width, height), "black")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
     for column, (title, volume, synthetic) in enumerate(columns):
-        image = _gray(volume, view)
+        images = _planes(volume, view, at)
         for row, (plane, axis) in enumerate(PLANES):
-            picture = Image.fromarray(_radiological(np.take(image, at[axis], axis), axis))
+            picture = Image.fromarray(_radiological(images[axis]))
             left, top = column * _CELL, row * (_CELL + _TEXT)
             sheet.paste(
                 picture,
@@ -61,9 +67,11 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
                 corner = (left + 1, top + _TEXT, left + _CELL - 2, top + _TEXT + _CELL - 2)
                 draw.rectangle(corner, outline=_FRAME, width=2)
                 mark = (left + 6, top + _TEXT + _CELL - 20)
-                draw.text(mark, "SYNTHETIC - research use only", fill=_FRAME, font=font)
-    footer = f"{result.provenance['notice']} Model: {result.provenance['model']['name']}."
-    draw.text((6, sheet.height - _TEXT + 3), footer, fill=_FRAME, font=font)
+                draw.rectangle(draw.textbbox(mark, MARK, font=font), fill="black")
+                draw.text(mark, MARK, fill=_FRAME, font=font)
+    for line, text in enumerate(footer):
+        top = sheet.height - _TEXT * (len(footer) - line)
+        draw.text((6, top + 3), text, fill=_FRAME, font=font)
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,16 +84,23 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
         ) from error
 
 
-def _gray(volume: Volume, view: Grid) -> NDArray[np.uint8]:
-    """Return (i, j, k) uint8 on the view's grid, windowed by robust percentiles."""
-    values = resample(volume.voxels, volume.grid, view)
-    inside = values[values != 0]
+def _planes(volume: Volume, view: Grid, at: list[int]) -> dict[int, NDArray[np.uint8]]:
+    """Return axis → the slice of the view across it, uint8, windowed by robust percentiles."""
+    values = {}
+    for _, axis in PLANES:
+        start = [at[axis] if a == axis else 0 for a in range(3)]
+        shape = [1 if a == axis else n for a, n in enumerate(view.shape)]
+        slab = view.crop(start, (shape[0], shape[1], shape[2]))
+        values[axis] = np.moveaxis(resample(volume.voxels, volume.grid, slab), axis, 0)[0]
+    inside = np.concatenate([v[v != 0] for v in values.values()])
     low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0.0, 1.0)
-    scaled = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
-    return np.where(values == 0, 0, scaled).astype(np.uint8)
+    scale = 255 / max(high - low, 1e-9)
+    return {
+        axis: np.where(v == 0, 0, np.clip((v - low) * scale, 0, 255)).astype(np.uint8)
+        for axis, v in values.items()
+    }
 
 
-def _radiological(plane: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
+def _radiological(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turn a canonical slice into screen rows: up is superior or anterior, right is on the left."""
-    upright = plane.T[::-1]
-    return np.ascontiguousarray(upright[:, ::-1])
+    return np.ascontiguousarray(plane.T[::-1, ::-1])
