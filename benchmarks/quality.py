@@ -4,7 +4,7 @@ Usage: python benchmarks/quality.py COHORT [--model NAME|FILE] [--seams T2FILE].
 written by ``mhvae-studio simulate`` (with labels). Per case the ultrasound is synthesised from the
 T2 inside the case's own field of view; ventricles must come out darker and sulci brighter than
 grey matter. Seams: the mean step across the lines where a tile begins or ends, over the mean step
-eight pixels beside them (1 is seamless).
+eight pixels beside them (1 is seamless); the same in the T2, where a line may follow the brain.
 """
 
 from __future__ import annotations
@@ -77,8 +77,17 @@ def signs(engine: Engine, bundle: Bundle, cohort: Path) -> None:
 def seams(engine: Engine, bundle: Bundle, path: Path) -> None:
     case = Case("seams", {"T2": read(path)})
     prepared, result = synthesise(engine, bundle, case)
-    planes = prepared.slices(result.volumes["iUS"].voxels)
+    images = {
+        "synthetic iUS": prepared.slices(result.volumes["iUS"].voxels),
+        "T2 itself": prepared.slices(prepared.images["T2"]),
+    }
     inside = prepared.slices(result.fov)
+    for name, planes in images.items():
+        print(f"{name}:")
+        _steps(prepared, planes, inside)
+
+
+def _steps(prepared: Prepared, planes: np.ndarray, inside: np.ndarray) -> None:
     for axis, starts, size in (
         (1, prepared.tiling.rows, prepared.tiling.tile[0]),
         (2, prepared.tiling.columns, prepared.tiling.tile[1]),

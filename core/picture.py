@@ -33,7 +33,11 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
         VolumeError: the picture cannot be written.
     """
     grid = next(iter(result.volumes.values())).grid
-    columns = [(f"{m} (real)", v, False) for m, v in case.volumes.items()]
+    given = result.provenance["subset"]
+    columns = [
+        (f"{m} ({'input' if m in given else 'held back'})", v, False)
+        for m, v in case.volumes.items()
+    ]
     columns += [(f"{m} (synthetic)", v, True) for m, v in result.volumes.items()]
     columns += [(f"{m} sigma (model variability)", v, True) for m, v in result.spread.items()]
     box = [np.flatnonzero(result.fov.any(axis=tuple({0, 1, 2} - {a}))) for a in range(3)]
