@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from PySide6.QtCore import (
     QByteArray,
@@ -163,12 +163,20 @@ class Outcome:
         return f"{what} crashed (code {self.code}).{words}"
 
 
+class Feed(Protocol):
+    """Makes messages of the bytes a child writes to its output."""
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take bytes and return the messages they complete."""
+
+
 class Child(QObject):
     """A child process that speaks in messages.
 
     Args:
         command: program and arguments.
         parent: owner.
+        feed: how its output is read; the engine's packed messages unless told otherwise.
     """
 
     message = Signal(object)
@@ -176,11 +184,14 @@ class Child(QObject):
     ended = Signal(object)
     """The process is gone (Outcome); emitted once per start."""
 
-    def __init__(self, command: Sequence[str], parent: QObject | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], parent: QObject | None = None, feed: Feed | None = None
+    ) -> None:
         super().__init__(parent)
         self._words: deque[str] = deque(maxlen=20)
-        self._unpacker = Unpacker()
+        self._unpacker = feed or Unpacker()
         self._over = False
+        self._noise = False
         self._process = QProcess(self)
         self._process.setProgram(command[0])
         self._process.setArguments(list(command[1:]))
@@ -231,6 +242,7 @@ class Child(QObject):
                 if not self._over:
                     self.message.emit(message)
         except ProtocolError as error:
+            self._noise = True
             self._words.append(str(error))
             self.kill()
 
@@ -243,7 +255,8 @@ class Child(QObject):
         self._listen()
         if status == QProcess.ExitStatus.CrashExit:
             killed = sys.platform == "win32" or code == signal.SIGKILL
-            self._end(Outcome("killed" if killed else "crashed", code, tuple(self._words)))
+            status = "killed" if killed and not self._noise else "crashed"
+            self._end(Outcome(status, code, tuple(self._words)))
         else:
             self._end(Outcome("crashed" if code else "finished", code, tuple(self._words)))
 
@@ -255,6 +268,13 @@ class Child(QObject):
         if not self._over:
             self._over = True
             self.ended.emit(outcome)
+
+
+def program_command(arguments: Sequence[str]) -> list[str]:
+    """Return the command line of ``mhvae-studio ARGUMENTS``, from source or frozen."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, *arguments]
+    return [sys.executable, "-m", "app", *arguments]
 
 
 def engine_command() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,9 @@ from shell_stage import left_behind, watch_pids
 
 from app.engine.client import EngineClient
 from app.engine.job import EngineJob, Failure
-from app.engine.protocol import LIMIT, ProtocolError, Unpacker, pack
+from app.engine.protocol import LIMIT, Lines, ProtocolError, Unpacker, pack
 from app.engine.shared import SharedArray, drop_arrays
-from app.jobs import Jobs
+from app.jobs import Child, Jobs, program_command
 from core.errors import UserError
 from core.grid import Grid
 from core.volume import Volume
@@ -219,3 +220,29 @@ def test_the_engine_leaves_with_its_window(qtbot: QtBot, client: EngineClient) -
     client.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_events_of_a_command_survive_any_cut_and_noise_is_refused() -> None:
+    events = [{"event": "case", "text": "é" * n} for n in (0, 3, 500)]
+    data = b"\n".join(json.dumps(e, ensure_ascii=False).encode() for e in events) + b"\n"
+    for step in (1, 7, len(data)):
+        lines = Lines()
+        found = [e for n in range(0, len(data), step) for e in lines.feed(data[n : n + step])]
+        assert found == events
+    for noise in (b"hello\n", b"[]\n", b"{}\n"):
+        with pytest.raises(ProtocolError):
+            Lines().feed(noise)
+
+
+def test_a_command_is_a_child_that_speaks_in_lines(qtbot: QtBot) -> None:
+    child = Child(program_command(["--version"]), feed=Lines())
+    with qtbot.waitSignal(child.ended, timeout=30_000) as ended:
+        child.start()
+    assert ended.args[0].status == "crashed"  # a version is no event
+    said: list[dict[str, Any]] = []
+    script = "import json; print(json.dumps({'event': 'done'}))"
+    child = Child([sys.executable, "-c", script], feed=Lines())
+    child.message.connect(said.append)
+    with qtbot.waitSignal(child.ended, timeout=30_000) as ended:
+        child.start()
+    assert (ended.args[0].status, said) == ("finished", [{"event": "done"}])

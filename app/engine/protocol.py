@@ -83,3 +83,30 @@ class Unpacker:
                 raise ProtocolError("a message has no type")
             messages.append(message)
         return messages
+
+
+class Lines:
+    """Reads a command's ``--events``: one JSON object with an ``event`` per line of its output."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take bytes and return the events they complete.
+
+        Raises:
+            ProtocolError: a line that is not a JSON object with an ``event``, or has no end.
+        """
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > LIMIT:
+            raise ProtocolError(f"a line of over {LIMIT} bytes has no end")
+        events: list[Message] = []
+        for line in filter(None, (x.strip() for x in lines)):
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                raise ProtocolError(f"a line is not JSON ({error})") from error
+            if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+                raise ProtocolError("a line has no event")
+            events.append(event)
+        return events
