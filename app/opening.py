@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QMetaMethod, QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from app.jobs import Jobs
@@ -59,6 +59,8 @@ class Opener(QObject):
     """Path of a project file to open."""
     model_found = Signal(object)
     """Path of a model bundle to choose."""
+    transform_found = Signal(object)
+    """Path of a transform to align volumes by."""
 
     def __init__(
         self,
@@ -83,10 +85,7 @@ class Opener(QObject):
             elif name.endswith(MODEL_SUFFIX):
                 self.model_found.emit(path)
             elif name.endswith(TRANSFORM_SUFFIXES) and path.is_file():
-                self.notes.error(
-                    f"{path.name}: expected a volume, a folder, a model or a project; found a "
-                    "transform. Apply it in the program that made it and open the moved volume."
-                )
+                self._transform(path)
             else:
                 volumes.append(path)
         if volumes:
@@ -127,6 +126,15 @@ class Opener(QObject):
         self.undo.endMacro()
 
     # ---- inside
+
+    def _transform(self, path: Path) -> None:
+        if self.isSignalConnected(QMetaMethod.fromSignal(self.transform_found)):
+            self.transform_found.emit(path)
+            return
+        self.notes.error(
+            f"{path.name}: expected a volume, a folder, a model or a project; found a transform. "
+            "Apply it in the program that made it and open the moved volume."
+        )
 
     def _probe(self, paths: list[Path]) -> None:
         what = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
