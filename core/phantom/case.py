@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,22 @@ from numpy.typing import NDArray
 from core.grid import Grid
 from core.phantom.anatomy import build_anatomy
 from core.phantom.lc2 import render_lc2
+from core.phantom.noise import Field
 from core.phantom.physics import PhysicsName, draw_physics
 from core.phantom.placement import place_probe
 from core.phantom.t2 import render_t2
-from core.phantom.template import PhantomError, load_template, procedural_template
+from core.phantom.template import (
+    PhantomError,
+    Template,
+    load_template,
+    procedural_template,
+)
 from core.phantom.ultrasound import acoustics_of, render_ultrasound
 from core.volume import Volume
 
 NOTE = "Simulated data, research use only"
+WITH_TUMOUR = 0.85
+"""Part of the cases that have one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,18 +83,9 @@ def simulate_case(
     Raises:
         PhantomError: the arguments or the tissue maps cannot be used.
     """
-    if not 0.3 <= spacing <= 4.0:
-        raise PhantomError(f"The voxel size must lie between 0.3 and 4 mm; found {spacing}.")
-    if shape is None:
-        side = round(192 / spacing)
-        shape = (side, side, side)
-    if min(shape) < 24:
-        raise PhantomError(f"A simulated volume needs at least 24 voxels a side; found {shape}.")
-    streams = np.random.SeedSequence(seed).spawn(7)
-    roll, shape_rng, body, image, sound, scan, local = (np.random.default_rng(s) for s in streams)
-    grid = centred_grid(shape, spacing)
-    template = load_template(Path(anatomy)) if anatomy else procedural_template(shape_rng)
-    with_tumour = bool(roll.random() < 0.85)
+    draws, grid, template = _begin(seed, spacing, shape, anatomy)
+    roll, body, image, sound, scan, local = draws
+    with_tumour = bool(roll.random() < WITH_TUMOUR)
     # The LC2-like image has no physics that could be held out, so it is for training only.
     lc2 = bool(roll.random() < 0.25) and physics == "train"
     misregistered = bool(roll.random() < 0.3)
@@ -106,7 +106,7 @@ def simulate_case(
         "note": NOTE,
         "seed": seed,
         "spacing_mm": spacing,
-        "shape": list(shape),
+        "shape": list(grid.shape),
         "anatomy": "tissue maps" if anatomy else "procedural",
         "physics": physics,
         "ultrasound": "lc2" if lc2 else "physical",
@@ -125,3 +125,59 @@ def simulate_case(
         landmarks,
         meta,
     )
+
+
+PROBE = ("fan_deg", "depth_mm", "radius_mm", "pivot_mm", "sweep_mm")
+"""The part of the physics that decides where the probe sees."""
+
+
+def _begin(
+    seed: int, spacing: float, shape: tuple[int, int, int] | None, anatomy: Path | None
+) -> tuple[list[np.random.Generator], Grid, Template]:
+    """Check the arguments and give every stage its own random numbers."""
+    if not 0.3 <= spacing <= 4.0:
+        raise PhantomError(f"The voxel size must lie between 0.3 and 4 mm; found {spacing}.")
+    if shape is None:
+        side = round(192 / spacing)
+        shape = (side, side, side)
+    if min(shape) < 24:
+        raise PhantomError(f"A simulated volume needs at least 24 voxels a side; found {shape}.")
+    streams = np.random.SeedSequence(seed).spawn(7)
+    roll, shape_rng, body, image, sound, scan, local = (np.random.default_rng(s) for s in streams)
+    grid = centred_grid(shape, spacing)
+    template = load_template(Path(anatomy)) if anatomy else procedural_template(shape_rng)
+    return [roll, body, image, sound, scan, local], grid, template
+
+
+def redraw_ultrasound(
+    seed: int,
+    draws: int,
+    *,
+    spacing: float = 1.0,
+    shape: tuple[int, int, int] | None = None,
+    anatomy: Path | None = None,
+    physics: PhysicsName = "test",
+) -> Iterator[tuple[Field, NDArray[np.bool_]]]:
+    """Scan the anatomy of a case again and again, as if by other scanners on other days.
+
+    Anatomy and first sweep are those of :func:`simulate_case` with the same arguments; the probe
+    sees the same region. What a T2 of the patient cannot tell is drawn anew: speckle, tissue
+    echoes, gain, compression, attenuation, frequency, beam width, further sweeps. The voxelwise
+    median and mean over the draws are the best guesses anyone could make from the anatomy alone.
+
+    Yields:
+        (i, j, k) float32 display values 1-255 inside the field of view, 0 outside; and the field
+        of view. The draw of number n depends on (seed, n) only.
+    """
+    (roll, body, _, sound, scan, _), grid, template = _begin(seed, spacing, shape, anatomy)
+    head = build_anatomy(body, grid, template, tumour=bool(roll.random() < WITH_TUMOUR))
+    first = draw_physics(sound, physics)
+    probe = place_probe(scan, head, first)
+    for number in range(draws):
+        sound, scan = (np.random.default_rng([seed, 7, number, stage]) for stage in (0, 1))
+        setting = replace(
+            draw_physics(sound, physics), **{name: getattr(first, name) for name in PROBE}
+        )
+        acoustics = acoustics_of(sound, head, setting)
+        ius, fov, _ = render_ultrasound(scan, acoustics, setting, probe, mismatch_mm=0.0)
+        yield ius, fov
