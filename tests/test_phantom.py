@@ -18,6 +18,7 @@ from core.phantom import (
     simulate_from_t2,
     write_cohort,
 )
+from core.phantom.case import redraw_ultrasound
 from core.phantom.physics import RANGES, draw_physics
 from core.phantom.probe import Probe, frame_of
 from core.phantom.ultrasound import attenuation_loss
@@ -39,6 +40,21 @@ def test_same_seed_same_voxels() -> None:
     assert np.array_equal(first.ius.voxels, again.ius.voxels)
     assert first.meta == again.meta
     assert not np.array_equal(first.t2.voxels, other.t2.voxels)
+
+
+def test_redraws_see_the_case_with_other_speckle_and_gain() -> None:
+    size: dict[str, Any] = {"spacing": 2.0, "shape": (96, 96, 96), "physics": "test"}
+    case = simulate_case(7, **size)
+    draws = list(redraw_ultrasound(7, 2, **size))
+    for ius, fov in draws:
+        assert np.array_equal(ius > 0, fov)
+        assert (fov & case.fov).sum() > 0.7 * case.fov.sum()
+        # The anatomy is the case's own: what is bright there is bright here.
+        both = fov & case.fov
+        assert np.corrcoef(ius[both], case.ius.voxels[both])[0, 1] > 0.3
+    assert not np.array_equal(draws[0][0], draws[1][0])
+    again, _ = next(iter(redraw_ultrasound(7, 1, **size)))
+    assert np.array_equal(again, draws[0][0])
 
 
 def test_field_of_view_is_where_the_ultrasound_is(phantom: Phantom) -> None:
