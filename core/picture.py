@@ -19,8 +19,8 @@ from core.volume import Volume, VolumeError
 PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
 MARK = "SYNTHETIC - research use only"
 _FRAME = (255, 170, 0)
-_CELL = 288
-_TEXT = 22
+CELL = 288
+TEXT = 22
 
 
 def overview(case: Case, result: Synthesis, path: Path) -> None:
@@ -44,38 +44,47 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
     low = [int(b[0]) for b in box]
     shape = tuple(int(b[-1]) + 1 - start for b, start in zip(box, low, strict=True))
     view = grid.crop(low, (shape[0], shape[1], shape[2])).with_spacing(
-        float(max(shape)) * float(grid.spacing.max()) / _CELL
+        float(max(shape)) * float(grid.spacing.max()) / CELL
     )
     at = [int(v) for v in np.array(view.shape) // 2]
 
     notice = f"{result.provenance['notice']} Model: {result.provenance['model']['name']}."
-    width = _CELL * len(columns)
+    width = CELL * len(columns)
     footer = textwrap.wrap(notice, width // 8)
-    height = (_CELL + _TEXT) * len(PLANES) + _TEXT * len(footer)
+    height = (CELL + TEXT) * len(PLANES) + TEXT * len(footer)
     sheet = Image.new("RGB", (width, height), "black")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
     for column, (title, volume, synthetic) in enumerate(columns):
-        images = _planes(volume, view, at)
+        images = planes_of(volume, view, at)
         for row, (plane, axis) in enumerate(PLANES):
-            picture = Image.fromarray(_radiological(images[axis]))
-            left, top = column * _CELL, row * (_CELL + _TEXT)
+            picture = Image.fromarray(radiological(images[axis]))
+            left, top = column * CELL, row * (CELL + TEXT)
             sheet.paste(
                 picture,
-                (left + (_CELL - picture.width) // 2, top + _TEXT + (_CELL - picture.height) // 2),
+                (left + (CELL - picture.width) // 2, top + TEXT + (CELL - picture.height) // 2),
             )
             draw.text((left + 6, top + 3), f"{title}, {plane}", fill="white", font=font)
             if axis != 0:
-                draw.text((left + 6, top + _TEXT + _CELL // 2), "R", fill="white", font=font)
+                draw.text((left + 6, top + TEXT + CELL // 2), "R", fill="white", font=font)
             if synthetic:
-                corner = (left + 1, top + _TEXT, left + _CELL - 2, top + _TEXT + _CELL - 2)
+                corner = (left + 1, top + TEXT, left + CELL - 2, top + TEXT + CELL - 2)
                 draw.rectangle(corner, outline=_FRAME, width=2)
-                mark = (left + 6, top + _TEXT + _CELL - 20)
+                mark = (left + 6, top + TEXT + CELL - 20)
                 draw.rectangle(draw.textbbox(mark, MARK, font=font), fill="black")
                 draw.text(mark, MARK, fill=_FRAME, font=font)
     for line, text in enumerate(footer):
-        top = sheet.height - _TEXT * (len(footer) - line)
+        top = sheet.height - TEXT * (len(footer) - line)
         draw.text((6, top + 3), text, fill=_FRAME, font=font)
+    save_picture(sheet, path)
+
+
+def save_picture(sheet: Image.Image, path: Path) -> None:
+    """Write a PNG beside its target and move it into place.
+
+    Raises:
+        VolumeError: it cannot be written.
+    """
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +97,7 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
         ) from error
 
 
-def _planes(volume: Volume, view: Grid, at: list[int]) -> dict[int, NDArray[np.uint8]]:
+def planes_of(volume: Volume, view: Grid, at: list[int]) -> dict[int, NDArray[np.uint8]]:
     """Return axis → the slice of the view across it, uint8, windowed by robust percentiles."""
     values = {}
     for _, axis in PLANES:
@@ -105,6 +114,6 @@ def _planes(volume: Volume, view: Grid, at: list[int]) -> dict[int, NDArray[np.u
     }
 
 
-def _radiological(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def radiological(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turn a canonical slice into screen rows: up is superior or anterior, right is on the left."""
     return np.ascontiguousarray(plane.T[::-1, ::-1])

@@ -1,0 +1,172 @@
+"""The search for an alignment: several starts, coarse to fine, rigid then affine, and a verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.align import (
+    AlignError,
+    Alignment,
+    AlignProgress,
+    Matrix,
+    Registration,
+    from_parameters,
+    inverted,
+    moved,
+    similarity,
+)
+from core.align_pair import Pair, coverage, lay_out, which_is_swept
+from core.align_verdict import doubts
+from core.volume import Volume
+
+LEVELS = (4.0, 2.0, 1.0)
+"""mm; coarse to fine."""
+STARTS = 13
+"""Places the coarsest level begins from: the given one, and others around it."""
+REACH_MM = 9.0
+REACH_DEG = 9.0
+"""How far around the given place the starts lie, along and about each axis."""
+KEPT = (4, 2)
+"""Places that go on from each level to the next."""
+
+
+class Refine(Protocol):
+    """One way to climb from a place to the nearest best one."""
+
+    def __call__(
+        self, pair: Pair, across: Matrix, kind: str, seed: int, stop: Callable[[], None]
+    ) -> tuple[Matrix, float]:
+        """Return the map swept → other found, and how good it is."""
+        ...
+
+
+def search(
+    fixed: Volume,
+    moving: Volume,
+    kind: str,
+    start: Matrix,
+    method: str,
+    seed: int,
+    progress: Callable[[AlignProgress], None],
+    stop: Callable[[], None],
+) -> Registration:
+    """Register two volumes; the arguments and errors are those of ``core.align.register``."""
+    began = time.perf_counter()
+    placed = moved(moving, start)
+    fixed_is_swept = which_is_swept(fixed, placed)
+    swept, other = (fixed, placed) if fixed_is_swept else (placed, fixed)
+    steps = _Steps(progress, stop, 1 + STARTS + sum(KEPT) + (1 if kind == "affine" else 0))
+    steps.say("laying out")
+    fine = lay_out(swept, other, LEVELS[-1])
+    pairs = [*(fine.coarser(s) for s in LEVELS[:-1]), fine]
+    if coverage(pairs[0], np.eye(4)) < 0.1:
+        raise AlignError(
+            f"Less than a tenth of the field of view of {swept.source or 'the ultrasound'} lies "
+            f"inside {other.source or 'the other volume'}; expected volumes that lie roughly on "
+            "each other. Centre them first (--centre), or adjust them by hand."
+        )
+    steps.done()
+    refine = _refine(method)
+    found = _rigid(refine, pairs, seed, steps)
+    across = found[0][0]
+    if kind == "affine":
+        steps.say("affine")
+        across, _ = refine(fine, across, "affine", seed, stop)
+        steps.done()
+    correction = inverted(across) if fixed_is_swept else across
+    matrix = correction @ start
+    before, after = similarity(fixed, moving, start), similarity(fixed, moving, matrix)
+    reason = doubts(fine, across, found, before, after)
+    return Registration(
+        Alignment(matrix, kind, method),
+        before,
+        after,
+        bool(reason),
+        reason,
+        time.perf_counter() - began,
+    )
+
+
+def _rigid(
+    refine: Refine, pairs: list[Pair], seed: int, steps: _Steps
+) -> list[tuple[Matrix, float]]:
+    """Return the places that came through to the finest level, the best first."""
+    places = [(across, 0.0) for across in starts(pairs[0].centre, seed)]
+    for pair, keep in zip(pairs, (*KEPT, KEPT[-1]), strict=True):
+        refined = []
+        for across, _ in places:
+            steps.say(f"rigid, {pair.grid.spacing[0]:g} mm")
+            refined.append(refine(pair, across, "rigid", seed, steps.stop))
+            steps.done()
+        refined.sort(key=lambda found: -found[1])
+        places = distinct(refined, pair)[:keep]
+    if not np.isfinite(places[0][1]):
+        raise AlignError(
+            "No start led to a place where the volumes overlap. Centre them first (--centre), or "
+            "adjust them by hand."
+        )
+    return places
+
+
+def starts(centre: NDArray[np.float64], seed: int) -> list[Matrix]:
+    """Return the maps (4, 4) to begin from: none, then an even spread drawn from ``seed``."""
+    from scipy.stats import qmc
+
+    draws = qmc.Sobol(6, rng=np.random.default_rng(seed)).random(16)[: STARTS - 1]
+    reach = np.array([REACH_MM] * 3 + [REACH_DEG] * 3)
+    return [np.eye(4), *(from_parameters((2 * d - 1) * reach, centre) for d in draws)]
+
+
+def distinct(found: list[tuple[Matrix, float]], pair: Pair) -> list[tuple[Matrix, float]]:
+    """Drop places that are within a voxel of a better one."""
+    kept: list[tuple[Matrix, float]] = []
+    for across, value in found:
+        if all(apart(across, other, pair) > pair.grid.spacing[0] for other, _ in kept):
+            kept.append((across, value))
+    return kept
+
+
+def apart(a: Matrix, b: Matrix, pair: Pair) -> float:
+    """Return how far apart two maps put the field of view, mm (mean over its points)."""
+    points = pair.points[:: max(1, int(pair.mask.sum()) // 500)]
+    gap = points @ (a - b)[:3, :3].T + (a - b)[:3, 3]
+    return float(np.linalg.norm(gap, axis=1).mean())
+
+
+def _refine(method: str) -> Refine:
+    from core import align_mutual
+
+    del method
+    return align_mutual.refine
+
+
+class _Steps:
+    """Counts steps and estimates the time left."""
+
+    def __init__(
+        self, progress: Callable[[AlignProgress], None], stop: Callable[[], None], total: int
+    ) -> None:
+        self.stop = stop
+        self._progress, self._total, self._done = progress, total, 0
+        self._began = time.perf_counter()
+
+    def say(self, stage: str) -> None:
+        self.stop()
+        self._stage = stage
+        self._tell()
+
+    def done(self) -> None:
+        self._done += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        left = None
+        if self._done > 1:
+            pace = (time.perf_counter() - self._began) / self._done
+            left = pace * max(0, self._total - self._done)
+        self._progress(AlignProgress(self._stage, self._done, self._total, left))
