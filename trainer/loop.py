@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.distributed import Team
+from trainer.last_words import clean
 from trainer.plan import Plan
 from trainer.runfolder import RunFolder, discard
 from trainer.session import Session
@@ -72,7 +73,7 @@ def _attempt(folder: RunFolder, team: Team, say: Say) -> Outcome:
         try:
             state = _loop(session, signals)
         except Exception as error:
-            folder.log("failed", step=session.step, reason=str(error), kind=type(error).__name__)
+            folder.log("failed", step=session.step, reason=clean(str(error)), kind=type(error).__name__)
             raise
         model = session.deliver() if state != "discarded" else None
         folder.log("end", step=session.step, state=state)

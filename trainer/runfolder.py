@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,9 +14,12 @@ from typing import Any
 import psutil
 
 from trainer.errors import TrainerError
+from trainer.events import VERSION, read_events
+from trainer.last_words import LastWords
 from trainer.plan import Plan, load_plan
 
-EVENTS_VERSION = 1
+__all__ = ["ASKS", "RunFolder", "ask", "discard", "is_run", "lock_owner", "read_events"]
+
 ASKS = ("pause", "finish", "discard")
 _SETTLE = 2.0  # s: two readings of one process's start time agree within this
 
@@ -25,7 +27,8 @@ _SETTLE = 2.0  # s: two readings of one process's start time agree within this
 class RunFolder:
     """A folder with ``plan.json``, ``events.jsonl``, checkpoints, previews and the result.
 
-    Use as a context manager: it holds the lock. One process owns a run at a time.
+    Use as a context manager: it holds the lock, and keeps what an error or a crash says. One
+    process owns a run at a time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,6 +37,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.previews = path / "previews"
         self.silent = False
+        self._words = LastWords(path)
 
     @classmethod
     def create(cls, path: Path, plan: Plan) -> RunFolder:
@@ -101,6 +105,7 @@ class RunFolder:
             with os.fdopen(handle, "w") as stream:
                 json.dump(me, stream)
             self.answered()  # a wish from before this attempt is not meant for it
+            self._words.__enter__()
             return self
         raise TrainerError(f"The run {self.path.name} is being started by another process.")
 
@@ -110,6 +115,7 @@ class RunFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._words.__exit__(kind, error, traceback)
         self.answered()
         (self.path / "lock.json").unlink(missing_ok=True)
 
@@ -119,7 +125,7 @@ class RunFolder:
         """Append one event; a full disk loses the line, not the run."""
         if self.silent:
             return
-        line = {"v": EVENTS_VERSION, "attempt": self.attempt, "time": round(time.time(), 3)}
+        line = {"v": VERSION, "attempt": self.attempt, "time": round(time.time(), 3)}
         text = json.dumps({**line, "event": event, **facts}) + "\n"
         try:
             with (self.path / "events.jsonl").open("r+b" if self._has_events() else "wb") as stream:
@@ -198,32 +204,3 @@ def discard(path: Path) -> None:
     if lock_owner(path) not in (None, os.getpid()):
         raise TrainerError(f"The run {path.name} is being trained; stop it first.")
     shutil.rmtree(path)
-
-
-def read_events(path: Path) -> list[dict[str, Any]]:
-    """Return a run's events in order, each step once.
-
-    A torn line is skipped. A resumed attempt starts from a checkpoint, so steps the attempt before
-    it logged beyond that point were undone, and are left out.
-    """
-    events: list[dict[str, Any]] = []
-    for event in _lines(path / "events.jsonl"):
-        if event.get("event") == "start":
-            start = event.get("step", 0)
-            events = [e for e in events if e.get("event") == "start" or e.get("step", 0) <= start]
-        events.append(event)
-    return events
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    for line in text.splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("v") == EVENTS_VERSION:
-            yield event

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="change a setting of the plan, for example data.batch=4",
     )
+    parser.add_argument("--quiet", action="store_true", help="print nothing while it trains")
     parser.add_argument(
         "--plan-only", action="store_true", help="write the plan as JSON to --out and stop"
     )
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         plan.save(args.out)
         print(args.out)
         return 0
-    outcome = train(plan, args.out, resume=args.resume, say=say)
+    outcome = train(plan, args.out, resume=args.resume, say=_nothing if args.quiet else say)
     if outcome.model is not None:
         print(outcome.model)
     return 0
@@ -71,6 +72,10 @@ def run(args: argparse.Namespace) -> int:
 def say(line: str) -> None:
     """Print progress on stderr."""
     print(line, file=sys.stderr, flush=True)
+
+
+def _nothing(line: str) -> None:
+    """Say nothing: the window reads the run's log."""
 
 
 def plan_for(
