@@ -154,6 +154,7 @@ def _rest(window: MainWindow) -> list[Command]:
                 enabled=lambda: not it.obstacle()),
         Command("cancel", "Cancel the run", "Synthesis", "Synthesis", it.cancel, ("Ctrl+.",),
                 enabled=lambda: it.running),
+        *window.training.commands(),
         Command("keys", "Keys and mouse", "Help", "Help", window.show_keys, ("?", "F1")),
         Command("about", "About MHVAE Studio", "Help", "Help", window.show_about),
     ]  # fmt: skip

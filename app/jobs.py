@@ -6,8 +6,8 @@ talk in messages (:mod:`app.engine.protocol`); how one ended is an :class:`Outco
 
 from __future__ import annotations
 
-import os
 import signal
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,7 +26,13 @@ from PySide6.QtCore import (
 )
 
 from app.engine.protocol import Message, ProtocolError, Unpacker, pack
+from app.itself import engine_command, program_command, variables
+from app.outcome import Outcome
 from core.errors import Cancelled, UserError
+
+__all__ = [
+    "Child", "Jobs", "Outcome", "detach", "engine_command", "program_command",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -136,33 +142,6 @@ class Jobs(QObject):
         self.busy_changed.emit(titles[0] if titles else "")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a child process ended.
-
-    Attributes:
-        status: ``"finished"``, ``"killed"`` (by the system or by us), ``"crashed"`` or
-            ``"not started"``.
-        code: exit code, or the number of the signal.
-        last_words: the last lines the child wrote to its error output.
-    """
-
-    status: str
-    code: int
-    last_words: tuple[str, ...] = ()
-
-    def sentence(self, what: str) -> str:
-        """Say for people what happened to ``what``."""
-        if self.status == "finished":
-            return f"{what} ended."
-        if self.status == "not started":
-            return f"{what} could not be started. The installation is damaged; install it again."
-        if self.status == "killed":
-            return f"{what} was stopped by the system, most likely because memory ran out."
-        words = f" Its last words: {self.last_words[-1]}" if self.last_words else ""
-        return f"{what} crashed (code {self.code}).{words}"
-
-
 class Feed(Protocol):
     """Makes messages of the bytes a child writes to its output."""
 
@@ -255,8 +234,8 @@ class Child(QObject):
         self._listen()
         if status == QProcess.ExitStatus.CrashExit:
             killed = sys.platform == "win32" or code == signal.SIGKILL
-            status = "killed" if killed and not self._noise else "crashed"
-            self._end(Outcome(status, code, tuple(self._words)))
+            how = "killed" if killed and not self._noise else "crashed"
+            self._end(Outcome(how, code, tuple(self._words)))
         else:
             self._end(Outcome("crashed" if code else "finished", code, tuple(self._words)))
 
@@ -270,25 +249,39 @@ class Child(QObject):
             self.ended.emit(outcome)
 
 
-def program_command(arguments: Sequence[str]) -> list[str]:
-    """Return the command line of ``mhvae-studio ARGUMENTS``, from source or frozen."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, *arguments]
-    return [sys.executable, "-m", "app", *arguments]
+def detach(command: Sequence[str], errors: Path) -> int:
+    """Start a process that outlives the program, and return its id; 0 when it cannot be started.
+
+    Args:
+        command: program and arguments.
+        errors: file that receives its error output; its other output is dropped.
+    """
+    for process in list(_detached):
+        if process.poll() is not None:  # ended while we were there: nobody else clears it away
+            _detached.remove(process)
+    try:
+        with errors.open("wb") as stream:
+            # A session of its own: neither Ctrl+C in our terminal nor our end reaches it.
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stream,
+                env=variables(),
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+    except OSError:
+        return 0
+    _detached.append(process)
+    return process.pid
 
 
-def engine_command() -> list[str]:
-    """Return the command that starts the engine process, from source or frozen."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, "engine"]
-    return [sys.executable, "-m", "app.engine_process"]
+_detached: list[subprocess.Popen[bytes]] = []
 
 
 def _environment() -> QProcessEnvironment:
-    """Return the child's environment: ours, with this program's packages first."""
-    environment = QProcessEnvironment.systemEnvironment()
-    if not getattr(sys, "frozen", False):
-        root = str(Path(__file__).resolve().parent.parent)
-        known = environment.value("PYTHONPATH")
-        environment.insert("PYTHONPATH", os.pathsep.join(filter(None, [root, known])))
+    environment = QProcessEnvironment()
+    for name, value in variables().items():
+        environment.insert(name, value)
     return environment

@@ -45,6 +45,7 @@ from app.panels.results import ResultsPanel
 from app.panels.status import StatusStrip
 from app.panels.synthesis import SynthesisPanel
 from app.recent import RecentMenu
+from app.runs.desk import TrainingDesk
 from app.saving import Projects, Saver
 from app.session import Session
 from app.settings import Settings
@@ -87,6 +88,7 @@ class MainWindow(QMainWindow):
         self.synthesiser = Synthesiser(self.session, self.client, self.notes, self.settings)
         self.saver = Saver(self.session, self.jobs, self.notes, self.synthesiser)
         self.projects = Projects(self.saver, self.opener, self.synthesiser, self.settings)
+        self.training = TrainingDesk(self)
         self._to_open: list[Path] = []
         self._restore_display()
         self._build()
@@ -120,6 +122,7 @@ class MainWindow(QMainWindow):
         self.settings.keep_windows(self.session.remembered_windows)
         self.settings.sync()
         self.undo.clear()
+        self.training.close()
         self.synthesiser.close()
         self.jobs.close()
         self.client.close()
@@ -130,6 +133,7 @@ class MainWindow(QMainWindow):
         self.jobs.submit("Looking for models", _models, self._models_found, self.notes.error)
         if self._to_open:
             self.opener.open(self._to_open)
+        self.training.greet()
         self._start_engine_when_idle()
 
     def _start_engine_when_idle(self) -> None:

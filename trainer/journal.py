@@ -18,13 +18,10 @@ from core.weights import save as save_bundle
 from trainer import checkpoint
 from trainer.dataset import Batch
 from trainer.errors import TrainerError
-from trainer.plan import SWEPT, Plan
+from trainer.plan import PRIVATE, SWEPT, Plan
 from trainer.runfolder import RunFolder
 from trainer.step import Terms
 from trainer.validate import preview, run_subsets, scores, summary
-
-PRIVATE = ("cohort", "start_from", "exclude")
-"""Settings of a plan that name files or cases; they never leave the machine."""
 
 WON = 0.9
 """Real minus fake score from which a discriminator is no longer fooled at all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import getpass
 import os
@@ -22,8 +23,10 @@ LINES = 30
 
 _IMAGES = r"[\w.+-]+\.(?:nii(?:\.gz)?|nrrd|nhdr|mh[ad]|mnc|dcm|ima|hdr|img|tfm|h5|csv|png)\b"
 # A frame keeps its module, which says where to look, and nothing of where that lies.
-_FRAME = re.compile(r'File "(?:[^"]*[\\/])?((?:app|core|trainer|torch|numpy)[\\/][^"]*|[^"\\/]*)"')
-_PATH = re.compile(r"""(?:[A-Za-z]:)?(?:[\\/]|~[\\/])(?:[^\s"'<>|:;,()\\/]+[\\/]?)+""")
+_FRAME = re.compile(
+    r'File "(?:[^"]*?[\\/])??((?:app|core|trainer|torch|numpy)[\\/][^"]*|[^"\\/]*)"'
+)
+_PATH = re.compile(r"""(?<![\w+>])(?:[A-Za-z]:)?(?:[\\/]|~[\\/])(?:[^\s"'<>|:;,()\\/]+[\\/]?)+""")
 
 
 class LastWords:
@@ -57,10 +60,9 @@ class LastWords:
             faulthandler.disable()
             self._dump.close()
         for name in RAW:
-            try:
+            # Windows keeps it while it is this process's error output.
+            with contextlib.suppress(OSError):
                 (self.run / name).unlink(missing_ok=True)
-            except OSError:
-                pass  # still open as this process's error output, which Windows keeps
         if isinstance(error, Exception) and not isinstance(error, Cancelled):
             _write(self.run, essence(error))
 
@@ -85,7 +87,8 @@ def last_words(run: Path) -> str:
         _write(run, "\n".join(raw))
         said = _read(run / FILE)
     for name in RAW:
-        (run / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (run / name).unlink(missing_ok=True)
     return said.strip()
 
 
@@ -102,10 +105,8 @@ def clean(text: str, names: Iterable[str] = ()) -> str:
 def _own_names() -> set[str]:
     """The user's and the computer's names, except words too short or common to be told apart."""
     found = {platform.node()}
-    try:
+    with contextlib.suppress(OSError, KeyError, ImportError):
         found.add(getpass.getuser())
-    except (OSError, KeyError, ImportError):
-        pass
     return {n for n in found if len(n) > 3 and n not in ("root", "user", "localhost")}
 
 

@@ -73,7 +73,8 @@ def _attempt(folder: RunFolder, team: Team, say: Say) -> Outcome:
         try:
             state = _loop(session, signals)
         except Exception as error:
-            folder.log("failed", step=session.step, reason=clean(str(error)), kind=type(error).__name__)
+            kind, reason = type(error).__name__, clean(str(error))
+            folder.log("failed", step=session.step, reason=reason, kind=kind)
             raise
         model = session.deliver() if state != "discarded" else None
         folder.log("end", step=session.step, state=state)

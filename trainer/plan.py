@@ -13,6 +13,8 @@ from core.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
 
 SCHEMA = 1
+PRIVATE = ("cohort", "start_from", "exclude")
+"""Settings that name files or cases; they never leave the machine."""
 SWEPT = ("iUS",)
 """Modalities that exist only where a probe passed; the first a case has gives its field of view."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -88,22 +89,23 @@ class RunFolder:
     # -- the lock
 
     def __enter__(self) -> RunFolder:
-        me = {"pid": os.getpid(), "started": psutil.Process().create_time()}
         lock = self.path / "lock.json"
         for _ in range(2):
             try:
                 handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
             except FileExistsError:
                 owner = lock_owner(self.path)
-                if owner is not None:
+                for_us = owner == os.getpid() and lock_attempt(self.path) == ""
+                if owner is not None and not for_us:
                     raise TrainerError(
                         f"The run {self.path.name} is being trained by process {owner}. "
                         "Wait for it, or pause it first."
                     ) from None
-                lock.unlink(missing_ok=True)  # its process is gone
+                # Its process is gone, or whoever started this one has locked the run for it.
+                lock.unlink(missing_ok=True)
                 continue
             with os.fdopen(handle, "w") as stream:
-                json.dump(me, stream)
+                json.dump(_mark(os.getpid(), self.attempt), stream)
             self.answered()  # a wish from before this attempt is not meant for it
             self._words.__enter__()
             return self
@@ -179,18 +181,45 @@ def is_run(path: Path) -> bool:
     return isinstance(marker, dict) and marker.get("kind") == "mhvae-studio run"
 
 
-def lock_owner(path: Path) -> int | None:
-    """Return the id of the living process that owns a run, or ``None``.
-
-    A process id alone may have been given to another program since, so the start time must agree.
-    """
+def lock_for(path: Path, process: int) -> None:
+    """Lock a run for a process that was started to train it and has yet to say so itself."""
     try:
-        owner = json.loads((path / "lock.json").read_text(encoding="utf-8"))
+        mark = _mark(process, "")
+    except psutil.Error:
+        return  # over already
+    with contextlib.suppress(FileExistsError), (path / "lock.json").open("x") as stream:
+        json.dump(mark, stream)
+
+
+def _mark(process: int, attempt: str) -> dict[str, Any]:
+    """What a lock holds: an id alone may be given to another program later, so its start too."""
+    started = psutil.Process(process).create_time()
+    return {"pid": process, "started": started, "attempt": attempt}
+
+
+def lock_owner(path: Path) -> int | None:
+    """Return the id of the living process that owns a run, or ``None``."""
+    try:
+        owner = _lock(path)
         process = psutil.Process(int(owner["pid"]))
         same = abs(process.create_time() - float(owner["started"])) < _SETTLE
+        return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
-    return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
+
+
+def lock_attempt(path: Path) -> str | None:
+    """Return which attempt holds a run's lock: empty until it begins, ``None`` when unknown."""
+    try:
+        attempt = _lock(path).get("attempt")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return attempt if isinstance(attempt, str) else None
+
+
+def _lock(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((path / "lock.json").read_text(encoding="utf-8"))
+    return found
 
 
 def discard(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainer.events import Event, last_events
 from trainer.last_words import last_words
-from trainer.runfolder import is_run, lock_owner
+from trainer.runfolder import is_run, lock_attempt, lock_owner
 
 GONE = "The process is gone; it was stopped by the system or killed."
 
@@ -81,11 +81,10 @@ def describe_run(path: Path, events: Sequence[Event] | None = None) -> RunInfo:
     last = events[-1] if events else {}
     words = ""
     if process is not None:
-        attempt = last.get("attempt")
-        begun = any(e["event"] == "start" and e.get("attempt") == attempt for e in events)
-        # A new owner whose attempt has logged nothing yet follows another attempt's end.
-        over = last.get("event") in ("end", "failed")
-        state = "running" if begun and not over else "waiting"
+        # A process that has yet to prepare its data has logged no start of its own.
+        attempt = lock_attempt(path)
+        begun = any(e["event"] == "start" and attempt in (None, e.get("attempt")) for e in events)
+        state = "running" if begun else "waiting"
     elif last.get("event") == "end":
         state = str(last.get("state", "finished"))
     else:

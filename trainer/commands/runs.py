@@ -7,8 +7,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from trainer.errors import TrainerError
+from trainer.known import known_runs
 from trainer.runfolder import ASKS, ask
-from trainer.runs import default_folder, list_runs
+from trainer.runs import describe_run, find_runs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder",
         type=Path,
         nargs="?",
-        help="a folder of runs, or one run (default: where the window puts them)",
+        help="a folder of runs, or one run (default: those the window lists)",
     )
     parser.add_argument("--ask", choices=ASKS, help="what the run in FOLDER should do")
     parser.add_argument("--json", action="store_true", help="print one JSON object per run")
@@ -25,9 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    folder = args.folder or default_folder()
     if args.ask:
-        ask(folder, args.ask)
-    for found in list_runs(folder):
+        if args.folder is None:
+            raise TrainerError(f"Name the run's folder: runs RUN --ask {args.ask}.")
+        ask(args.folder, args.ask)
+    known = find_runs([args.folder]) if args.folder else known_runs()
+    for found in map(describe_run, known):
         print(json.dumps(asdict(found), default=str) if args.json else found.sentence)
     return 0

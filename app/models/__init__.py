@@ -1,0 +1,1 @@
+"""The models this user can choose from: built in, imported and trained."""

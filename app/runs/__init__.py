@@ -1,0 +1,1 @@
+"""Watching training runs: their list, the page of one, comparison and report."""

@@ -1,0 +1,210 @@
+"""One chart: pyqtgraph draws the lines, what they are made of is binned to its pixels first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from app.runs.binning import CurveData
+from app.runs.charts import Chart, Curve
+from app.runs.history import History
+from app.runs.wording import number
+
+TINY = 1e-12
+MARGIN = 0.06
+
+
+class _Line:
+    """One curve on screen."""
+
+    def __init__(self, curve: Curve, plot: pg.PlotItem) -> None:
+        self.curve = curve
+        self.data = CurveData()
+        self.visible = curve.shown
+        self.cuts = -1
+        self.item = pg.PlotCurveItem(pen=pg.mkPen(curve.colour, width=1), connect="finite")
+        self.item.setVisible(self.visible)
+        plot.addItem(self.item)
+
+    def take(self, history: History, width: int) -> bool:
+        """Take what is new in a history; returns whether anything was."""
+        table, name = history.table(self.curve.name)
+        if self.cuts != table.cuts:
+            self.cuts = table.cuts
+            self.data.clear()
+        before = self.data.length
+        if len(table) != before or width > 1:
+            self.data.extend(*table.get(name, before), width)
+        else:
+            self.data.extend(np.zeros(0), np.zeros(0), width)
+        return self.data.length != before
+
+
+class ChartView(QFrame):
+    """Lines of one unit over the optimiser steps.
+
+    Dragging and the wheel zoom; a double click shows everything again.
+    """
+
+    def __init__(self, chart: Chart, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.chart = chart
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setMinimumHeight(190)
+        self.title = QLabel(f"<b>{chart.title}</b> {chart.unit and f'({chart.unit})'}")
+        self.title.setToolTip(chart.tip)
+        self.log = QCheckBox("log")
+        self.log.setToolTip("Logarithmic axis")
+        self.log.toggled.connect(lambda _: self.redraw())
+        self.view = pg.PlotWidget(background=None)
+        self.plot: pg.PlotItem = self.view.getPlotItem()
+        self.plot.hideButtons()
+        self.plot.setMenuEnabled(False)
+        self.plot.showGrid(x=False, y=True, alpha=0.15)
+        self.plot.disableAutoRange()
+        self.box: pg.ViewBox = self.plot.getViewBox()
+        self.box.setDefaultPadding(0)
+        self.box.sigRangeChangedManually.connect(self._zoomed)
+        self.box.sigResized.connect(lambda _: self.redraw())
+        self.cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#8a8f98", style=Qt.PenStyle.DashLine))
+        self.cursor.hide()
+        self.plot.addItem(self.cursor, ignoreBounds=True)
+        self.readout = QLabel(self.view)
+        self.readout.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.readout.setAutoFillBackground(True)
+        self.readout.setMargin(4)
+        self.readout.hide()
+        self.lines = [_Line(curve, self.plot) for curve in chart.curves]
+        self.whole = True
+        self.width_ = 1
+        self.last = 1.0
+        head = QHBoxLayout()
+        head.addWidget(self.title)
+        head.addStretch(1)
+        head.addWidget(self.log)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 2, 4, 2)
+        column.setSpacing(0)
+        column.addLayout(head)
+        column.addWidget(self.view, 1)
+        self.view.viewport().installEventFilter(self)
+        self.view.viewport().setMouseTracking(True)
+        self._colour()
+
+    # ---- what to show
+
+    def show_history(self, history: History, width: int) -> None:
+        """Draw a history's curves.
+
+        Args:
+            history: of the run.
+            width: log lines in a mean; 1 for the curves as they are.
+        """
+        changed = width != self.width_
+        self.width_ = width
+        for line in self.lines:
+            changed |= line.take(history, width)
+        last = float(max((x.data.x[-1] for x in self.lines if x.data.length), default=1.0))
+        if changed or last != self.last:
+            self.last = last
+            self.redraw()
+
+    def set_shown(self, name: str, shown: bool) -> None:
+        """Draw a curve or not."""
+        for line in self.lines:
+            if line.curve.name == name and line.visible != shown:
+                line.visible = shown
+                line.item.setVisible(shown)
+                self.redraw()
+
+    def show_whole(self) -> None:
+        """Show the whole run again."""
+        self.whole = True
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Bin the curves to the pixels and draw them."""
+        if self.whole:
+            self.box.setXRange(0, max(self.last, 1.0), padding=0)
+        low, high = self.box.viewRange()[0]
+        pixels = max(32, int(self.box.width()))
+        log = self.log.isChecked()
+        least, most = np.inf, -np.inf
+        for line in self.lines:
+            if not line.visible:
+                continue
+            x, y = line.data.points(low, high, pixels)
+            if log:
+                y = np.log10(np.where(y > TINY, y, np.nan))
+            line.item.setData(x, y)
+            finite = y[np.isfinite(y)]
+            if len(finite):
+                least, most = min(least, float(finite.min())), max(most, float(finite.max()))
+        self.plot.getAxis("left").setLogMode(y=log)
+        if self.whole and least <= most:
+            margin = (most - least) * MARGIN or abs(most) * MARGIN or 1.0
+            self.box.setYRange(least - margin, most + margin, padding=0)
+
+    # ---- the mouse
+
+    def eventFilter(self, watched: object, event: QEvent) -> bool:
+        """Show values under the mouse; a double click shows the whole run."""
+        kind = event.type()
+        if kind == QEvent.Type.MouseMove:
+            self._hover(event.position())  # type: ignore[attr-defined]
+        elif kind == QEvent.Type.Leave:
+            self.cursor.hide()
+            self.readout.hide()
+        elif kind == QEvent.Type.MouseButtonDblClick:
+            self.show_whole()
+            return True
+        return False
+
+    def _hover(self, at: QPointF) -> None:
+        scene = self.view.mapToScene(at.toPoint())
+        if not self.box.sceneBoundingRect().contains(scene):
+            self.cursor.hide()
+            self.readout.hide()
+            return
+        place = self.box.mapSceneToView(scene).x()
+        rows, step = [], place
+        for line in self.lines:
+            found = line.data.at(place) if line.visible else None
+            if found is not None and found[1] == found[1]:
+                step = found[0]
+                dot = f"<span style='color:{line.curve.colour}'>●</span>"
+                rows.append(f"{dot} {line.curve.label}: <b>{number(found[1])}</b>")
+        if not rows:
+            return
+        self.cursor.setPos(step)
+        self.cursor.show()
+        self.readout.setText("<br>".join([f"step {step:,.0f}".replace(",", " "), *rows]))
+        self.readout.adjustSize()
+        room = self.view.size()
+        right = at.x() + 14 + self.readout.width() > room.width()
+        x = at.x() - 14 - self.readout.width() if right else at.x() + 14
+        y = min(at.y(), room.height() - self.readout.height())
+        self.readout.move(int(max(0, x)), int(max(0, y)))
+        self.readout.show()
+
+    def _zoomed(self, *_: object) -> None:
+        self.whole = False
+        self.redraw()
+
+    # ---- appearance
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the appearance."""
+        if event.type() == QEvent.Type.PaletteChange:
+            self._colour()
+        super().changeEvent(event)
+
+    def _colour(self) -> None:
+        text = QColor(self.palette().color(QPalette.ColorRole.Text))
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            axis.setPen(pg.mkPen(text, width=1))
+            axis.setTextPen(text)

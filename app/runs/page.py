@@ -1,0 +1,187 @@
+"""The page of one run: how it is doing, what can be done to it, its curves, pictures and report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QTabWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.runs.actions import RunActions
+from app.runs.curves import CurvesPage
+from app.runs.follow import RunFollower
+from app.runs.history import History
+from app.runs.notes import PlanAndNotes
+from app.runs.wording import COLOURS, state_sentence, state_word
+from trainer.runs import RunInfo
+
+
+class RunPage(QWidget):
+    """Follows one run.
+
+    Args:
+        path: the run's folder.
+        actions: what the buttons do.
+        use_model: receives the run's model file.
+    """
+
+    gone = Signal()
+    said = Signal(str)
+    fine_tune_wanted = Signal(object)
+
+    def __init__(
+        self,
+        path: Path,
+        actions: RunActions,
+        use_model: Callable[[Path], None],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.path = path
+        self.actions_ = actions
+        self.follower = RunFollower(path, self)
+        self.name = QLabel(f"<b style='font-size:15pt'>{escape(path.name)}</b>")
+        self.state = QLabel()
+        self.sentence = QLabel()
+        self.sentence.setWordWrap(True)
+        self.sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.bar = QProgressBar(maximum=1000)
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.pause = _button("Pause", "Save and stop after the current step; resume any time")
+        self.finish = _button("Finish now", "End here: save, validate and deliver the model")
+        self.resume = _button("Resume", "Continue this run from its last checkpoint")
+        self.fine_tune = _button(
+            "Fine-tune from this…", "Begin a new run with this run's weights; this one stays"
+        )
+        self.use = _button("Use this model", "Put the model into the model list and choose it")
+        self.discard = _button("Discard…", "Stop the run and delete it; asks for its name first")
+        self.more = QToolButton(text="More")
+        self.tabs = QTabWidget()
+        self.curves = CurvesPage(actions.jobs)
+        self.notes = PlanAndNotes(path)
+        self._lay_out()
+        it, act = self.follower, actions
+        it.state_changed.connect(self._show_state)
+        it.changed.connect(self._show_history)
+        it.gone.connect(self.gone)
+        self.pause.clicked.connect(lambda: act.pause(path))
+        self.finish.clicked.connect(lambda: act.finish(path))
+        self.resume.clicked.connect(self._resume)
+        self.discard.clicked.connect(lambda: act.discard(path))
+        self.use.clicked.connect(lambda: use_model(self.model))
+        self.fine_tune.clicked.connect(lambda: self.fine_tune_wanted.emit(self.model))
+        self._show_state()
+
+    @property
+    def model(self) -> Path:
+        """Where the run's model lies once it has one."""
+        return self.path / "model.safetensors"
+
+    @property
+    def info(self) -> RunInfo:
+        """The run's state."""
+        return self.follower.info
+
+    def start(self) -> None:
+        """Begin to follow the run."""
+        self.follower.start()
+
+    def stop(self) -> None:
+        """Save the notes and follow no longer."""
+        self.curves.stop()
+        self.notes.save()
+        self.follower.stop()
+
+    # ---- inside
+
+    def _lay_out(self) -> None:
+        head = QHBoxLayout()
+        head.addWidget(self.name)
+        head.addWidget(self.state)
+        head.addStretch(1)
+        buttons = QHBoxLayout()
+        for button in (self.resume, self.pause, self.finish, self.discard):
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        for button in (self.fine_tune, self.use, self.more):
+            buttons.addWidget(button)
+        menu = QMenu(self.more)
+        menu.addAction("Open folder", lambda: self.actions_.open_folder(self.path))
+        menu.addAction("Export…", lambda: self.actions_.export(self.path))
+        self.delete = menu.addAction("Delete…", lambda: self.actions_.delete(self.path))
+        self.more.setMenu(menu)
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.tabs.addTab(self.curves, "Curves")
+        self.tabs.addTab(self.notes, "Plan and notes")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(10, 8, 10, 6)
+        column.addLayout(head)
+        column.addWidget(self.sentence)
+        column.addWidget(self.words)
+        column.addWidget(self.bar)
+        column.addLayout(buttons)
+        column.addWidget(self.tabs, 1)
+
+    def _resume(self) -> None:
+        self.actions_.resume(self.path)
+        self.follower.look()
+
+    def _show_history(self) -> None:
+        self.curves.show_history(self.follower.history)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        info, history = self.info, self.follower.history
+        colour = COLOURS.get(info.state, "#8a8f98")
+        self.state.setText(f"<span style='color:{colour}'>●</span> {state_word(info)}")
+        self.sentence.setText(" ".join(filter(None, (state_sentence(info), epoch_of(history)))))
+        self.words.setVisible(info.crashed and info.words.count("\n") > 0)
+        self.words.setText(
+            f"<p>The process's last words:</p><pre>{escape(info.words)}</pre>"
+            if self.words.isVisibleTo(self)
+            else ""
+        )
+        self.bar.setValue(round(1000 * info.part))
+        has_model = self.model.is_file()
+        self.pause.setVisible(info.alive)
+        self.finish.setVisible(info.alive)
+        self.resume.setVisible(info.resumable)
+        for button in (self.pause, self.finish):
+            button.setEnabled(info.state == "running")
+        self.fine_tune.setEnabled(has_model)
+        self.use.setEnabled(has_model)
+        self.delete.setEnabled(not info.alive)
+
+
+def epoch_of(history: History) -> str:
+    """Say which epoch of how many a run is in; empty when it does not count them."""
+    start, now = history.start, history.now
+    steps, total = start.get("epoch_steps"), start.get("total_steps")
+    if not steps or not now:
+        return ""
+    epoch = int(now.get("epoch", 0)) + 1
+    if total:
+        return f"Epoch {min(epoch, -(-total // steps))} of {-(-total // steps)}."
+    return f"Epoch {epoch}."
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
