@@ -17,7 +17,7 @@ def line(event: str, attempt: str = "a", **facts: Any) -> Line:
     return {"v": 1, "attempt": attempt, "time": 1.0, "event": event, **facts}
 
 
-def step(number: int, attempt: str = "a", total: int = 300, **terms: float) -> Line:
+def step(number: int, attempt: str = "a", total: int = 300, **terms: Any) -> Line:
     """A logged step."""
     facts = {
         "epoch": number // 100,

@@ -124,7 +124,7 @@ def test_a_log_that_was_replaced_is_read_again(tmp_path: Path) -> None:
 
 def test_a_term_that_begins_late_has_no_values_before(tmp_path: Path) -> None:
     history = History()
-    history.add([start(), step(1), step(2, **{"d/T2/real": 0.5}), step(3)])
+    history.add([start(), step(1), {**step(2), "d/T2/real": 0.5}, step(3)])
     steps, values = history.values("d/T2/real")
     assert steps.tolist() == [2]
     assert values.tolist() == [0.5]

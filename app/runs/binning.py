@@ -111,8 +111,8 @@ class CurveData:
         seen = int(np.searchsorted(x, high) - np.searchsorted(x, low))
         if seen > 2 * CHUNK * pixels:
             count = -(-self.length // CHUNK)
-            chunks = (b.of(0, count) for b in (self._chunk_x, self._least, self._most))
-            return extremes(*chunks, low, high, pixels)
+            starts, least, most = (b.of(0, count) for b in (self._chunk_x, self._least, self._most))
+            return extremes(starts, least, most, low, high, pixels)
         return extremes(x, y, y, low, high, pixels)
 
     @property

@@ -69,9 +69,9 @@ class ChartView(QFrame):
         self.box.setDefaultPadding(0)
         self.box.sigRangeChangedManually.connect(self._zoomed)
         self.box.sigResized.connect(lambda _: self.redraw())
-        self.cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#8a8f98", style=Qt.PenStyle.DashLine))
-        self.cursor.hide()
-        self.plot.addItem(self.cursor, ignoreBounds=True)
+        self.hair = pg.InfiniteLine(angle=90, pen=pg.mkPen("#8a8f98", style=Qt.PenStyle.DashLine))
+        self.hair.hide()
+        self.plot.addItem(self.hair, ignoreBounds=True)
         self.readout = QLabel(self.view)
         self.readout.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.readout.setAutoFillBackground(True)
@@ -156,7 +156,7 @@ class ChartView(QFrame):
         if kind == QEvent.Type.MouseMove:
             self._hover(event.position())  # type: ignore[attr-defined]
         elif kind == QEvent.Type.Leave:
-            self.cursor.hide()
+            self.hair.hide()
             self.readout.hide()
         elif kind == QEvent.Type.MouseButtonDblClick:
             self.show_whole()
@@ -166,7 +166,7 @@ class ChartView(QFrame):
     def _hover(self, at: QPointF) -> None:
         scene = self.view.mapToScene(at.toPoint())
         if not self.box.sceneBoundingRect().contains(scene):
-            self.cursor.hide()
+            self.hair.hide()
             self.readout.hide()
             return
         place = self.box.mapSceneToView(scene).x()
@@ -179,8 +179,8 @@ class ChartView(QFrame):
                 rows.append(f"{dot} {line.curve.label}: <b>{number(found[1])}</b>")
         if not rows:
             return
-        self.cursor.setPos(step)
-        self.cursor.show()
+        self.hair.setPos(step)
+        self.hair.show()
         self.readout.setText("<br>".join([f"step {step:,.0f}".replace(",", " "), *rows]))
         self.readout.adjustSize()
         room = self.view.size()

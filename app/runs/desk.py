@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ class TrainingDesk(QObject):
 
         for info in runs:
             name, path = info.path.name, info.path
-            show = [Action("Show", lambda path=path: self.show_run(path))]
+            show = [Action("Show", partial(self.show_run, path))]
             if info.alive:
                 left = info.seconds_left
                 rest = f", {duration(left)} left" if left is not None else ""

@@ -71,7 +71,8 @@ class RunPage(QWidget):
         )
         self.use = _button("Use this model", "Put the model into the model list and choose it")
         self.discard = _button("Discard…", "Stop the run and delete it; asks for its name first")
-        self.more = QToolButton(text="More")
+        self.more = QToolButton()
+        self.more.setText("More")
         self.tabs = QTabWidget()
         self.curves = CurvesPage(actions.jobs)
         self.notes = PlanAndNotes(path)
@@ -119,8 +120,9 @@ class RunPage(QWidget):
         for button in (self.resume, self.pause, self.finish, self.discard):
             buttons.addWidget(button)
         buttons.addStretch(1)
-        for button in (self.fine_tune, self.use, self.more):
+        for button in (self.fine_tune, self.use):
             buttons.addWidget(button)
+        buttons.addWidget(self.more)
         menu = QMenu(self.more)
         menu.addAction("Open folder", lambda: self.actions_.open_folder(self.path))
         menu.addAction("Export…", lambda: self.actions_.export(self.path))
