@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.case import Case
 from core.errors import UserError
-from core.intensity import field_of_view, resample
+from core.intensity import Mask, field_of_view, resample_mask
 from core.io import read
 from core.volume import Volume
 from trainer.cohort import CohortCase
+from trainer.errors import TrainerError
+from trainer.pairing import SHIFT, SPACING, Fit, fit, picture, reference
 from trainer.plan import SWEPT, DataPlan
 
 COARSE = 3.0
 """mm; slices thicker than this hold little of what a 0.5 mm model should learn."""
+SMALL = 0.001
+"""Part of a volume; a smaller field of view is worth a look."""
 LITTLE_OVERLAP = 0.5
 """Part of the swept region another modality should cover."""
 
@@ -39,6 +44,28 @@ class Problem:
     fix: str
 
 
+@dataclass(frozen=True, eq=False)
+class CaseCheck:
+    """What was found in one case.
+
+    Attributes:
+        case: its id.
+        problems: what is wrong with it.
+        fits: modality → how well it fits the swept one, where that can be said.
+        picture: see :func:`trainer.pairing.picture`; ``None`` when nothing could be read.
+    """
+
+    case: str
+    problems: tuple[Problem, ...]
+    fits: Mapping[str, Fit] = field(default_factory=dict)
+    picture: NDArray[np.uint8] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether the training will use the case."""
+        return not any(p.severity == "error" for p in self.problems)
+
+
 def check_cohort(
     cases: Sequence[CohortCase],
     modalities: tuple[str, ...],
@@ -52,9 +79,28 @@ def check_cohort(
         Nothing for a bad case: that is a line in the table.
     """
     problems: list[Problem] = []
+    for done, checked in enumerate(check_cases(cases, modalities, plan), start=1):
+        problems += checked.problems
+        if progress:
+            progress(done, len(cases))
+    return problems
+
+
+def check_cases(
+    cases: Sequence[CohortCase],
+    modalities: tuple[str, ...],
+    plan: DataPlan,
+    *,
+    pictures: bool = False,
+) -> Iterator[CaseCheck]:
+    """Check one case after the other, as :func:`check_cohort` does, and look at how it fits.
+
+    Raises:
+        Nothing for a bad case.
+    """
     seen: dict[str, tuple[CohortCase, str]] = {}
-    for done, case in enumerate(cases, start=1):
-        problems += [
+    for case in cases:
+        problems = [
             Problem(case.id, "warning", text, "Rename the file, or take it out of the folder.")
             for text in case.doubts
         ]
@@ -69,10 +115,39 @@ def check_cohort(
         for m, volume in volumes.items():
             problems += _check_volume(case, m, volume, plan)
             problems += _check_duplicate(case, m, volume, seen)
-        problems += _check_pair(case, volumes, modalities)
-        if progress:
-            progress(done, len(cases))
-    return problems
+        problems += _check_missing(case, modalities)
+        fits: dict[str, Fit] = {}
+        drawn = None
+        if volumes:
+            try:
+                mask = _view(case, volumes)
+            except UserError as error:
+                problems.append(Problem(case.id, "error", str(error), "Replace the file."))
+            else:
+                problems += _check_place(case, volumes, mask)
+                fits = _fits(volumes, mask)
+                problems += _check_fits(case, fits)
+                drawn = picture(volumes, modalities, mask) if pictures else None
+        yield CaseCheck(case.id, tuple(problems), fits, drawn)
+
+
+def _view(case: CohortCase, volumes: Mapping[str, Volume]) -> Mask:
+    """Return where a case is looked at, on its reference volume's grid: as given, or found.
+
+    Raises:
+        UserError: a file cannot be read, or nothing is there to see.
+    """
+    own = volumes[reference(volumes)]
+    if case.fov is None or not any(m in volumes for m in SWEPT):
+        return field_of_view(own)
+    given = read(case.fov)
+    mask = resample_mask(given.voxels > 0.5, given.grid, own.grid)
+    if not mask.any():
+        raise TrainerError(
+            f"{case.fov.name} marks no voxel of {own.source}; expected 1 inside the field of view. "
+            "Give a mask of this case."
+        )
+    return mask
 
 
 def _check_volume(case: CohortCase, m: str, volume: Volume, plan: DataPlan) -> list[Problem]:
@@ -89,20 +164,6 @@ def _check_volume(case: CohortCase, m: str, volume: Volume, plan: DataPlan) -> l
                 "Use a finer acquisition if there is one.",
             )
         )
-    if m in SWEPT and case.fov is None:
-        try:
-            part = float(field_of_view(volume).mean())
-        except UserError as error:
-            return [*found, Problem(case.id, "error", str(error), "Replace the file.")]
-        if part < 0.001:
-            found.append(
-                Problem(
-                    case.id,
-                    "warning",
-                    f"{m}: the field of view is {part:.2%} of the volume.",
-                    f"Check the file, or give a mask as {case.id}-fov.nii.gz.",
-                )
-            )
     return found
 
 
@@ -129,11 +190,9 @@ def content_hash(volume: Volume) -> str:
     return hashlib.sha256(repr(voxels.shape).encode() + voxels.tobytes()).hexdigest()
 
 
-def _check_pair(
-    case: CohortCase, volumes: dict[str, Volume], modalities: tuple[str, ...]
-) -> list[Problem]:
+def _check_missing(case: CohortCase, modalities: tuple[str, ...]) -> list[Problem]:
     missing = [m for m in modalities if m not in case.files]
-    found = [
+    return [
         Problem(
             case.id,
             "note",
@@ -142,19 +201,31 @@ def _check_pair(
         )
         for _ in missing[:1]
     ]
+
+
+def _check_place(case: CohortCase, volumes: Mapping[str, Volume], mask: Mask) -> list[Problem]:
+    """Look whether the images of a case lie in one place."""
     try:
         Case(case.id, volumes).check_overlap()
     except UserError as error:
         fix = "Register the volumes, or check that they are of one patient."
-        return [*found, Problem(case.id, "error", str(error), fix)]
+        return [Problem(case.id, "error", str(error), fix)]
     swept = next((m for m in SWEPT if m in volumes), None)
+    if swept is None:
+        return []
+    found = []
+    part = float(mask.mean())
+    if part < SMALL:
+        found.append(
+            Problem(
+                case.id,
+                "warning",
+                f"{swept}: the field of view is {part:.2%} of the volume.",
+                f"Check the file, or give a mask as {case.id}-fov.nii.gz.",
+            )
+        )
     for m, volume in volumes.items():
-        if swept is None or m == swept:
-            continue
-        try:
-            part = _covered(volumes[swept], volume)
-        except UserError:
-            continue  # already told by the check of the volume itself
+        part = 1.0 if m == swept else _covered(volumes[swept], mask, volume)
         if part < LITTLE_OVERLAP:
             found.append(
                 Problem(
@@ -167,9 +238,30 @@ def _check_pair(
     return found
 
 
-def _covered(swept: Volume, other: Volume) -> float:
-    """Return the part of the swept region that lies inside another volume's box, at 2 mm."""
-    grid = swept.grid.canonical().with_spacing(2.0)
-    fov = resample(field_of_view(swept).astype(np.float32), swept.grid, grid) > 0.5
-    inside = other.grid.contains(grid.to_world(np.argwhere(fov)))
-    return float(inside.mean()) if len(inside) else 0.0
+def _covered(swept: Volume, mask: Mask, other: Volume) -> float:
+    """Return the part of the swept region that lies inside another volume's box."""
+    voxels = np.argwhere(mask)
+    voxels = voxels[:: max(1, len(voxels) // 20_000)]
+    return float(other.grid.contains(swept.grid.to_world(voxels)).mean())
+
+
+def _fits(volumes: Mapping[str, Volume], mask: Mask) -> dict[str, Fit]:
+    swept = next((m for m in SWEPT if m in volumes), None)
+    if swept is None:
+        return {}
+    found = {m: fit(volumes[swept], v, mask) for m, v in volumes.items() if m != swept}
+    return {m: one for m, one in found.items() if one is not None}
+
+
+def _check_fits(case: CohortCase, fits: Mapping[str, Fit]) -> list[Problem]:
+    return [
+        Problem(
+            case.id,
+            "warning",
+            f"{m} explains {one.similarity:.0%} of the ultrasound where it lies, and no less when "
+            f"moved by {SHIFT * SPACING:g} mm.",
+            "Look at the overlay: register the volumes again, or reject the case.",
+        )
+        for m, one in fits.items()
+        if not one.best
+    ]

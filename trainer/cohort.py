@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,19 @@ class CohortCase:
     doubts: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What a cohort's names tell.
+
+    Attributes:
+        cases: sorted by id.
+        strays: volumes whose names tell no modality, or one their case has already.
+    """
+
+    cases: tuple[CohortCase, ...]
+    strays: tuple[Path, ...] = ()
+
+
 def scan(source: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
     """List a cohort's cases, sorted by id.
 
@@ -67,26 +80,42 @@ def scan(source: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
     Raises:
         TrainerError: the source is missing, cannot be read, or holds no case.
     """
+    found = survey(source, modalities)
+    if not found.cases:
+        raise TrainerError(no_cases(source, modalities))
+    return list(found.cases)
+
+
+def no_cases(source: Path, modalities: tuple[str, ...]) -> str:
+    """Say that a source holds no cases, and what was expected."""
+    return (
+        f"{source.name} holds no cases. Expected files like Case001-{modalities[0]}.nii.gz "
+        f"beside Case001-{modalities[-1]}.nii.gz, or a folder per case with files like "
+        f"{modalities[0]}.nii.gz in it."
+    )
+
+
+def survey(source: Path, modalities: tuple[str, ...]) -> Survey:
+    """List a cohort's cases as :func:`scan` does, and the volumes that found no place.
+
+    Raises:
+        TrainerError: the source is missing or cannot be read. No cases are no error here.
+    """
+    strays: list[Path] = []
     if source.is_file() and source.suffix.lower() == ".csv":
         cases = _from_csv(source, modalities)
     elif source.is_dir():
-        cases = _from_folder(source, modalities)
+        cases = _from_folder(source, modalities, strays)
     else:
         raise TrainerError(
             f"{source.name} is neither a folder of cases nor a CSV that lists them. "
             "Choose the folder that holds the cases."
         )
     cases = [case for case in cases if case.files]
-    if not cases:
-        raise TrainerError(
-            f"{source.name} holds no cases. Expected files like Case001-{modalities[0]}.nii.gz "
-            f"beside Case001-{modalities[-1]}.nii.gz, or a folder per case with files like "
-            f"{modalities[0]}.nii.gz in it."
-        )
-    return sorted(cases, key=lambda case: case.id)
+    return Survey(tuple(sorted(cases, key=lambda case: case.id)), tuple(strays))
 
 
-def _from_folder(root: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
+def _from_folder(root: Path, modalities: tuple[str, ...], strays: list[Path]) -> list[CohortCase]:
     files: dict[str, dict[str, Path]] = {}
     doubts: dict[str, list[str]] = {}
     for path in _volumes(root):
@@ -96,10 +125,13 @@ def _from_folder(root: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
         kind, rest = _kind(stem, modalities)
         case = _case_name(path.relative_to(root), rest)
         if not case:
+            strays.append(path)
             continue
         if not kind:
+            strays.append(path)
             doubts.setdefault(case, []).append(f"{path.name}: no modality in its name")
         elif kind in files.setdefault(case, {}):
+            strays.append(path)
             doubts.setdefault(case, []).append(
                 f"{path.name}: a second {kind}; {files[case][kind].name} is used"
             )
@@ -179,3 +211,28 @@ def _from_csv(path: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
         patient = (row.get("patient") or "").strip() or name
         cases[name] = CohortCase(name, patient, files, path.parent / mask if mask else None)
     return list(cases.values())
+
+
+def write_csv(cases: Sequence[CohortCase], path: Path, modalities: tuple[str, ...]) -> None:
+    """Write cases as a CSV that :func:`scan` reads, with paths relative to it where possible.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    names = [FOV] if any(case.fov for case in cases) else []
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["case", "patient", *modalities, *names])
+        for case in cases:
+            files = [case.files.get(m) for m in modalities] + [case.fov for _ in names]
+            places = [_from(path.parent, file) if file else "" for file in files]
+            writer.writerow([case.id, case.patient, *places])
+    os.replace(beside, path)
+
+
+def _from(folder: Path, file: Path) -> str:
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:  # on another drive
+        return str(file)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.cohort import CACHE, scan
+from trainer.cohort import CACHE, CohortCase, scan
 from trainer.dataset import Batch, TileSampler, fixed_tiles
 from trainer.errors import TrainerError
 from trainer.plan import Plan
@@ -17,22 +17,35 @@ from trainer.runfolder import RunFolder
 from trainer.split import Split, locked_split
 
 
-def cache_folder(source: Path) -> Path:
+def cache_folder(source: Path, cases: Sequence[CohortCase] = ()) -> Path:
     """Return where a cohort's preprocessed cases are kept.
 
     ``$MHVAE_STUDIO_CACHE``; else a hidden folder in the cohort; else, when the cohort cannot be
-    written to, the user's cache folder.
+    written to, the user's cache folder. For a CSV the cohort is the folder that holds the files of
+    its ``cases``, wherever the CSV lies, so that several lists of one folder share a cache.
     """
     given = os.environ.get("MHVAE_STUDIO_CACHE")
     if given:
         return Path(given)
-    beside = source if source.is_dir() else source.parent
+    beside = source if source.is_dir() else _common(cases) or source.parent
     if os.access(beside, os.W_OK):
         return beside / CACHE
     from platformdirs import user_cache_path
 
     name = hashlib.sha256(str(beside.resolve()).encode()).hexdigest()[:16]
     return user_cache_path("mhvae-studio", appauthor=False) / "cohorts" / name
+
+
+def _common(cases: Sequence[CohortCase]) -> Path | None:
+    """Return the folder that holds all files of some cases, unless that is a whole disk."""
+    files = [os.path.abspath(file) for case in cases for file in case.files.values()]
+    try:
+        folder = Path(os.path.commonpath(files)) if files else None
+    except ValueError:  # on several drives
+        return None
+    if folder is not None and not folder.is_dir():
+        folder = folder.parent
+    return None if folder is None or folder == Path(folder.anchor) else folder
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
     source = Path(plan.cohort)
     cases = [c for c in scan(source, plan.model.modalities) if c.id not in plan.exclude]
     split = locked_split(folder.path / "split.json", cases, plan.data)
-    cache = cache_folder(source)
+    cache = cache_folder(source, cases)
 
     def tell(done: int, total: int) -> None:
         if done == total or done % 10 == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from trainer.errors import TrainerError
+from trainer.patches import score_map
 
 
 class PatchDiscriminator(nn.Module):
@@ -21,6 +21,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, tile: tuple[int, int], layers: int = 3, features: int = 64) -> None:
         super().__init__()
+        score_map(tile, layers)
         cells: list[nn.Module] = []
         channels = 1
         for depth in range(layers):
@@ -34,12 +35,6 @@ class PatchDiscriminator(nn.Module):
         cells += [nn.Conv2d(channels, width, 4, padding=1), nn.InstanceNorm2d(width)]
         cells += [nn.LeakyReLU(0.2), nn.Conv2d(width, 1, 4, padding=1)]
         self.cells = nn.Sequential(*cells)
-        size = [(n >> layers) - 2 for n in tile]
-        if min(size) < 3:
-            raise TrainerError(
-                f"With {layers} layers a tile of {tile[0]}x{tile[1]} pixels gives a score map of "
-                f"{size[0]}x{size[1]}; a PatchGAN needs at least 3x3. Lower loss.gan_layers."
-            )
 
     def forward(self, image: Tensor) -> Tensor:
         """Score (B, 1, H, W) as (B, 1, h, w): 1 for real, 0 for fake."""

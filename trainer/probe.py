@@ -1,50 +1,62 @@
-"""Run a few real steps of a plan and say what the whole run will take."""
+"""Run a few real steps of a plan and say what the whole run will take, and whether it can."""
 
 from __future__ import annotations
 
+import copy
+import sys
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import torch
 
+from core.allocator import keep_memory
+from core.errors import UserError
 from core.weights import build
+from trainer.cohort import scan
+from trainer.data import cache_folder
 from trainer.dataset import Batch
 from trainer.discriminator import PatchDiscriminator
-from trainer.environment import choose_device, memory_mb
+from trainer.environment import choose_device
+from trainer.errors import TrainerError
 from trainer.plan import Plan
+from trainer.prepare import prepare_case
+from trainer.split import draw
 from trainer.step import Stepper, Weights
+from trainer.verdict import SPARE, Count, Measured, Memory, Probe, judge
 
-LONG = 72 * 3600.0
-"""s; longer runs are called long."""
+Tell = Callable[[str, int, int], None]
+"""Receives a stage, how much of it is done, and how much there is."""
 
-
-@dataclass(frozen=True)
-class Probe:
-    """What a plan costs on this machine.
-
-    Attributes:
-        step_seconds: one step, adversarial part included where the plan has one.
-        memory_mb: memory of the process or the GPU while stepping, MiB.
-        total_seconds: the whole run, s.
-        verdict: ``"good"``, ``"slow"`` or ``"impossible"``.
-        reason: a sentence behind the verdict.
-    """
-
-    step_seconds: float
-    memory_mb: int
-    total_seconds: float
-    verdict: str
-    reason: str
+PATIENCE = 15.0
+"""s; a step that takes longer is measured once only."""
+SAMPLE = 3
+"""Cases prepared to count slices and seconds; training finds them prepared."""
 
 
-def probe(plan: Plan, total_steps: int, *, steps: int = 2) -> Probe:
-    """Time steps on random tiles of the plan's size.
+def probe(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Probe:
+    """Measure a plan on this computer and its cohort.
+
+    Steps are real ones of the plan's model, on random tiles of its size: first with one tile and
+    with two, then, when what these tell of the whole says that it fits and is quick, with all.
 
     Args:
-        plan: the plan.
-        total_steps: steps of the whole run; ignored when the plan has a time budget.
-        steps: steps measured, after one that is not.
+        plan: the plan, with its cohort.
+        steps: whole steps measured, per phase (without and with the adversarial part).
+        tell: progress.
+
+    Raises:
+        TrainerError: the plan's device is missing, its discriminator has no patches, or its cohort
+            has nothing to train on.
+    """
+    measured = measure(plan, steps=steps, tell=tell)
+    return judge(plan, measured, count(plan, tell))
+
+
+def measure(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Measured:
+    """Time steps and watch the memory; what does not fit is not tried, but told from less.
 
     Raises:
         TrainerError: the plan's device is missing, or its discriminator has no patches.
@@ -52,62 +64,155 @@ def probe(plan: Plan, total_steps: int, *, steps: int = 2) -> Probe:
     device = choose_device(plan)
     if plan.threads:
         torch.set_num_threads(plan.threads)
+    if device.type == "cpu":
+        keep_memory()  # as in training
+    memory = memory_of(device)
+    part = plan.data.micro_batch or plan.data.batch
+    size = plan.data.batch
+    part = plan.data.micro_batch or size
     try:
-        step_seconds, memory = _measure(plan, device, steps)
+        tell("building the model", 0, 4)
+        runner = _Runner(plan, device)
+        tell("a step with 1 tile", 1, 4)
+        runner.step(1, adversarial=True)
+        one = peak_mb(device)
+        tell("a step with 2 tiles", 2, 4)
+        runner.step(2, adversarial=True)
+        growth = max(0.0, peak_mb(device) - one)
+        need = one + growth * (part - 1)
+        plain = runner.step(2, adversarial=False) / 2 * size
+        adversarial = runner.step(2, adversarial=True) / 2 * size
+        fits = need <= SPARE * min(memory.there_mb, memory.free_mb)
+        whole = fits and plain + adversarial < 4 * PATIENCE
+        if whole:
+            tell("whole steps", 3, 4)
+            plain = adversarial = runner.timed(steps, adversarial=False)
+            if plan.loss.gan > 0:
+                adversarial = runner.timed(steps, adversarial=True)
+            need = max(one, peak_mb(device))
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
-        reason = "A step does not fit the memory. Set data.micro_batch to a part of data.batch."
-        return Probe(0.0, 0, 0.0, "impossible", reason)
-    budget = plan.optimiser.budget_seconds
-    total = budget or step_seconds * total_steps
-    there = psutil.virtual_memory().total / 2**20
-    if device.type == "cuda":
-        there = torch.cuda.get_device_properties(device).total_memory / 2**20
-    if memory > 0.9 * there:
-        return Probe(
-            step_seconds,
-            memory,
-            total,
-            "impossible",
-            f"A step needs {memory / 1024:.1f} of {there / 1024:.1f} GiB. Set data.micro_batch to "
-            "a part of data.batch.",
+        return Measured(0.0, 0.0, memory.there_mb + 1, 0.0, 0.0, False, memory, device.type)
+    return Measured(plain, adversarial, need, one, growth, whole, memory, device.type)
+
+
+def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
+    """Prepare a few training cases, and tell from them how long an epoch and preparing them is.
+
+    Raises:
+        TrainerError: the cohort is missing, or none of its cases can be trained on.
+    """
+    source = Path(plan.cohort)
+    cases = [c for c in scan(source, plan.model.modalities) if c.id not in plan.exclude]
+    split = draw(cases, plan.data)
+    cache = cache_folder(source, cases)
+    wanted = [c for c in cases if c.id in split["training"]]
+    needed = max(1.0, plan.data.min_fov * plan.model.tile[0] * plan.model.tile[1])
+    slices: list[int] = []
+    times: list[float] = []
+    refused = ""
+    for case in wanted:
+        if len(slices) == SAMPLE:
+            break
+        tell("preparing cases", len(slices), min(SAMPLE, len(wanted)))
+        started = time.monotonic()
+        try:
+            prepared = prepare_case(case, plan.data, plan.model.modalities, cache)
+        except UserError as error:
+            refused = f" {case.id}: {error}"
+            continue
+        except OSError as error:
+            raise TrainerError(
+                f"The preprocessed cases could not be kept ({error.strerror or error}). Make room, "
+                "or set MHVAE_STUDIO_CACHE to a folder with space."
+            ) from error
+        times.append(time.monotonic() - started)
+        slices.append(int((prepared.coverage >= needed).sum()))
+    if not sum(slices):
+        if slices:
+            refused = (
+                f" No slice of {len(slices)} cases shows at least {plan.data.min_fov:.0%} of a "
+                "tile. Lower data.min_fov, or choose a smaller tile."
+            )
+        raise TrainerError(f"No training case of {source.name} can be used.{refused}")
+    per_case = sum(slices) / len(slices)
+    epoch = max(1, -(-round(per_case * len(wanted)) // plan.data.batch))
+    rest = len(cases) - len(split["test"]) - len(slices)
+    return Count(epoch, len(wanted), max(0, rest) * sum(times) / len(times))
+
+
+class _Runner:
+    """Holds what a training holds: model, its average, optimisers, discriminators."""
+
+    def __init__(self, plan: Plan, device: torch.device) -> None:
+        loss, tile = plan.loss, plan.model.tile
+        self.plan, self.device = plan, device
+        self.model = build(plan.model).to(device).train()
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        critics = {
+            m: PatchDiscriminator(tile, loss.gan_layers, loss.gan_features).to(device)
+            for m in (plan.model.modalities if loss.gan > 0 else ())
+        }
+        self.stepper = Stepper(self.model, critics, plan, {plan.model.modalities})
+        self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=1e-4)
+        judges = [p for critic in critics.values() for p in critic.parameters()]
+        self.judges = torch.optim.Adam(judges, lr=1e-4) if judges else None
+
+    def timed(self, steps: int, *, adversarial: bool) -> float:
+        """Return the seconds of a whole step, the first left out unless it took long."""
+        size = self.plan.data.batch
+        first = self.step(size, adversarial=adversarial)
+        if first > PATIENCE:
+            return first
+        return sum(self.step(size, adversarial=adversarial) for _ in range(steps)) / max(1, steps)
+
+    def step(self, tiles: int, *, adversarial: bool) -> float:
+        """Do one step on random tiles and return its seconds."""
+        plan, device = self.plan, self.device
+        shape = (tiles, 1, *plan.model.tile)
+        batch = Batch(
+            {m: torch.rand(shape, device=device) * 2 - 1 for m in plan.model.modalities},
+            torch.ones(shape, device=device),
+            {m: torch.ones(tiles, dtype=torch.bool, device=device) for m in plan.model.modalities},
         )
-    if total > LONG:
-        reason = f"The run takes {total / 86400:.1f} days. Choose a smaller preset, or a GPU."
-        return Probe(step_seconds, memory, total, "slow", reason)
-    reason = f"{step_seconds:.2f} s per step, {memory / 1024:.1f} GiB."
-    return Probe(step_seconds, memory, total, "good", reason)
-
-
-def _measure(plan: Plan, device: torch.device, steps: int) -> tuple[float, int]:
-    loss, size = plan.loss, plan.data.batch
-    model = build(plan.model).to(device)
-    critics = {
-        m: PatchDiscriminator(plan.model.tile, loss.gan_layers, loss.gan_features).to(device)
-        for m in (plan.model.modalities if loss.gan > 0 else ())
-    }
-    stepper = Stepper(model, critics, plan, {plan.model.modalities})
-    optimiser = torch.optim.Adamax(model.parameters(), lr=1e-4)
-    shape = (size, 1, *plan.model.tile)
-    batch = Batch(
-        {m: torch.rand(shape, device=device) * 2 - 1 for m in plan.model.modalities},
-        torch.ones(shape, device=device),
-        {m: torch.ones(size, dtype=torch.bool, device=device) for m in plan.model.modalities},
-    )
-    weights = replace(Weights.at(plan, 0, 1.0), rate=1e-4)
-    part = plan.data.micro_batch or size
-    started, memory = 0.0, 0
-    for step in range(steps + 1):
-        if step == 1:
-            started = time.perf_counter()
-        optimiser.zero_grad(set_to_none=True)
-        for first in range(0, size, part):
+        weights = replace(Weights.at(plan, 0, 1.0 if adversarial else 0.0), rate=1e-4)
+        part = plan.data.micro_batch or plan.data.batch
+        started = time.perf_counter()
+        self.optimiser.zero_grad(set_to_none=True)
+        pieces = []
+        for first in range(0, tiles, part):
             piece = batch.rows(first, first + part)
-            _, fakes = stepper.generator(piece, first, step, weights)
-            stepper.discriminator(piece, fakes)
-            memory = max(memory, memory_mb(device))
-        optimiser.step()
+            _, fakes = self.stepper.generator(piece, first, 0, weights)
+            pieces.append((piece, fakes))
+        self.optimiser.step()
+        if weights.gan > 0 and self.judges is not None:
+            self.judges.zero_grad(set_to_none=True)
+            for piece, fakes in pieces:
+                self.stepper.discriminator(piece, fakes)
+            self.judges.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
-    return (time.perf_counter() - started) / steps, memory
+        return time.perf_counter() - started
+
+
+def memory_of(device: torch.device) -> Memory:
+    """Return the memory of the device and what of it a training could have now, MiB."""
+    if device.type == "cuda":
+        free, there = torch.cuda.mem_get_info(device)
+        return Memory(there / 2**20, free / 2**20)
+    system = psutil.virtual_memory()
+    mine = psutil.Process().memory_info().rss
+    return Memory(system.total / 2**20, (system.available + mine) / 2**20)
+
+
+def peak_mb(device: torch.device) -> float:
+    """Return the most memory held so far, MiB: the process's own, or on the GPU."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_reserved(device) / 2**20)
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset / 2**20)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak / (2**20 if sys.platform == "darwin" else 2**10))

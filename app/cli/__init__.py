@@ -20,6 +20,8 @@ COMMANDS = {
     "info": "say what a file, a series or a model holds; or what this computer offers",
     "import-weights": "turn a checkpoint of the paper's authors into a model",
     "simulate": "write simulated T2 and iUS cases",
+    "check": "read every case of a cohort and list what would spoil a training",
+    "probe": "run a few steps of a plan and say what the whole run will take",
     "train": "train a model on a cohort, resume a run, or fine-tune a model",
     "evaluate": "score models on a cohort and write a report",
     "runs": "list training runs; ask one to pause, finish or stop",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from trainer.errors import TrainerError
+from trainer.finetune import begin_from
 from trainer.plan import Plan, load_plan, preset
 from trainer.runfolder import RunFolder
 
@@ -105,17 +105,7 @@ def plan_for(
     if start_from:
         from core.bundle import find
 
-        bundle = find(start_from)
-        used = bundle.preprocessing
-        plan = replace(
-            plan,
-            start_from=str(bundle.path.resolve()) if bundle.path else start_from,
-            model=bundle.config,
-            family="mhvae" if bundle.config.hierarchical else "mvae",
-            data=replace(
-                plan.data, spacing=used.spacing, plane=used.plane, percentiles=used.percentiles
-            ),
-        )
+        plan = begin_from(plan, find(start_from))
     return plan.override(settings or {})
 
 

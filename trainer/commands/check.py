@@ -1,0 +1,108 @@
+"""``check``: read every case of a cohort and list what would spoil a training."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import TrainerError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("cohort", type=Path, help="folder or CSV of the cases")
+    parser.add_argument(
+        "--modalities", default="iUS,T2", metavar="A,B", help="what the model is to know"
+    )
+    parser.add_argument("--spacing", type=float, default=0.5, metavar="MM", help="of the model")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="write the middle slices of every case there"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--events", action="store_true", help="print one JSON object per case as it is checked"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; a case that cannot be used is a line, not an error."""
+    from trainer.check import check_cases
+    from trainer.cohort import scan
+    from trainer.plan import DataPlan
+
+    modalities = tuple(filter(None, (m.strip() for m in args.modalities.split(","))))
+    if not modalities:
+        raise TrainerError("Give the modalities the model is to know, for example iUS,T2.")
+    plan = DataPlan(spacing=(args.spacing,) * 3)
+    cases = scan(args.cohort, modalities)
+    if args.pictures:
+        _make(args.pictures)
+    found = []
+    checks = check_cases(cases, modalities, plan, pictures=args.pictures is not None)
+    for done, checked in enumerate(checks, start=1):
+        facts: dict[str, Any] = {
+            "case": checked.case,
+            "usable": checked.usable,
+            "problems": [asdict(p) for p in checked.problems],
+            "fits": {m: asdict(one) for m, one in checked.fits.items()},
+        }
+        if args.pictures and checked.picture is not None:
+            facts["picture"] = _picture(args.pictures, checked.case, checked.picture)
+        found.append(facts)
+        if args.events:
+            event = {"event": "case", "done": done, "total": len(cases), **facts}
+            print(json.dumps(event), flush=True)
+        elif not args.json:
+            sys.stdout.write(_told(facts))
+            sys.stdout.flush()
+    usable = sum(facts["usable"] for facts in found)
+    if args.json:
+        print(json.dumps({"cases": found, "usable": usable}))
+    elif args.events:
+        print(json.dumps({"event": "done", "cases": len(found), "usable": usable}), flush=True)
+    else:
+        print(f"{usable} of {len(found)} cases can be used.")
+    return 0
+
+
+def _told(facts: dict[str, Any]) -> str:
+    fits = [
+        f"{m} explains {one['similarity']:.0%} of the ultrasound, {one['moved']:.0%} when moved"
+        for m, one in facts["fits"].items()
+    ]
+    lines = [f"{facts['case']}: {'; '.join(fits) or 'no pair to compare'}"]
+    lines += [f"  {p['severity']}: {p['text'].rstrip('.')}. {p['fix']}" for p in facts["problems"]]
+    return "\n".join(lines) + "\n"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainerError(
+            f"The pictures cannot be written to {folder.name} ({error.strerror}). Choose another "
+            "folder."
+        ) from error
+
+
+def _picture(folder: Path, case: str, pixels: Any) -> str:
+    """Write a case's picture and return its name."""
+    from PIL import Image
+
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in case)
+    path = folder / f"{safe}.png"
+    beside = folder / f".{safe}.part.png"
+    try:
+        Image.fromarray(pixels).save(beside)
+        os.replace(beside, path)
+    except OSError as error:
+        raise TrainerError(
+            f"The picture {path.name} cannot be written ({error.strerror}). Make room, or choose "
+            "another folder."
+        ) from error
+    return path.name
