@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.engine.job import EngineJob, Failure
+from app.engine.job import EngineJob, Failure, volume_key
 from app.engine.protocol import Message
 from app.engine.shared import SharedArray, drop_arrays
 from app.jobs import Child, Jobs, Outcome, engine_command
@@ -29,7 +29,7 @@ class _Held:
     """What the present engine process knows: volumes by key, and those on their way."""
 
     voxels: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
-    copies: dict[str, SharedArray] = field(default_factory=dict)
+    copies: list[tuple[str, SharedArray]] = field(default_factory=list)
     copying: set[str] = field(default_factory=set)
 
 
@@ -64,6 +64,7 @@ class EngineClient(QObject):
         self._numbers = itertools.count(1)
         self._crashes: list[float] = []
         self._stopping: set[int] = set()
+        self._on_the_way: list[SharedArray] = []
         self._replacing = False
         self._impatience = QTimer(self, singleShot=True, interval=PATIENCE_MS)
         self._impatience.timeout.connect(self._replace_stuck)
@@ -82,12 +83,18 @@ class EngineClient(QObject):
         self._child.start()
 
     def close(self) -> None:
-        """End the engine; jobs under way are dropped without a signal."""
+        """End the engine; jobs under way are dropped without a signal.
+
+        The window's threads must have ended: what they copied and nobody took is removed here.
+        """
         self._impatience.stop()
         self._jobs.clear()
         if self._child is not None:
             self._child.close()
             self._child = None
+        for copy in (*(c for _, c in self._held.copies), *self._on_the_way):
+            copy.unlink()
+        self._on_the_way.clear()
         self._held = _Held()
 
     @property
@@ -108,7 +115,7 @@ class EngineClient(QObject):
             volumes: modality → volume; voxels the engine does not have yet are sent first.
         """
         self.start()
-        keys = {m: _key(v) for m, v in volumes.items()}
+        keys = {m: volume_key(v) for m, v in volumes.items()}
         self._forget_all_but(set(keys.values()))
         for modality, volume in volumes.items():
             self._hold(keys[modality], volume)
@@ -143,12 +150,18 @@ class EngineClient(QObject):
         held.voxels[key] = volume.voxels  # keeps the memory, so that the key stays its own
         held.copying.add(key)
 
+        def copied() -> SharedArray:
+            copy = SharedArray.copy_of(volume.voxels)
+            self._on_the_way.append(copy)
+            return copy
+
         def send(copy: SharedArray) -> None:
+            self._on_the_way.remove(copy)
             if held is not self._held or key not in held.voxels:
                 copy.unlink()  # for an engine that is gone, or a volume nobody wants any more
                 return
             held.copying.discard(key)
-            held.copies[key] = copy
+            held.copies.append((key, copy))
             self._send(
                 {
                     "type": "volume",
@@ -163,7 +176,7 @@ class EngineClient(QObject):
 
         self._jobs_in_threads.submit(
             "Handing the volume to the engine",
-            lambda: SharedArray.copy_of(volume.voxels),
+            copied,
             send,
             self.engine_lost.emit,
         )
@@ -198,7 +211,9 @@ class EngineClient(QObject):
             self._set_state("ready")
             self._say_state()
         elif kind == "held":
-            self._held.copies.pop(message["key"], None)
+            # A volume may be forgotten and sent again before the engine read it once.
+            read = [c for c in self._held.copies if c[0] == message["key"]]
+            self._held.copies.remove(read[0])
         elif (job := self._jobs.get(int(message["job"]))) is not None:
             self._report(job, kind, message)
         else:
@@ -243,7 +258,7 @@ class EngineClient(QObject):
         child, self._child = self._child, None
         if child is not None:
             child.deleteLater()
-        for copy in self._held.copies.values():
+        for _, copy in self._held.copies:
             copy.unlink()
         self._held = _Held()
         self._stopping.clear()
@@ -283,9 +298,3 @@ class EngineClient(QObject):
         if self.state in ("ready", "busy"):
             busy = self._stopping or any(j.sent for j in self._jobs.values())
             self._set_state("busy" if busy else "ready")
-
-
-def _key(volume: Volume) -> str:
-    """Name a volume by where its voxels lie; unique while something holds them."""
-    pointer = volume.voxels.__array_interface__["data"][0]
-    return f"{pointer:x}-{'x'.join(str(n) for n in volume.grid.shape)}"

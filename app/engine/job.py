@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,3 +56,11 @@ class EngineJob(QObject):
     def cancel(self) -> None:
         """End this job now; ``cancelled`` is emitted before this returns."""
         self._cancel(self)
+
+
+def volume_key(volume: Volume) -> str:
+    """Name a volume by where its voxels lie, in memory and in space; unique while held."""
+    pointer = volume.voxels.__array_interface__["data"][0]
+    # A moved volume is another one: what was computed at the old position is not its result.
+    place = hashlib.sha256(volume.grid.affine.tobytes()).hexdigest()[:12]
+    return f"{pointer:x}-{'x'.join(str(n) for n in volume.grid.shape)}-{place}"

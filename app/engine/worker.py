@@ -73,6 +73,7 @@ class Worker:
         self._send({"type": "ready", "devices": self.backend.devices()})
         while (message := self._jobs.get())["type"] != "quit":
             self._answer(message)
+        self.backend.release()  # the last answer's arrays, which nobody will attach any more
 
     def _send(self, message: Message) -> None:
         self._sink.write(pack(message))
