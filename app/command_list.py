@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.align_commands import align_commands
 from app.commands import Command
 from app.state import Compare, Convention, Interpolation, Kind, Layout, MousePreset, Plane
 from app.viewer.keys import ACTIONS
@@ -24,7 +25,13 @@ _MENUS = {
 
 def window_commands(window: MainWindow) -> list[Command]:
     """Return every command of the window, in the order of its menus."""
-    return [*_file(window), *_edit(window), *_viewers(window), *_rest(window)]
+    return [
+        *_file(window),
+        *_edit(window),
+        *_viewers(window),
+        *align_commands(window),
+        *_rest(window),
+    ]
 
 
 def _file(window: MainWindow) -> list[Command]:

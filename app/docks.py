@@ -20,6 +20,7 @@ class Docks:
 
     all: tuple[QDockWidget, ...]
     experts: QDockWidget
+    align: QDockWidget
     messages: QDockWidget
 
 
@@ -35,15 +36,19 @@ def build_docks(window: MainWindow) -> Docks:
     synthesis = _dock(window, "Synthesis", window.synthesis, right)
     results = _dock(window, "Results", window.results, right)
     experts = _dock(window, "Experts", window.experts, right)
+    align = _dock(window, "Align", window.align_panel, right)
     messages = _dock(window, "Messages", MessageList(window.notes), bottom)
     window.tabifyDockWidget(results, experts)
+    window.tabifyDockWidget(synthesis, align)
+    synthesis.raise_()
     results.raise_()
+    align.hide()
     messages.hide()
     window.resizeDocks([case, synthesis], [290, 300], Qt.Orientation.Horizontal)
     window.resizeDocks([synthesis, results], [430, 470], Qt.Orientation.Vertical)
     window.setCorner(Qt.Corner.BottomLeftCorner, left)
     window.setCorner(Qt.Corner.BottomRightCorner, right)
-    return Docks((case, synthesis, results, experts, messages), experts, messages)
+    return Docks((case, synthesis, align, results, experts, messages), experts, align, messages)
 
 
 def _dock(window: MainWindow, title: str, widget: QWidget, where: Qt.DockWidgetArea) -> QDockWidget:

@@ -7,9 +7,10 @@ from typing import Unpack
 
 from PySide6.QtCore import QObject, Signal
 
-from app.state import Display, Kind, Layer, LayerEdit, Window
+from app.state import Display, Kind, Layer, LayerEdit, Placement, Window
 from app.viewer.levels import auto_window, full_window
 from core.case import Case
+from core.grid import Grid
 from core.volume import Volume
 
 Region = tuple[slice, slice, slice]
@@ -30,7 +31,8 @@ class Layers(QObject):
     layers_changed = Signal()
     """Layers were added, removed or reordered."""
     layer_changed = Signal(str, str)
-    """(layer id, field): one property of one layer changed; ``"volume"`` when it was replaced."""
+    """(layer id, field): one property of one layer changed; ``"volume"`` when it was replaced,
+    ``"position"`` when it was moved."""
     voxels_touched = Signal(str, object)
     """(layer id, Region or None): voxels behind a layer changed in place."""
 
@@ -169,6 +171,16 @@ class Layers(QObject):
         self._put(
             replace(old, volume=volume, auto=auto, window=window, field_of_view=fov), "volume"
         )
+
+    def place(self, layer_id: str, placement: Placement | None) -> None:
+        """Move a layer: the same voxels elsewhere; None returns to the position in the file."""
+        old = self._layers[layer_id]
+        grid = old.header
+        if placement is not None:
+            header = placement.header
+            grid = Grid(header.shape, placement.alignment.matrix @ header.affine)
+        volume = replace(old.volume, grid=grid)
+        self._put(replace(old, volume=volume, placement=placement), "position")
 
     def touch(self, layer_id: str, region: Region | None = None) -> None:
         """Say that voxels behind a layer changed in place (all of them without ``region``)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ class Result:
         metrics: name → number, inside the field of view; empty when the truth is not known.
         provenance: the marks of a saved file.
         others: ids of its difference and σ layers.
+        places: modality → grid of every volume the run was given; empty when not known.
     """
 
     layer_id: str
@@ -36,6 +37,7 @@ class Result:
     metrics: Mapping[str, float]
     provenance: Mapping[str, Any]
     others: tuple[str, ...] = ()
+    places: Mapping[str, Grid] = field(default_factory=dict)
 
 
 class LiveRun:

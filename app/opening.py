@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +13,13 @@ from PySide6.QtCore import QMetaMethod, QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from app.jobs import Jobs
-from app.notifications import Notifications
+from app.notifications import Action, Notifications
 from app.session import Session
 from app.settings import Settings
-from app.state import Kind
+from app.state import Kind, Placement
 from app.sweep import Sweep, find_sweep, look_at
 from app.undo import AddLayers, RemoveLayers, layer_name
+from core.align import moved
 from core.case import Case, CaseError
 from core.errors import UserError
 from core.volume import Volume
@@ -50,6 +51,10 @@ class Origin:
     reason: str = ""
 
 
+Offer = Callable[[Volume, Origin, Kind | None], Sequence[Action]]
+"""What can be done with a volume that was refused for lying elsewhere."""
+
+
 class Opener(QObject):
     """Reads in worker threads and adds layers; every failure is one sentence."""
 
@@ -74,6 +79,7 @@ class Opener(QObject):
         self.session, self.jobs, self.notes = session, jobs, notes
         self.settings, self.undo = settings, undo
         self.origins: dict[str, Origin] = {}
+        self.offers: Offer = lambda *_: ()
 
     def open(self, paths: Sequence[Path]) -> None:
         """Open files and folders of any kind the program knows."""
@@ -92,13 +98,25 @@ class Opener(QObject):
             self._probe(volumes)
 
     def add(
-        self, volume: Volume, origin: Origin, kind: Kind | None = None, *, undoable: bool = True
+        self,
+        volume: Volume,
+        origin: Origin,
+        kind: Kind | None = None,
+        *,
+        undoable: bool = True,
+        placement: Placement | None = None,
     ) -> str | None:
-        """Add a volume to the case; None when it does not belong there (a note says why)."""
+        """Add a volume to the case, moved from its header's position if there is a placement.
+
+        Returns:
+            The layer's id; None when the volume does not belong there (a note says why, with what
+            ``offers`` can do about it).
+        """
         try:
-            self._check_place(volume)
+            matrix = None if placement is None else placement.alignment.matrix
+            self._check_place(volume if matrix is None else moved(volume, matrix))
         except CaseError as error:
-            self.notes.error(str(error))
+            self.notes.error(str(error), self.offers(volume, origin, kind))
             return None
         kind = kind or kind_of(volume, origin)
         if kind is Kind.LABEL:
@@ -106,6 +124,8 @@ class Opener(QObject):
         name = "" if volume.synthetic else layer_name(volume.modality, volume.source)
         layer_id = self.session.add_layer(volume, kind, name=name)
         self.origins[layer_id] = origin
+        if placement is not None:
+            self.session.place(layer_id, placement)
         if undoable:
             self.undo.push(AddLayers(self.session, [layer_id], f"Open {volume.source}"))
         for warning in volume.warnings:
@@ -122,6 +142,8 @@ class Opener(QObject):
         made = self.session.add_layer(volume, kind)
         if origin is not None:
             self.origins[made] = origin
+        if layer.placement is not None:
+            self.session.place(made, layer.placement)
         self.undo.push(AddLayers(self.session, [made], "Add"))
         self.undo.endMacro()
 

@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from app.state import Kind, Placement
+from core.align import AlignError, Alignment
 from core.errors import UserError
+from core.grid import Grid
+from core.landmarks import Landmark
 from core.version import __version__
 
-SCHEMA = 1
+SCHEMA = 2
+"""1: no alignments and no landmarks; read as such."""
 SUFFIX = ".mhvae.json"
+RESULT_KINDS = (Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA)
 RESULTS = "-results"
 """A project ``NAME.mhvae.json`` keeps its results in the folder ``NAME-results``."""
 
 
 class ProjectError(UserError):
     """A project file that cannot be written or used."""
+
+
+_SIMILARITY = ("before", "after")
+_ANY = Grid((1, 1, 1), np.eye(4))
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ class Entry:
         marks: provenance of a synthetic volume; empty for a real one.
         metrics: of a synthetic volume whose truth was known.
         subset: inputs a synthetic volume was made from.
+        alignment: how it was moved from its header's position, see :func:`described`; empty where
+            it was not.
     """
 
     path: Path
@@ -52,6 +66,7 @@ class Entry:
     marks: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     subset: tuple[str, ...] = ()
+    alignment: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,8 @@ class Project:
         pan: RAS mm.
         display: ``Display.to_dict``.
         synthesis: ``Form.to_dict``.
+        aligning: indices of the entries that move and stay in the Align panel; -1 for none.
+        landmarks: point pairs between two entries, see :func:`described_pairs`.
         program: version that wrote it.
     """
 
@@ -78,6 +95,8 @@ class Project:
     pan: tuple[float, float, float] = (0.0, 0.0, 0.0)
     display: Mapping[str, Any] = field(default_factory=dict)
     synthesis: Mapping[str, Any] = field(default_factory=dict)
+    aligning: tuple[int, int] = (-1, -1)
+    landmarks: tuple[Mapping[str, Any], ...] = ()
     program: str = __version__
 
 
@@ -136,11 +155,60 @@ def load(path: Path) -> Project:
         )
     try:
         entries = tuple(_entry(e, path.parent) for e in values.pop("entries"))
-        return _typed(Project, {**values, "entries": entries})
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        project: Project = _typed(Project, {**values, "entries": entries})
+        for entry in entries:
+            placement_of(entry.alignment, _ANY)
+        for found in project.landmarks:
+            pairs_of(found)
+        return project
+    except (TypeError, ValueError, KeyError, AttributeError, AlignError) as error:
         raise ProjectError(
             f"{path.name}: the project is damaged ({error}). Open the volumes one by one instead."
         ) from error
+
+
+def described(placement: Placement | None) -> dict[str, Any]:
+    """Return an alignment as JSON values; empty for none."""
+    if placement is None:
+        return {}
+    alignment = placement.alignment
+    return {
+        "matrix": alignment.matrix.tolist(),
+        "kind": alignment.kind,
+        "source": alignment.source,
+        "before": placement.before,
+        "after": placement.after,
+        "doubtful": placement.doubtful,
+    }
+
+
+def placement_of(values: Mapping[str, Any], header: Grid) -> Placement | None:
+    """Rebuild what :func:`described` gave, on a volume's grid.
+
+    Raises:
+        AlignError: the matrix cannot be used.
+    """
+    if not values:
+        return None
+    matrix = np.array(values["matrix"], dtype=np.float64)
+    alignment = Alignment(matrix, str(values["kind"]), str(values.get("source", "")))
+    before, after = (None if values.get(n) is None else float(values[n]) for n in _SIMILARITY)
+    return Placement(header, alignment, before, after, str(values.get("doubtful", "")))
+
+
+def described_pairs(moving: int, fixed: int, pairs: Sequence[Landmark]) -> dict[str, Any]:
+    """Return landmarks between two entries as JSON values."""
+    return {"moving": moving, "fixed": fixed, "pairs": [asdict(p) for p in pairs]}
+
+
+def pairs_of(values: Mapping[str, Any]) -> tuple[Landmark, ...]:
+    """Rebuild what :func:`described_pairs` gave."""
+    found = []
+    for pair in values["pairs"]:
+        ends = [tuple(float(x) for x in pair[side]) for side in ("fixed", "moving")]
+        (a, b, c), (d, e, f) = ends
+        found.append(Landmark(str(pair["name"]), (a, b, c), (d, e, f)))
+    return tuple(found)
 
 
 def _entry(values: Mapping[str, Any], folder: Path) -> Entry:

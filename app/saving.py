@@ -11,19 +11,28 @@ import numpy as np
 from PySide6.QtCore import QObject
 
 from app.jobs import Jobs
-from app.live import Result
+from app.landmark_list import Landmarks
 from app.notifications import Notifications
-from app.opening import Opener, Origin
-from app.project import Entry, Project, ProjectError, load, results_folder, save
+from app.opening import Opener
+from app.project import (
+    RESULT_KINDS,
+    Entry,
+    Project,
+    ProjectError,
+    described,
+    described_pairs,
+    load,
+    results_folder,
+    save,
+)
 from app.request import Form
+from app.restoring import Restoring
 from app.session import Session
 from app.settings import Settings
-from app.state import Display, Kind, Layer, View
+from app.state import Kind, Layer, View
 from app.synthesiser import Synthesiser
 from core.grid import Grid
 from core.volume import Volume
-
-RESULT_KINDS = (Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA)
 
 
 class Saver(QObject):
@@ -77,12 +86,18 @@ class Projects(QObject):
     """Saves and opens the case as a project file."""
 
     def __init__(
-        self, saver: Saver, opener: Opener, synthesiser: Synthesiser, settings: Settings
+        self,
+        saver: Saver,
+        opener: Opener,
+        synthesiser: Synthesiser,
+        settings: Settings,
+        landmarks: Landmarks,
     ) -> None:
         super().__init__(saver)
         self.session, self.notes, self.jobs = saver.session, saver.notes, saver.jobs
         self.saver, self.opener = saver, opener
         self.synthesiser, self.settings = synthesiser, settings
+        self.landmarks = landmarks
         self.path: Path | None = None
 
     def save(self, path: Path) -> None:
@@ -137,7 +152,7 @@ class Projects(QObject):
         self.session.name = project.name
         self.synthesiser.forget_results()
         self.synthesiser.set_form(rerun=Form.from_dict(dict(project.synthesis)).rerun)
-        _Restoring(self, project, missing).begin()
+        Restoring(self, project, missing).begin()
 
     def _describe(self, kept: list[tuple[Layer, Path, str]]) -> Project:
         session = self.session
@@ -160,9 +175,19 @@ class Projects(QObject):
                     marks=self.saver.marks(layer),
                     metrics=dict(result.metrics) if result else {},
                     subset=result.subset if result else (),
+                    alignment=described(layer.placement),
                 )
             )
         ids = [layer.id for layer, _, _ in kept]
+        pair = self.landmarks.aligner.pair()
+        chosen = [x.id for x in pair or ()]
+        both = len(chosen) == 2 and all(x in ids for x in chosen)
+        aligning = (ids.index(chosen[0]), ids.index(chosen[1])) if both else (-1, -1)
+        pairs = [
+            described_pairs(ids.index(moving), ids.index(fixed), found)
+            for (moving, fixed), found in self.landmarks.kept.items()
+            if found and moving in ids and fixed in ids
+        ]
         active = session.active
         view = session.view_of(active.id) if active else View()
         x, y, z = (float(v) for v in session.cursor)
@@ -175,95 +200,9 @@ class Projects(QObject):
             pan=view.pan,
             display=session.display.to_dict(),
             synthesis=self.synthesiser.form.to_dict(),
+            aligning=aligning,
+            landmarks=tuple(pairs),
         )
-
-
-class _Restoring:
-    """Reads a project's volumes one after the other and puts everything back."""
-
-    def __init__(
-        self,
-        projects: Projects,
-        project: Project,
-        missing: Callable[[Entry, Callable[[Path], None]], None],
-    ) -> None:
-        self.owner, self.project, self.missing = projects, project, missing
-        self.ids: dict[int, str] = {}
-
-    def begin(self) -> None:
-        self._next(0)
-
-    def _next(self, n: int) -> None:
-        if n == len(self.project.entries):
-            self._finish()
-            return
-        entry = self.project.entries[n]
-        if not entry.path.exists():
-            self.missing(entry, lambda path: self._read(n, replace(entry, path=path), late=True))
-            self._next(n + 1)
-            return
-        self._read(n, entry, late=False)
-
-    def _read(self, n: int, entry: Entry, *, late: bool) -> None:
-        origin = Origin(entry.path, entry.series)
-
-        def work() -> Volume:
-            from core.io import read
-
-            return read(entry.path, series=entry.series or None)
-
-        def done(volume: Volume) -> None:
-            self._add(n, entry, origin, volume)
-            self._finish() if late else self._next(n + 1)
-
-        def failed(sentence: str) -> None:
-            self.owner.notes.error(sentence)
-            if not late:
-                self._next(n + 1)
-
-        self.owner.jobs.submit(f"Reading {entry.path.name}", work, done, failed)
-
-    def _add(self, n: int, entry: Entry, origin: Origin, volume: Volume) -> None:
-        session, kind = self.owner.session, Kind(entry.kind)
-        made = kind in RESULT_KINDS
-        volume = replace(volume, modality=entry.modality, synthetic=made)
-        layer_id = self.owner.opener.add(volume, origin, kind, undoable=False)
-        if layer_id is None:
-            return
-        self.ids[n] = layer_id
-        session.set_window(layer_id, *entry.window)
-        session.update_layer(
-            layer_id,
-            name=entry.name,
-            visible=entry.visible,
-            colormap=entry.colormap,
-            opacity=entry.opacity,
-        )
-        if kind is Kind.SYNTHETIC:
-            # The mark of the background: outside the field of view a result is exactly 0.
-            session.update_layer(layer_id, field_of_view=volume.voxels != 0)
-            how = str(entry.marks.get("kind", "synthesis"))
-            self.owner.synthesiser.adopt(
-                entry.modality, Result(layer_id, how, entry.subset, entry.metrics, entry.marks)
-            )
-
-    def _finish(self) -> None:
-        session, project = self.owner.session, self.project
-        for n, layer_id in self.ids.items():
-            if layer_id in session and not project.entries[n].available:
-                session.update_layer(layer_id, available=False)
-        for n, layer_id in self.ids.items():
-            if layer_id in session and project.entries[n].available:
-                session.update_layer(layer_id, available=True)
-        if project.active in self.ids:
-            session.set_active(self.ids[project.active])
-        try:
-            shown = Display.from_dict(project.display)
-        except (ValueError, TypeError):
-            shown = Display()
-        session.set_display(**shown.to_dict())  # type: ignore[arg-type]
-        session.set_cursor(project.cursor)
-        session.set_view(View(project.zoom, project.pan))
 
 
 def on_grid(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PySide6.QtCore import QObject, Signal
 
+from app.columns import automatic_columns, counterpart
 from app.layers import Layers, Region
 from app.state import (
     Compare,
@@ -27,26 +28,17 @@ from app.state import (
     MousePreset,
     Plane,
     Ruler,
+    Tool,
     Unlocked,
     Vector,
     View,
 )
+from core.grid import Grid
 
 __all__ = [
-    "Compare",
-    "Convention",
-    "Display",
-    "Interpolation",
-    "Kind",
-    "Layer",
-    "Layout",
-    "MousePreset",
-    "Plane",
-    "Region",
-    "Ruler",
-    "Session",
-    "View",
-]
+    "Compare", "Convention", "Display", "Interpolation", "Kind", "Layer", "Layout",
+    "MousePreset", "Plane", "Region", "Ruler", "Session", "Tool", "View",
+]  # fmt: skip
 
 MAX_COLUMNS = 4
 
@@ -58,6 +50,8 @@ class Session(Layers):
         name: pseudonymous id of the case.
         display: the settings all views share; change them with ``set_display``.
         ruler: the measured distance, or None; change it with ``set_ruler``.
+        tool: what the left button does in the viewers; change it with ``set_tool``.
+        peeked: layer id → grid to draw it on instead of its own; change it with ``peek``.
         remembered_windows: modality → window relative to the automatic one (0 and 1 are its ends).
     """
 
@@ -68,7 +62,7 @@ class Session(Layers):
     view_changed = Signal(str)
     """Layer id whose zoom or pan changed, or ``""`` for all."""
     display_changed = Signal(str)
-    """Name of the ``Display`` field that changed, or ``"ruler"``."""
+    """Name of the ``Display`` field that changed, or ``"ruler"``, ``"tool"``, ``"peek"``."""
 
     def __init__(self, parent: QObject | None = None, name: str = "") -> None:
         super().__init__(parent)
@@ -77,6 +71,9 @@ class Session(Layers):
         self._active = ""
         self._secondary = ""
         self._columns: tuple[str, ...] = ()
+        self._reference = ""
+        self.tool = Tool.NONE
+        self.peeked: dict[str, Grid] = {}
         self._cursor: Vector = np.zeros(3)
         self._view = View()
         self._own = Unlocked()
@@ -90,9 +87,17 @@ class Session(Layers):
 
     @property
     def reference(self) -> Layer | None:
-        """The first real image (else the first image): its axes are the planes' axes."""
+        """The image whose axes are the planes' axes.
+
+        The one chosen with ``set_reference``, else the first real image that was not moved (planes
+        that follow a moving volume would make the others move), else the first image.
+        """
+        if self._reference in self._layers:
+            return self._layers[self._reference]
         images = [x for x in self.layers if x.is_image]
-        return next((x for x in images if x.kind is Kind.REAL), images[0] if images else None)
+        real = [x for x in images if x.kind is Kind.REAL]
+        still = [x for x in real if x.placement is None]
+        return next(iter([*still, *real, *images]), None)
 
     @property
     def secondary(self) -> Layer | None:
@@ -101,19 +106,10 @@ class Session(Layers):
         Chosen with ``set_secondary``; otherwise real and synthetic of one modality are each
         other's counterpart, else the next visible image is.
         """
-        active = self.active
+        active, chosen = self.active, self._layers.get(self._secondary)
         if active is None:
             return None
-        chosen = self._layers.get(self._secondary)
-        if chosen is not None and chosen.id != active.id:
-            return chosen
-        pair = {Kind.REAL: Kind.SYNTHETIC}.get(active.kind, Kind.REAL)
-        found = self.find(pair, active.modality)
-        if found is not None and found.visible:
-            return found
-        images = [x for x in self.image_layers() if x.id != active.id]
-        order = [x for x in images if x.kind in (Kind.REAL, Kind.SYNTHETIC)] or images
-        return order[0] if order else None
+        return chosen if chosen is not None and chosen is not active else counterpart(active, self)
 
     def set_active(self, layer_id: str) -> None:
         """Make an image layer the active one.
@@ -130,6 +126,23 @@ class Session(Layers):
         if layer_id != self._secondary:
             self._secondary = layer_id
             self.active_changed.emit()
+
+    def set_reference(self, layer_id: str) -> None:
+        """Choose whose axes the planes follow; ``""`` returns to the automatic choice."""
+        if layer_id == self._reference:
+            return
+        before = self.reference
+        self._reference = layer_id
+        after = self.reference
+        if before is not None and after is not None and before is not after:
+            # Views are told from the reference's middle and size: keep what is on screen.
+            old, new = before.volume.grid, after.volume.grid
+            x, y, z = np.add(self._view.pan, old.centre - new.centre).tolist()
+            sizes = [float(np.max(g.spacing * g.shape)) for g in (old, new)]
+            self._view = View(self._view.zoom * sizes[1] / sizes[0], (x, y, z))
+            self._own.views.clear()
+        self.active_changed.emit()
+        self.view_changed.emit("")
 
     def cycle_active(self, step: int) -> None:
         """Make the next (+1) or previous (-1) visible image active."""
@@ -152,20 +165,7 @@ class Session(Layers):
         Without any synthesis the columns are the visible images.
         """
         chosen = [self._layers[c] for c in self._columns if c in self._layers]
-        if chosen:
-            return chosen[:MAX_COLUMNS]
-        images = self.image_layers()
-        made = [x for x in images if x.kind is Kind.SYNTHETIC]
-        if not made or self.active is None:
-            return images[:MAX_COLUMNS]
-        topic = self.active.modality
-        if topic not in [x.modality for x in made]:
-            topic = made[-1].modality
-        order = (Kind.REAL, Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA)
-        row = [x for x in (self.find(kind, topic) for kind in order) if x and x.visible]
-        if not any(x.kind is Kind.REAL for x in row):
-            row = [x for x in images if x.kind is Kind.REAL][:1] + row
-        return row[:MAX_COLUMNS]
+        return (chosen or automatic_columns(self.active, self))[:MAX_COLUMNS]
 
     # ---- cursor, view, display
 
@@ -241,6 +241,22 @@ class Session(Layers):
         if ruler != self.ruler:
             self.ruler = ruler
             self.display_changed.emit("ruler")
+
+    def set_tool(self, tool: Tool) -> None:
+        """Choose what the left button does."""
+        if tool is not self.tool:
+            self.tool = tool
+            self.display_changed.emit("tool")
+
+    def peek(self, grids: dict[str, Grid]) -> None:
+        """Draw layers on other grids for a while; nothing but the picture changes."""
+        if grids or self.peeked:
+            self.peeked = grids
+            self.display_changed.emit("peek")
+
+    def shown_grid(self, layer: Layer) -> Grid:
+        """Return the grid a layer is drawn on."""
+        return self.peeked.get(layer.id, layer.volume.grid)
 
     def _put(self, layer: Layer, field: str) -> None:
         super()._put(layer, field)

@@ -10,6 +10,8 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from core.align import Alignment
+from core.grid import Grid
 from core.volume import Volume
 
 Vector = NDArray[np.float64]
@@ -81,6 +83,33 @@ class MousePreset(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
+class Placement:
+    """Where a volume was put, and how well it lies there.
+
+    Attributes:
+        header: its grid as the file says.
+        alignment: what was done to it since.
+        before, after: similarity to what it was aligned to, before and with this alignment, higher
+            is better; None while unknown.
+        doubtful: why the alignment should not be trusted, in a sentence; empty otherwise.
+    """
+
+    header: Grid
+    alignment: Alignment
+    before: float | None = None
+    after: float | None = None
+    doubtful: str = ""
+
+
+class Tool(StrEnum):
+    """What the left button does in the viewers besides its usual gesture."""
+
+    NONE = ""
+    MOVE = "move"  # drag the moving volume
+    LANDMARKS = "landmarks"  # place and drag point pairs
+
+
+@dataclass(frozen=True, eq=False)
 class Layer:
     """One volume in the window, and how it is drawn.
 
@@ -98,6 +127,7 @@ class Layer:
         available: whether the model may see it (real volumes only).
         outline: draw a label map as outlines besides its fill.
         field_of_view: (i, j, k) bool on the volume's own grid, drawn as an outline; or None.
+        placement: how the volume was moved from the position in its file; None where it was not.
     """
 
     id: str
@@ -112,6 +142,12 @@ class Layer:
     available: bool = True
     outline: bool = True
     field_of_view: NDArray[np.bool_] | None = None
+    placement: Placement | None = None
+
+    @property
+    def header(self) -> Grid:
+        """The volume's grid as its file says."""
+        return self.placement.header if self.placement else self.volume.grid
 
     @property
     def modality(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
@@ -18,6 +18,7 @@ from app.request import Stage
 from app.session import Session
 from app.settings import Settings
 from app.shares import Shares
+from app.stale import OUTDATED, Stale
 from app.state import Kind
 
 RERUN_DELAY_MS = 350
@@ -52,6 +53,7 @@ class Synthesiser(Choices):
         self.notes = notes
         self._state = _State()
         self.preflight = Preflight(self)
+        self.stale = Stale(self)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
         self._rerun_timer.timeout.connect(self._rerun)
         self.form_changed.connect(self._case_changed)
@@ -112,7 +114,10 @@ class Synthesiser(Choices):
         self.results_changed.emit()
 
     def adopt(self, modality: str, result: Result) -> None:
-        """Take over a result that was read from a project."""
+        """Take over a result that was read from a project, made from where volumes are now."""
+        if OUTDATED not in self.session.layer(result.layer_id).name:
+            places = {m: v.grid for m, v in self.volumes().items()}
+            result = replace(result, places=places)
         self._state.results[modality] = result
         self.results_changed.emit()
 
@@ -142,6 +147,7 @@ class Synthesiser(Choices):
     def close(self) -> None:
         """Stop timers; jobs end with the engine."""
         self.preflight.stop()
+        self.stale.stop()
         self._rerun_timer.stop()
 
     # ---- a run's life
@@ -157,17 +163,20 @@ class Synthesiser(Choices):
         )
 
     def _finished(self, message: Message) -> None:
-        live = self._state.live
+        live, run = self._state.live, self._state.run
         assert live is not None
+        assert run is not None
         key = pace_key(self, message["device"])
         self.settings.add_pace(key, float(message["pace"]))
         old = {m: self._state.results.get(m) for m in message["results"]}
-        self._state.results.update(live.finish(message, old))
+        places = {m: v.grid for m, v in run.volumes.items()}
+        made = live.finish(message, old)
+        self._state.results.update({m: replace(r, places=places) for m, r in made.items()})
         self.client.release()
         self._end()
         self.results_changed.emit()
-        made = ", ".join(message["results"])
-        self.notes.info(f"Synthesised {made} in {message['seconds']:.0f} s. Research use only.")
+        names = ", ".join(message["results"])
+        self.notes.info(f"Synthesised {names} in {message['seconds']:.0f} s. Research use only.")
 
     def _failed(self, failure: Failure) -> None:
         self._drop_live()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtGui import QUndoCommand
 
 from app.session import Session
-from app.state import Kind, Layer
+from app.state import Kind, Layer, Placement
 
 _State = dict[str, tuple[str, bool, str]]
 """Layer id → (modality, available, name)."""
@@ -89,6 +89,54 @@ class RemoveLayers(QUndoCommand):
         for place, layer in self._taken:
             self._session.restore_layer(layer, place)
         _restore(self._session, self._before)
+
+
+class MoveLayers(QUndoCommand):
+    """Put volumes elsewhere; what belongs to one gesture is one step.
+
+    Args:
+        session: whose layers.
+        placements: layer id → where it goes; None is the position in its file.
+        text: what the Edit menu calls it.
+        gesture: moves of one number that follow each other are taken back together; 0 for a step
+            of its own.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        placements: Mapping[str, Placement | None],
+        text: str,
+        gesture: int = 0,
+    ) -> None:
+        super().__init__(text)
+        self._session, self._after, self._gesture = session, dict(placements), gesture
+        self._before = {i: session.layer(i).placement for i in placements}
+
+    def redo(self) -> None:
+        """Put them there."""
+        self._put(self._after)
+
+    def undo(self) -> None:
+        """Put them back."""
+        self._put(self._before)
+
+    def id(self) -> int:
+        """Return what kinds of steps may be merged."""
+        return 1 if self._gesture else -1
+
+    def mergeWith(self, other: QUndoCommand) -> bool:
+        """Take over where a later step of the same gesture went."""
+        same = isinstance(other, MoveLayers) and other._gesture == self._gesture
+        if same and isinstance(other, MoveLayers) and set(other._after) == set(self._after):
+            self._after = other._after
+            return True
+        return False
+
+    def _put(self, placements: Mapping[str, Placement | None]) -> None:
+        for layer_id, placement in placements.items():
+            if layer_id in self._session:
+                self._session.place(layer_id, placement)
 
 
 def layer_name(modality: str, source: str) -> str:

@@ -25,7 +25,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import theme
+from app import remembered, theme
+from app.align_desk import AlignDesk
 from app.bars import build_bars
 from app.command_list import window_commands
 from app.commands import Commands
@@ -37,6 +38,7 @@ from app.jobs import Jobs, engine_command
 from app.layer_menu import layer_menu
 from app.notifications import Action, Notifications
 from app.opening import Opener
+from app.panels.align import AlignPanel
 from app.panels.case import CasePanel
 from app.panels.empty import EmptyState
 from app.panels.experts import ExpertsPanel
@@ -49,7 +51,6 @@ from app.runs.desk import TrainingDesk
 from app.saving import Projects, Saver
 from app.session import Session
 from app.settings import Settings
-from app.state import Display
 from app.synthesiser import Synthesiser
 from app.undo import EditAvailable, RemoveLayers
 from app.viewer.area import ViewerArea
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     from core.bundle import Bundle
 
 TITLE = "MHVAE Studio"
-REMEMBERED = ("convention", "interpolation", "mouse", "world_axes", "crosshair", "outlines")
 
 
 class MainWindow(QMainWindow):
@@ -87,14 +87,17 @@ class MainWindow(QMainWindow):
         self.opener = Opener(self.session, self.jobs, self.notes, self.settings, self.undo)
         self.synthesiser = Synthesiser(self.session, self.client, self.notes, self.settings)
         self.saver = Saver(self.session, self.jobs, self.notes, self.synthesiser)
-        self.projects = Projects(self.saver, self.opener, self.synthesiser, self.settings)
+        self.align = AlignDesk(self)
+        self.projects = Projects(
+            self.saver, self.opener, self.synthesiser, self.settings, self.align.landmarks
+        )
         self.training = TrainingDesk(self)
         self._to_open: list[Path] = []
-        self._restore_display()
+        remembered.restore_display(self)
         self._build()
         self._connect()
         self.show_title()
-        self._restore_window()
+        remembered.restore_window(self)
         self.centre.installEventFilter(self)
 
     # ---- begin and end
@@ -116,15 +119,12 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window and end every job."""
-        self.settings.keep_window_state(self.saveGeometry(), self.saveState())
-        shown = self.session.display.to_dict()
-        self.settings.keep_display({name: shown[name] for name in REMEMBERED})
-        self.settings.keep_windows(self.session.remembered_windows)
-        self.settings.sync()
+        remembered.keep(self)
         self.undo.clear()
         self.training.close()
         self.synthesiser.close()
         self.jobs.close()
+        self.align.close()
         self.client.close()
         super().closeEvent(event)
 
@@ -211,16 +211,19 @@ class MainWindow(QMainWindow):
         column.addWidget(self.messages)
         self.setCentralWidget(centre)
         self.drops = DropTarget(self, centre, self.opener.open)
+        self.align_panel = AlignPanel(self.align)
         self.case = CasePanel(self.session, self.opener, self.synthesiser, self.undo)
         self.synthesis = SynthesisPanel(self.synthesiser)
         self.results = ResultsPanel(self.synthesiser)
         self.experts = ExpertsPanel(self.synthesiser)
         docks = build_docks(self)
         self.history, self.experts_dock = docks.messages, docks.experts
+        self.align_dock = docks.align
         self.setStatusBar(StatusStrip(self.session, self.jobs, self.client))
         self.files = Files(self)
         self.commands = Commands(self)
         self.commands.add(window_commands(self))
+        self.align.furnish()
         self.recent = RecentMenu(self.settings, self.opener.open, self)
         build_bars(self, docks.all)
 
@@ -271,23 +274,6 @@ class MainWindow(QMainWindow):
 
     def _layer_menu(self, layer_id: str, at: QPoint) -> None:
         layer_menu(self, layer_id).popup(at)
-
-    # ---- remembered
-
-    def _restore_display(self) -> None:
-        try:
-            shown = Display.from_dict(self.settings.display())
-        except (ValueError, TypeError):
-            shown = Display()
-        self.session.set_display(**{n: getattr(shown, n) for n in REMEMBERED})
-        self.session.remembered_windows.update(self.settings.windows())
-
-    def _restore_window(self) -> None:
-        self.resize(1440, 900)
-        state = self.settings.window_state()
-        if state is not None:
-            self.restoreGeometry(state[0])
-            self.restoreState(state[1])
 
 
 def _models() -> list[Bundle]:

@@ -10,7 +10,6 @@ from PySide6.QtGui import (
     QHideEvent,
     QImage,
     QKeyEvent,
-    QKeySequence,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -22,9 +21,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from app.session import Region, Session
-from app.state import Compare, Layout, Plane
+from app.state import Compare, Layout, Plane, Tool
 from app.viewer.arrange import arrange
-from app.viewer.keys import ACTIONS
+from app.viewer.keys import action_of
 from app.viewer.mouse import Mouse
 from app.viewer.pane import Pane
 from app.viewer.perform import actions
@@ -50,7 +49,6 @@ class ViewerArea(QWidget):
         self.panes: list[Pane] = []
         self.mouse = Mouse(session)
         self._actions = actions(self)
-        self._keys = {key: action.name for action in ACTIONS for key in action.keys}
         self._focus: tuple[Plane, str] | None = None
         self._maximised: tuple[Plane, str] | None = None
         self._before = Layout.PLANES
@@ -150,6 +148,8 @@ class ViewerArea(QWidget):
     def _on_layer(self, layer_id: str, field: str) -> None:
         if field in ("visible", "volume", "modality"):
             self._rebuild()
+        elif field == "position":
+            self._on_cursor("")
         elif field == "field_of_view":
             self.update()
         elif field != "available":
@@ -184,8 +184,11 @@ class ViewerArea(QWidget):
             self._rebuild()
         elif field in ("mix", "swipe", "reveal"):
             self._update_compared()
-        elif field in ("convention", "interpolation", "crosshair", "outlines", "ruler"):
+        else:
             self.update()
+            if field == "tool":
+                cross = Qt.CursorShape.CrossCursor
+                self.unsetCursor() if self.session.tool is Tool.NONE else self.setCursor(cross)
 
     def _update_panes(self, wanted: Callable[[Pane], bool]) -> None:
         for pane in self.panes:
@@ -279,10 +282,7 @@ class ViewerArea(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Do what the key table says; other keys go to the parent."""
-        keys = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-        combined = QKeySequence(int(keys.value) | int(event.key()))
-        name = self._keys.get(combined.toString(QKeySequence.SequenceFormat.PortableText))
-        name = name or self._keys.get(event.text())  # "?" and "+" need Shift on most keyboards
+        name = action_of(event)
         if name is None:
             super().keyPressEvent(event)
         else:

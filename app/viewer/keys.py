@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent, QKeySequence
+
 from app.state import MousePreset
 
 
@@ -45,7 +48,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("maximise", ("4",), "Maximise one pane, or go back", "Planes and layouts"),
     Action("next_volume", ("]",), "Next volume", "Planes and layouts"),
     Action("previous_volume", ("[",), "Previous volume", "Planes and layouts"),
-    Action("compare_off", ("0", "Esc"), "No comparison", "Compare"),
+    Action("compare_off", ("0",), "No comparison", "Compare"),
+    Action("leave", ("Esc",), "Leave the tool, else stop comparing", "Compare"),
     Action("blend", ("B",), "Blend with the counterpart", "Compare"),
     Action("swipe", ("W",), "Swipe: drag the line", "Compare"),
     Action("reveal", ("E",), "Reveal under the pointer", "Compare"),
@@ -68,6 +72,17 @@ ACTIONS: tuple[Action, ...] = (
     Action("lock_window", ("Shift+W",), "Link or unlink window/level", "Locks"),
     Action("help", ("?",), "Sheet of all keys", "Help"),
 )
+
+
+def action_of(event: QKeyEvent) -> str | None:
+    """Return the name of the action of a key press, None if the viewers have none."""
+    keys = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+    combined = QKeySequence(int(keys.value) | int(event.key()))
+    name = _BY_KEY.get(combined.toString(QKeySequence.SequenceFormat.PortableText))
+    return name or _BY_KEY.get(event.text())  # "?" and "+" need Shift on most keyboards
+
+
+_BY_KEY = {key: action.name for action in ACTIONS for key in action.keys}
 
 
 class Gesture(StrEnum):

@@ -77,7 +77,7 @@ def _scale(painter: QPainter, pane: Pane) -> None:
     bar = QRectF(right - width, y + 3, width, height)
     painter.drawImage(bar, strip)
     below = QPointF(bar.right(), bar.bottom() + 1)
-    _text(painter, f"{low:.3g} … {high:.3g}", below, PALE, size, at="rt")
+    write(painter, f"{low:.3g} … {high:.3g}", below, PALE, size, at="rt")
 
 
 def _crosshair(painter: QPainter, pane: Pane, projection: Projection) -> None:
@@ -128,7 +128,7 @@ def _ruler(painter: QPainter, pane: Pane, projection: Projection) -> None:
     for p in (a, b):
         painter.drawEllipse(p, 3, 3)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-    _text(painter, f"{ruler.length:.1f} mm", b + QPointF(8, -8), RULER, 13, True)
+    write(painter, f"{ruler.length:.1f} mm", b + QPointF(8, -8), RULER, 13, True)
 
 
 def _synthetic(painter: QPainter, rect: QRectF) -> None:
@@ -156,10 +156,10 @@ def _words(painter: QPainter, pane: Pane, shown: list[Layer]) -> None:
     left, right, top, bottom = edge_letters(frame, pane.axes)
     lift = small + 14 if made else 0
     middle = rect.center()
-    _text(painter, left, QPointF(rect.left() + inset, middle.y()), PALE, big, True, "l")
-    _text(painter, right, QPointF(rect.right() - inset, middle.y()), PALE, big, True, "r")
-    _text(painter, top, QPointF(middle.x(), rect.top() + inset), PALE, big, True, "t")
-    _text(painter, bottom, QPointF(middle.x(), rect.bottom() - inset - lift), PALE, big, True, "b")
+    write(painter, left, QPointF(rect.left() + inset, middle.y()), PALE, big, True, "l")
+    write(painter, right, QPointF(rect.right() - inset, middle.y()), PALE, big, True, "r")
+    write(painter, top, QPointF(middle.x(), rect.top() + inset), PALE, big, True, "t")
+    write(painter, bottom, QPointF(middle.x(), rect.bottom() - inset - lift), PALE, big, True, "b")
 
     line = small + 6
     x, y = rect.left() + inset, rect.top() + inset
@@ -171,15 +171,15 @@ def _words(painter: QPainter, pane: Pane, shown: list[Layer]) -> None:
     for n, name in enumerate(names):
         # The first line stops before the letter at the top edge, the others have the full width.
         room = rect.width() / 2 - big - inset if n == 0 else rect.width() - 2 * inset
-        _text(painter, _elide(name, small, room), QPointF(x, y + n * line), PALE, small)
+        write(painter, _elide(name, small, room), QPointF(x, y + n * line), PALE, small)
 
     badge = session.display.convention.value.capitalize()
     foot = rect.bottom() - inset - lift
     if frame.oblique >= 0.5:
-        _text(
+        write(
             painter, f"oblique {frame.oblique:.0f}°", QPointF(x, foot - line), DIM, small, at="lb"
         )
-    _text(painter, badge, QPointF(x, foot), DIM, small, at="lb")
+    write(painter, badge, QPointF(x, foot), DIM, small, at="lb")
 
     axis = pane.axes.through
     world = frame.to_world(pane.cursor())
@@ -188,7 +188,7 @@ def _words(painter: QPainter, pane: Pane, shown: list[Layer]) -> None:
     _plain(painter, where, QPointF(rect.right() - inset, foot), small)
 
 
-def _text(
+def write(
     painter: QPainter,
     text: str,
     at_point: QPointF,

@@ -9,9 +9,10 @@ import numpy as np
 from PySide6.QtCore import QPointF, Qt
 
 from app.session import Session
-from app.state import Compare, MousePreset, Ruler
+from app.state import Compare, MousePreset, Ruler, Tool
 from app.viewer.keys import DRAGS, Gesture
 from app.viewer.pane import Pane
+from app.viewer.tool import Handler
 
 GRAB = 8
 """How near the swipe line a press must be to take it, in pixels."""
@@ -37,14 +38,20 @@ def _prefix(modifiers: Qt.KeyboardModifier) -> str:
 
 
 class Mouse:
-    """Turns presses, moves and wheel turns on panes into changes of the session."""
+    """Turns presses, moves and wheel turns on panes into changes of the session.
+
+    Attributes:
+        tools: who takes the presses while a tool is chosen; what they leave is a usual gesture.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.tools: dict[Tool, Handler] = {}
+        self._handler: Handler | None = None
         self._pane: Pane | None = None
         self._button = Qt.MouseButton.NoButton
         self._gesture: Gesture | None = None
-        self._other = ""  # "ruler" or "swipe" while one of them is drawn
+        self._other = ""  # "ruler", "swipe" or "tool" while one of them is drawn
         self._start = QPointF()
         self._last = QPointF()
         self._wheel = 0
@@ -63,7 +70,10 @@ class Mouse:
         name = gesture_name(button, keys)
         gesture = DRAGS[self.session.display.mouse].get(name)
         self._other = ""
-        if name == "Left" and self._takes_swipe(pane, at):
+        self._handler = self.tools.get(self.session.tool)
+        if self._handler is not None and self._handler.press(pane, name, at):
+            self._other = "tool"
+        elif name == "Left" and self._takes_swipe(pane, at):
             self._other = "swipe"
         elif name == "Left" and self.session.display.measuring:
             self._other = "ruler"
@@ -83,7 +93,9 @@ class Mouse:
             return
         step = at - self._last
         self._last = at
-        if self._other == "swipe":
+        if self._other == "tool" and self._handler is not None:
+            self._handler.drag(pane, at)
+        elif self._other == "swipe":
             share = (at.x() - pane.rect.left()) / pane.rect.width()
             self.session.set_display(swipe=min(max(share, 0.0), 1.0))
         elif self._other == "ruler":
@@ -103,6 +115,8 @@ class Mouse:
         if pane is None or button != self._button:
             return
         self._pane = None
+        if self._other == "tool" and self._handler is not None:
+            self._handler.release(pane, at)
         still = (at - self._start).manhattanLength() < CLICK
         if self._other == "ruler" and still:
             self.session.set_ruler(None)

@@ -124,6 +124,8 @@ class Pane:
         strokes, shown = self.compose(projection, pointer, flicker)
         self._backing.paint(painter, self.rect, strokes)
         marks.paint(painter, self, projection, shown, pointer)
+        for extra in self.scene.extras:
+            extra(painter, self, projection)
         painter.restore()
 
     def compose(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from app.state import Compare, Convention, Interpolation, Layout, Plane
+from app.state import Compare, Convention, Interpolation, Layout, Plane, Tool
 from app.viewer.mouse import step_cursor
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def actions(area: ViewerArea) -> dict[str, Callable[[], None]]:
         "next_volume": lambda: session.cycle_active(1),
         "previous_volume": lambda: session.cycle_active(-1),
         "compare_off": lambda: session.set_display(compare=Compare.OFF),
+        "leave": lambda: _leave(area),
         "mix_less": lambda: _mix(area, -1),
         "mix_more": lambda: _mix(area, 1),
         "reset": session.reset,
@@ -77,6 +78,15 @@ def _through(area: ViewerArea, steps: int) -> None:
     pane = area.focus_pane
     if pane is not None:
         step_cursor(pane, pane.axes.through, steps)
+
+
+def _leave(area: ViewerArea) -> None:
+    """Leave the tool and the look back; without them, stop comparing."""
+    session = area.session
+    if session.tool is Tool.NONE and not session.peeked:
+        session.set_display(compare=Compare.OFF)
+    session.set_tool(Tool.NONE)
+    session.peek({})
 
 
 def _compare(area: ViewerArea, mode: Compare) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from app.session import Session
 from app.state import Kind, Layer, Vector
+from core.grid import Grid
 
 ORDER = (Kind.REAL, Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA, Kind.SHARE, Kind.LABEL)
 
@@ -70,15 +71,16 @@ def read(session: Session) -> Readout | None:
     shown.sort(key=lambda x: ORDER.index(x.kind))
     values = []
     for layer in shown:
-        at = voxel_at(layer, cursor)
+        at = voxel_at(layer, session.shown_grid(layer), cursor)
         values.append(Value(layer, None if at is None else float(layer.volume.voxels[at])))
-    return Readout(position_text(cursor), voxel_at(active, cursor), tuple(values))
+    voxel = voxel_at(active, session.shown_grid(active), cursor)
+    return Readout(position_text(cursor), voxel, tuple(values))
 
 
-def voxel_at(layer: Layer, world: Vector) -> tuple[int, int, int] | None:
+def voxel_at(layer: Layer, grid: Grid, world: Vector) -> tuple[int, int, int] | None:
     """Return the (i, j, k) of the voxel that holds a (3,) world position, None outside."""
-    index = np.rint(layer.volume.grid.to_voxel(world)).astype(int)
-    if (index < 0).any() or (index >= layer.volume.grid.shape).any():
+    index = np.rint(grid.to_voxel(world)).astype(int)
+    if (index < 0).any() or (index >= grid.shape).any():
         return None
     i, j, k = index.tolist()
     return i, j, k

@@ -78,6 +78,13 @@ class Sampler:
         self.grid = grid
         self.frame = frame
 
+    def on(self, grid: Grid, frame: Frame) -> Sampler:
+        """Return a sampler of the same array elsewhere; what reading it needs is kept."""
+        other = Sampler(self.voxels, grid, frame)
+        if "_reader" in self.__dict__:
+            other.__dict__["_reader"] = self._reader
+        return other
+
     @cached_property
     def _aligned(self) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]] | None:
         """Return (view along the frame's axes, first voxel's frame position, steps), if parallel.

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtGui import QPainter
 
 from app.session import Region, Session
 from app.state import Layer, Vector
-from app.viewer.geometry import Frame, PlaneAxes
+from app.viewer.geometry import Frame, PlaneAxes, Projection
 from app.viewer.sampling import Sampler
 from core.grid import Grid
 
+if TYPE_CHECKING:
+    from app.viewer.pane import Pane
+
+Extra = Callable[[QPainter, "Pane", Projection], None]
+"""Paints over a pane what another part of the program wants shown."""
+
 
 class Scene:
-    """Derived geometry of a session, recomputed only when what it derives from changes."""
+    """Derived geometry of a session, recomputed only when what it derives from changes.
+
+    Attributes:
+        extras: called at the end of every pane's painting.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self._frame: Frame | None = None
         self._key: tuple[Grid, bool] | None = None
-        self._samplers: dict[tuple[str, str], tuple[object, Sampler]] = {}
+        self._samplers: dict[tuple[str, str], Sampler] = {}
+        self.extras: list[Extra] = []
         self._versions: dict[str, int] = {}
 
     @property
@@ -35,7 +48,6 @@ class Scene:
         if self._key is None or self._key[0] is not key[0] or self._key[1] != key[1]:
             self._key = key
             self._frame = Frame.of(*key)
-            self._samplers.clear()
         return self._frame
 
     def sampler(self, layer: Layer) -> Sampler:
@@ -51,11 +63,14 @@ class Scene:
     def _sampler(self, layer: Layer, role: str, voxels: NDArray[Any]) -> Sampler:
         frame = self.frame
         assert frame is not None
+        grid = self.session.shown_grid(layer)
         kept = self._samplers.get((layer.id, role))
-        if kept is None or kept[0] is not voxels or kept[1].grid is not layer.volume.grid:
-            kept = (voxels, Sampler(voxels, layer.volume.grid, frame))
-            self._samplers[layer.id, role] = kept
-        return kept[1]
+        if kept is None or not _same_memory(kept.voxels, voxels):
+            kept = Sampler(voxels, grid, frame)
+        elif kept.grid is not grid or kept.frame is not frame:
+            kept = kept.on(grid, frame)
+        self._samplers[layer.id, role] = kept
+        return kept
 
     @property
     def has_oblique(self) -> bool:
@@ -123,3 +138,8 @@ class Scene:
         corners = np.stack(np.meshgrid(*edges, indexing="ij"), -1).reshape(-1, 3)
         depth = frame.to_frame(grid.to_world(corners))[:, axes.through]
         return bool(depth.min() <= d <= depth.max())
+
+
+def _same_memory(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Tell whether two arrays show the same memory in the same way."""
+    return a is b or bool(a.__array_interface__ == b.__array_interface__)

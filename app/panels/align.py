@@ -1,0 +1,225 @@
+"""The Align panel: what moves, how it lies, and every way to bring it where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtGui import QAction, QShowEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.align_desk import AlignDesk
+from app.panels.align_hand import HandBox
+from app.panels.align_landmarks import LandmarkBox
+from app.panels.synthesis import duration
+from app.registering import Wish, number
+from app.request import Stage
+from app.state import Placement
+from app.theme import warning_colour
+from core.align import METHODS
+
+STATES = {
+    "header": "at its header's position",
+    "rigid": "registered, rigid",
+    "affine": "registered, affine",
+    "file": "moved by a transform file",
+    "manual": "moved by hand",
+    "centred": "centred",
+    "landmarks": "aligned by landmarks",
+}
+ROWS = (
+    ("align_header", "Header positions"),
+    ("align_centre", "Centre"),
+    ("align_load", "Load transform…"),
+    ("align_turn", "Turn round"),
+    ("align_rigid", "Register rigid"),
+    ("align_affine", "Register affine"),
+)
+LOOK = (("align_move", "Move (G)"), ("align_before", "Before (V)"), ("checker", "Checker (K)"))
+SAVE = (("save_transform", "Save transform…"), ("save_aligned", "Save volume…"))
+
+
+class AlignPanel(QScrollArea):
+    """A form over :class:`AlignDesk`; its buttons are the window's commands."""
+
+    def __init__(self, desk: AlignDesk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.desk = desk
+        self.moving, self.fixed = QComboBox(), QComboBox()
+        self.moving.setToolTip("The volume that is moved")
+        self.fixed.setToolTip("The volume that stays where it is")
+        self.method = QComboBox()
+        self.method.setToolTip("How a registration tells that two images fit")
+        for box in (self.moving, self.fixed, self.method):
+            box.setMinimumContentsLength(10)
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+        self.state, self.direction, self.gain, self.doubt = (QLabel() for _ in range(4))
+        for label in (self.state, self.direction, self.gain, self.doubt):
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.gain.setToolTip("Mutual information inside the field of view; higher is better")
+        self.progress, self.stage = QProgressBar(), QLabel()
+        self.hand, self.landmarks = HandBox(desk.hand), LandmarkBox(desk.landmarks)
+        self.buttons: dict[str, QToolButton] = {}
+        self._lay_out()
+        self._connect()
+        self._show()
+        self._show_stage(Stage(""))
+
+    def use(self, actions: Mapping[str, QAction]) -> None:
+        """Make the buttons the window's commands."""
+        for name, button in self.buttons.items():
+            text = button.text()
+            button.setDefaultAction(actions[name])
+            button.setText(text)
+        self.landmarks.use(actions)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Find out what turns are about, now that somebody may turn."""
+        super().showEvent(event)
+        self.desk.hand.find_pivot()
+
+    # ---- layout
+
+    def _lay_out(self) -> None:
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
+        form.setVerticalSpacing(4)
+        for label, field in (("Moves", self.moving), ("Stays", self.fixed)):
+            form.addRow(label, field)
+        how = QFormLayout()
+        how.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        how.addRow("Method", self.method)
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(8, 6, 8, 6)
+        column.setSpacing(5)
+        column.addLayout(form)
+        for line in (self.state, self.direction, self.gain, self.doubt):
+            column.addWidget(line)
+        column.addLayout(self._grid(ROWS[:4]))
+        column.addLayout(how)
+        column.addLayout(self._grid(ROWS[4:]))
+        run = QHBoxLayout()
+        run.addWidget(self.progress, 1)
+        run.addWidget(self._button("align_cancel", "Cancel"))
+        column.addLayout(run)
+        column.addWidget(self.stage)
+        column.addWidget(self.hand)
+        column.addLayout(self._grid(LOOK, columns=3))
+        column.addWidget(self.landmarks)
+        column.addLayout(self._grid(SAVE))
+        column.addStretch(1)
+        self.setWidget(inner)
+
+    def _grid(self, rows: tuple[tuple[str, str], ...], columns: int = 2) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        for n, (name, text) in enumerate(rows):
+            grid.addWidget(self._button(name, text), n // columns, n % columns)
+        return grid
+
+    def _button(self, name: str, text: str) -> QToolButton:
+        button = QToolButton()
+        button.setText(text)
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.buttons[name] = button
+        return button
+
+    def _connect(self) -> None:
+        desk = self.desk
+        self.moving.activated.connect(lambda n: desk.aligner.choose(moving=self.moving.itemData(n)))
+        self.fixed.activated.connect(lambda n: desk.aligner.choose(fixed=self.fixed.itemData(n)))
+        self.method.activated.connect(lambda _: self._say_method())
+        desk.aligner.changed.connect(self._show)
+        desk.registrar.stage_changed.connect(self._show_stage)
+        desk.methods_changed.connect(self._show_methods)
+        self._show_methods()
+
+    # ---- what changed
+
+    def _show(self) -> None:
+        pair, placement = self.desk.aligner.pair(), self.desk.aligner.placement
+        layers = self.desk.aligner.candidates()
+        for n, box in enumerate((self.moving, self.fixed)):
+            names = [(x.name, x.id) for x in layers]
+            with QSignalBlocker(box):
+                if [(box.itemText(k), box.itemData(k)) for k in range(box.count())] != names:
+                    box.clear()
+                    for name, layer_id in names:
+                        box.addItem(name, layer_id)
+                box.setCurrentIndex(box.findData(pair[n].id) if pair else -1)
+            box.setEnabled(len(layers) > 1)
+        self.state.setText(
+            describe(placement, pair[0].modality or "The volume")
+            if pair
+            else "Open two volumes of one patient to align them."
+        )
+        _say(self.direction, self.desk.transforms.direction())
+        known = placement is not None and placement.after is not None
+        gain = placement if known else None
+        _say(
+            self.gain,
+            f"Similarity {number(gain.before)} → {number(gain.after)}" if gain else "",
+        )
+        doubtful = placement.doubtful if placement else ""
+        _say(self.doubt, f"Doubtful: {doubtful}" if doubtful else "")
+        self.doubt.setStyleSheet(f"color:{warning_colour(self.palette())};font-weight:600")
+        self.hand.setEnabled(pair is not None)
+        if self.isVisible():
+            self.desk.hand.find_pivot()
+
+    def _show_stage(self, stage: Stage) -> None:
+        running = bool(stage.name)
+        self.progress.setRange(0, stage.total if running else 1)
+        self.progress.setValue(stage.done)
+        self.progress.setVisible(running)
+        self.buttons["align_cancel"].setVisible(running)
+        left = f", {duration(stage.seconds_left)} left" if stage.seconds_left is not None else ""
+        self.stage.setText(f"{stage.name.capitalize()}{left}" if running else "")
+        self.stage.setVisible(running)
+
+    def _show_methods(self) -> None:
+        with QSignalBlocker(self.method):
+            self.method.clear()
+            for method in METHODS:
+                self.method.addItem(method.capitalize(), Wish(method=method))
+            self.method.setCurrentIndex(0)
+
+    def _say_method(self) -> None:
+        self.desk.wish = self.method.currentData()
+
+
+def describe(placement: Placement | None, name: str) -> str:
+    """Say in a sentence how a volume was moved."""
+    if placement is None:
+        return f"{name} is {STATES['header']}."
+    alignment = placement.alignment
+    source = f" ({alignment.source})" if alignment.source and alignment.kind != "manual" else ""
+    return f"{name} is {STATES.get(alignment.kind, alignment.kind)}{source}."
+
+
+def _say(label: QLabel, text: str) -> None:
+    label.setText(text)
+    label.setVisible(bool(text))

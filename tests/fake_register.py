@@ -1,0 +1,46 @@
+"""A registration that searches nothing: the moving volume's modality says how it behaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from core.io import read
+
+
+def say(event: str, **values: Any) -> None:
+    print(json.dumps({"event": event, **values}), flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    options = dict(zip(arguments[2::2], arguments[3::2], strict=True))
+    modality, _, path = options["--moving"].partition("=")
+    read(options["--fixed"].partition("=")[2])
+    volume = read(path)
+    say("progress", stage="searching", done=1, total=4, seconds_left=3.0)
+    if modality == "slow":
+        time.sleep(60)
+    if modality == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if modality == "wrong":
+        say("error", text="wrong (moving.nii): nothing in the field of view.")
+        return 2
+    matrix = np.eye(4)
+    matrix[:3, 3] = (1.0, -2.0, 0.5) if volume.grid.shape[0] else 0.0
+    doubtful = modality == "doubtful"
+    say(
+        "result", kind=options["--kind"], source=options["--method"], matrix=matrix.tolist(),
+        before=0.25, after=0.75, doubtful=doubtful,
+        reason="The best fit is at the edge of the search." if doubtful else "", seconds=1.0,
+    )  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
