@@ -44,10 +44,10 @@ def authors_model(checkout: Path) -> Any:
 
 def our_model(checkout: Path) -> Any:
     sys.path.insert(0, str(ROOT))
-    from core import published
+    from core import published, published_keys
     from core.mhvae.model import MHVAE
 
-    state = {published._modern(k): v for k, v in authors_model(checkout).state_dict().items()}
+    state = {published_keys.modern(k): v for k, v in authors_model(checkout).state_dict().items()}
     inferred = published.infer(state, "random weights")
     stated = published.Unstated().with_authors_defaults(inferred)
     config, tensors = published.convert(state, "random weights", inferred, stated)
