@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from core.io import dicom_frames
 from core.io.dicom_geometry import FloatArray, stack
+from core.io.dicom_groups import nature, scattered, volumes
 from core.io.dicom_tags import Image, read_tags
 from core.io.finish import damaged, finish
 from core.io.header import Header, make_grid
@@ -22,13 +24,8 @@ from core.io.limits import check_memory, check_stored
 from core.io.modality import guess_from_dicom
 from core.volume import Volume, VolumeError
 
-# What tells apart several volumes that share a series and their positions, tried in this order.
-_SPLITS: tuple[Callable[[Image], object], ...] = (
-    lambda image: image.echo,
-    lambda image: image.image_type,
-    lambda image: image.temporal,
-    lambda image: image.acquisition,
-)
+# MPEG and HEVC video, JPEG XL, high-throughput JPEG 2000.
+_UNDECODABLE = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("10", "11", "20"))
 
 
 @dataclass(frozen=True)
@@ -41,87 +38,103 @@ class Series:
 
     @property
     def is_stack(self) -> bool:
-        """Whether it is more than a single image."""
-        return len(self.images) > 1 or self.images[0].frames > 1
+        """Whether it may be wanted as a volume: more than single images or a planning view."""
+        if self.header.nature in ("localizer", "projection"):
+            return False
+        return self.images[0].frames > 1 or (len(self.images) > 1 and not scattered(self.images))
+
+    def with_remark(self, sentence: str) -> Series:
+        """Return the same with one more remark in its header."""
+        header = replace(self.header, remarks=(*self.header.remarks, sentence))
+        return replace(self, header=header)
 
 
-def scan(paths: Iterable[Path], root: Path) -> tuple[list[Series], list[Header]]:
-    """Group DICOM files into volumes, reading tags only.
+def gather(images: Iterable[Image]) -> list[Series]:
+    """Group DICOM images into volumes, readable or not, in the order of their series numbers.
 
     Args:
-        paths: files that look like DICOM.
-        root: folder or file the user named; becomes the headers' path.
-
-    Returns:
-        The volumes, readable or not, and headers of files that are damaged.
+        images: as :func:`core.io.dicom_tags.read_tags` gives them, of any number of series.
     """
-    damaged_files: list[Header] = []
     by_series: dict[str, list[Image]] = defaultdict(list)
-    for path in paths:
+    for image in images:
+        by_series[image.series].append(image)
+    found: list[Series] = []
+    for uid in sorted(by_series, key=lambda uid: (_number(by_series[uid][0]), uid)):
+        groups, twice = volumes(by_series[uid])
+        folder = _common_folder(by_series[uid])
+        echoes = len({one[0].echo for one in groups if len(one) > 1}) > 1
+        for n, group in enumerate(groups):
+            single_file = group[0].multiframe is not None
+            what = f"{uid}/{group[0].uid if single_file else n}"
+            header = Header(
+                path=group[0].path if single_file else folder,
+                format="DICOM multi-frame" if single_file else "DICOM series",
+                series=hashlib.sha256(what.encode()).hexdigest()[:12],
+                warnings=_unnumbered(group) if len(groups) == 1 and not single_file else (),
+                remarks=_copies(twice) if n == 0 else (),
+            )
+            found.append(_series(group, header, echoes))
+    return found
+
+
+def reopen(header: Header) -> Series:
+    """Find the volume of a header again, from its own files only.
+
+    Raises:
+        VolumeError: a file is gone or has changed.
+    """
+    images = []
+    for path in header.members:
         try:
             image = read_tags(path)
-        except VolumeError as error:
-            damaged_files.append(Header(path, "DICOM", problem=str(error)))
-            continue
-        if image is not None:
-            by_series[image.series].append(image)
-    found: list[Series] = []
-    for uid, images in by_series.items():
-        whole = [image for image in images if image.multiframe is not None]
-        slices = [image for image in images if image.multiframe is None]
-        groups = [[image] for image in whole]
-        for group in _by_orientation(slices):
-            groups += _split_volumes(group)
-        for n, group in enumerate(groups):
-            key = hashlib.sha256(f"{uid}/{n}".encode()).hexdigest()[:12]
-            echo = group[0].echo if len({one[0].echo for one in groups}) > 1 else None
-            found.append(_series(group, root, key, f"TE {echo:g} ms" if echo else ""))
-    return found, damaged_files
+        except OSError as error:
+            raise VolumeError(
+                f"{path.name}: expected a slice of {header.source}; the file cannot be opened. "
+                "Look into the folder again."
+            ) from error
+        if image is None:
+            raise VolumeError(f"{path.name}: expected an image; the file has changed.")
+        images.append(image)
+    return _series(images, replace(header, problem="", warnings=(), remarks=()), False)
 
 
-def _by_orientation(images: Sequence[Image]) -> list[list[Image]]:
-    groups: list[list[Image]] = []
-    for image in images:
-        for group in groups:
-            a, b = group[0].orientation, image.orientation
-            if (a is None and b is None) or (a and b and np.allclose(a, b, atol=5e-3)):
-                group.append(image)
-                break
-        else:
-            groups.append([image])
-    return groups
+def _number(image: Image) -> int:
+    return int(image.number) if image.number.isdecimal() else 0
 
 
-def _split_volumes(images: list[Image]) -> list[list[Image]]:
-    """Separate volumes that lie at the same positions (echoes, magnitude and phase, …)."""
-
-    def doubled(group: Sequence[Image]) -> bool:
-        seen = Counter(tuple(np.round(image.position or (0, 0, 0), 2)) for image in group)
-        return max(seen.values()) > 1
-
-    if not images or not doubled(images):
-        return [images] if images else []
-    for key in _SPLITS:
-        parts: dict[object, list[Image]] = defaultdict(list)
-        for image in images:
-            parts[key(image)].append(image)
-        if len(parts) > 1 and not any(doubled(part) for part in parts.values()):
-            return list(parts.values())
-    return [images]
+def _common_folder(images: Sequence[Image]) -> Path:
+    return Path(os.path.commonpath({str(image.path.parent.absolute()) for image in images}))
 
 
-def _series(images: list[Image], root: Path, key: str, part: str) -> Series:
+def _copies(twice: int) -> tuple[str, ...]:
+    if not twice:
+        return ()
+    were = "image was" if twice == 1 else "images were"
+    return (f"{twice} {were} there more than once; one copy is used.",)
+
+
+def _unnumbered(images: Sequence[Image]) -> tuple[str, ...]:
+    """Say when the images' own numbering goes further than they do: an end may be missing."""
+    numbers = {image.instance for image in images if image.instance is not None}
+    if len(numbers) < len(images) or min(numbers) < 0:
+        return ()
+    lost = max(numbers) - len(numbers)
+    if not 0 < lost < len(numbers):  # far larger numbers count something else
+        return ()
+    return (
+        f"The images are numbered up to {max(numbers)}, and {len(numbers)} are here: slices may "
+        "be missing at an end of the volume.",
+    )
+
+
+def _series(images: list[Image], about: Header, echoes: bool) -> Series:
+    """Complete a header with what the images of its volume say."""
     first = images[0]
     multi = first.multiframe is not None
-    name = first.path.name if multi else _label(first, root)
-    modality, reason = guess_from_dicom(
-        first.kind,
-        first.description,
-        first.echo,
-        first.repetition,
-        first.inversion,
-        first.contrast,
-    )
+    text = " ".join(part for part in (first.number, first.description) if part)
+    name = about.path.name if multi or not text else f"{about.path.name}, series {text}"
+    modality, reason = guess_from_dicom(first, about.path.name)
+    nature_, why = nature(first)
     grid, problem, warnings = None, "", tuple[str, ...]()
     order = np.arange(len(images))
     try:
@@ -134,27 +147,22 @@ def _series(images: list[Image], root: Path, key: str, part: str) -> Series:
             images = [images[n] for n in order]
     except VolumeError as error:
         problem = str(error)
-    kind = ("u" if not first.signed else "") + f"int{first.bits}"
-    header = Header(
-        path=root,
-        format="DICOM multi-frame" if multi else "DICOM series",
+    echo = f"TE {first.echo:g} ms" if echoes and first.echo else ""
+    header = replace(
+        about,
         grid=grid if not problem else None,
-        dtype=kind,
+        dtype=("u" if not first.signed else "") + f"int{first.bits}",
         modality=modality,
         modality_reason=reason,
-        series=key,
-        description=" ".join(filter(None, (first.number, first.description, part))),
+        description=about.description or " ".join(filter(None, (text, echo))),
         files=len(images),
         problem=problem,
-        warnings=warnings,
+        warnings=() if problem else warnings + about.warnings,
+        nature=nature_,
+        remarks=(*filter(None, (why,)), *about.remarks),
+        members=tuple(image.path for image in images),
     )
     return Series(header, tuple(images), order)
-
-
-def _label(image: Image, root: Path) -> str:
-    text = " ".join(part for part in (image.number, image.description) if part)
-    folder = root.name if root.is_dir() else root.parent.name
-    return f"{folder}, series {text}" if text else folder
 
 
 def _geometry(
@@ -170,6 +178,11 @@ def _geometry(
         raise VolumeError(
             f"{name}: expected slices of one size; found {listed}. Export the series again, "
             "without the images that do not belong to it."
+        )
+    if scattered(images):
+        raise VolumeError(
+            f"{name}: expected a series of slices; found {len(images)} single images in different "
+            "directions. Choose a series that was acquired as a volume."
         )
     if len(images) < 2:
         raise VolumeError(
@@ -205,8 +218,18 @@ def _check_image(name: str, image: Image) -> None:
             f"{name}: expected 8, 16 or 32 bits per voxel; found {image.bits}. "
             "Export it as a greyscale image."
         )
+    if image.syntax.startswith(_UNDECODABLE):
+        raise VolumeError(
+            f"{name}: expected images this program can decode; found a video or a newer "
+            "compression. Export it uncompressed."
+        )
+    if not image.voxels_at:
+        raise VolumeError(
+            f"{image.path.name}: expected an image; the file ends before its voxels. It is cut "
+            "short; copy or export it again."
+        )
     if image.native:
-        declared = image.rows * image.columns * image.frames * image.bits // 8
+        declared = image.voxels_at + image.stored
         check_stored(image.path.name, declared, image.path.stat().st_size)
 
 
@@ -214,7 +237,7 @@ def load(series: Series, source: str, *, allow_zero: bool = False) -> Volume:
     """Decode one volume.
 
     Args:
-        series: as found by :func:`scan`.
+        series: as found by :func:`gather`.
         source: what to call the volume.
         allow_zero: accept a volume of zeros only.
 

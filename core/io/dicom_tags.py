@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from core.io.limits import size_text
 from core.volume import VolumeError
 
 _TAGS = [
-    "SpecificCharacterSet", "ImageType", "SOPClassUID", "Modality", "SeriesDescription",
-    "ContrastBolusAgent", "RepetitionTime", "EchoTime", "InversionTime", "SliceThickness",
-    "SpacingBetweenSlices", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
-    "TemporalPositionIdentifier", "ImagePositionPatient", "ImageOrientationPatient",
+    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality",
+    "SeriesDescription", "ProtocolName", "ContrastBolusAgent", "RepetitionTime", "EchoTime",
+    "InversionTime", "SpacingBetweenSlices", "SeriesInstanceUID", "SeriesNumber",
+    "AcquisitionNumber", "InstanceNumber", "TemporalPositionIdentifier",
+    "ImagePositionPatient", "ImageOrientationPatient",
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns",
     "PixelSpacing", "BitsAllocated", "PixelRepresentation", "GridFrameOffsetVector",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
@@ -33,8 +35,11 @@ class Image:
 
     path: Path
     series: str
+    uid: str  # of this one image
     number: str
+    instance: int | None
     description: str
+    protocol: str
     kind: str
     sop_class: str
     rows: int
@@ -44,7 +49,8 @@ class Image:
     photometric: str
     bits: int
     signed: bool
-    native: bool  # voxels are stored uncompressed
+    syntax: str  # how the voxels are encoded
+    voxels_at: int  # offset of the voxels in the file; 0 when it holds none
     spacing: tuple[float, float] | None  # between rows, between columns
     position: tuple[float, float, float] | None
     orientation: tuple[float, ...] | None  # direction along a row, then along a column
@@ -53,11 +59,21 @@ class Image:
     repetition: float | None
     inversion: float | None
     contrast: bool
-    image_type: str
+    image_type: tuple[str, ...]
     acquisition: str
     temporal: str
     offsets: tuple[float, ...]
     multiframe: Any  # the dataset, kept only when several frames share one file
+
+    @property
+    def native(self) -> bool:
+        """Whether the voxels are stored uncompressed."""
+        return self.syntax in _NATIVE
+
+    @property
+    def stored(self) -> int:
+        """Bytes of the voxels, uncompressed."""
+        return self.rows * self.columns * self.samples * self.frames * self.bits // 8
 
 
 def looks_like_dicom(start: bytes, suffix: str) -> bool:
@@ -75,18 +91,21 @@ def read_tags(path: Path) -> Image | None:
         VolumeError: the file is damaged or of another kind.
     """
     from pydicom.filereader import read_partial
-    from pydicom.tag import Tag
 
     name = path.name
     size = path.stat().st_size
+    voxels_at = 0
 
     def at_voxels(tag: int, _representation: str | None, length: int) -> bool:
+        nonlocal voxels_at
         # SimpleITK's decoder would allocate whatever length an element declares.
         if size < length != _UNDEFINED:
             raise VolumeError(
                 f"{name}: a DICOM element declares {size_text(length)}; the file holds "
                 f"{size_text(size)}. It is cut short or damaged; copy or export it again."
             )
+        if tag in _VOXELS:
+            voxels_at = file.tell()
         return tag in _VOXELS
 
     with path.open("rb") as file:
@@ -98,14 +117,20 @@ def read_tags(path: Path) -> Image | None:
         )
     with damaged(name), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        wanted: list[Any] = [Tag(keyword) for keyword in _TAGS]
         with path.open("rb") as file:
-            tags = read_partial(file, stop_when=at_voxels, force=True, specific_tags=wanted)
+            tags = read_partial(file, stop_when=at_voxels, force=True, specific_tags=_wanted())
         if "SOPClassUID" not in tags and "SeriesInstanceUID" not in tags:
             raise VolumeError(f"{name}: expected a DICOM image; its header is not there.")
         if not tags.get("Rows") or not tags.get("Columns"):
             return None
-        return _image(path, tags)
+        return _image(path, tags, voxels_at)
+
+
+@cache
+def _wanted() -> list[Any]:
+    from pydicom.tag import Tag
+
+    return [Tag(keyword) for keyword in _TAGS]
 
 
 def _meta(start: bytes) -> bytes:
@@ -114,16 +139,21 @@ def _meta(start: bytes) -> bytes:
     return start[132 : 144 + length]
 
 
-def _image(path: Path, tags: Any) -> Image:
+def _image(path: Path, tags: Any, voxels_at: int) -> Image:
     frames = int(tags.get("NumberOfFrames") or 1)
-    syntax = str(getattr(tags.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2"))
+    enhanced = "PerFrameFunctionalGroupsSequence" in tags
+    if enhanced:
+        _flatten(tags, everything=frames == 1)
     spacing = _floats(tags, "PixelSpacing", 2)
     position = _floats(tags, "ImagePositionPatient", 3)
     return Image(
         path=path,
         series=str(tags.get("SeriesInstanceUID", "")),
+        uid=str(tags.get("SOPInstanceUID", "")),
         number=str(tags.get("SeriesNumber") or ""),
+        instance=None if (number := _float(tags, "InstanceNumber")) is None else int(number),
         description=str(tags.get("SeriesDescription") or ""),
+        protocol=str(tags.get("ProtocolName") or ""),
         kind=str(tags.get("Modality") or ""),
         sop_class=str(tags.get("SOPClassUID", "")),
         rows=int(tags.Rows),
@@ -133,7 +163,8 @@ def _image(path: Path, tags: Any) -> Image:
         photometric=str(tags.get("PhotometricInterpretation") or "MONOCHROME2"),
         bits=int(tags.get("BitsAllocated") or 16),
         signed=bool(tags.get("PixelRepresentation") or 0),
-        native=syntax in _NATIVE,
+        syntax=str(getattr(tags.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2")),
+        voxels_at=voxels_at,
         spacing=(spacing[0], spacing[1]) if spacing else None,
         position=(position[0], position[1], position[2]) if position else None,
         orientation=_floats(tags, "ImageOrientationPatient", 6),
@@ -142,12 +173,42 @@ def _image(path: Path, tags: Any) -> Image:
         repetition=_float(tags, "RepetitionTime"),
         inversion=_float(tags, "InversionTime"),
         contrast=bool(tags.get("ContrastBolusAgent")),
-        image_type="\\".join(tags.get("ImageType") or ()),
+        image_type=_words(tags.get("ImageType")),
         acquisition=str(tags.get("AcquisitionNumber") or ""),
         temporal=str(tags.get("TemporalPositionIdentifier") or ""),
         offsets=_floats(tags, "GridFrameOffsetVector", frames) or (),
-        multiframe=tags if frames > 1 or "PerFrameFunctionalGroupsSequence" in tags else None,
+        multiframe=tags if frames > 1 else None,
     )
+
+
+# Functional group, its element, and the classic element that says the same.
+_GROUPS = (
+    ("MREchoSequence", "EffectiveEchoTime", "EchoTime"),
+    ("MRTimingAndRelatedParametersSequence", "RepetitionTime", "RepetitionTime"),
+    ("PlanePositionSequence", "ImagePositionPatient", "ImagePositionPatient"),
+    ("PlaneOrientationSequence", "ImageOrientationPatient", "ImageOrientationPatient"),
+    ("PixelMeasuresSequence", "PixelSpacing", "PixelSpacing"),
+)
+
+
+def _flatten(tags: Any, *, everything: bool) -> None:
+    """Copy what an enhanced file keeps in functional groups to where classic files have it.
+
+    Geometry (``everything``) only for a file of one frame, which then is a slice like any other.
+    """
+    shared = (tags.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    first = (tags.get("PerFrameFunctionalGroupsSequence") or [{}])[0]
+    for group, element, classic in _GROUPS if everything else _GROUPS[:2]:
+        for source in (first, shared):
+            items = source.get(group)
+            if items and items[0].get(element) is not None and tags.get(classic) is None:
+                setattr(tags, classic, items[0].get(element))
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(str(word) for word in value)
 
 
 def _floats(tags: Any, key: str, count: int) -> tuple[float, ...] | None:

@@ -33,6 +33,11 @@ class Header:
         synthetic: whether the file is marked as made by a model.
         problem: sentence saying why the volume cannot be used; empty when it can.
         warnings: sentences about what had to be assumed.
+        nature: ``"localizer"``, ``"projection"`` or ``"derived"`` for a series that is not an
+            original acquisition; empty otherwise.
+        remarks: sentences about what it is and how it was gathered; nothing to worry about.
+        duplicate: sentence naming the volume with the same content; empty when there is none.
+        members: the files of a DICOM volume, in slice order; empty for other files.
     """
 
     path: Path
@@ -47,6 +52,10 @@ class Header:
     synthetic: bool = False
     problem: str = ""
     warnings: tuple[str, ...] = ()
+    nature: str = ""
+    remarks: tuple[str, ...] = ()
+    duplicate: str = ""
+    members: tuple[Path, ...] = ()
 
     @property
     def source(self) -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.io.dicom_tags import Image
 
 # First match wins; the order separates names that contain one another (T2-FLAIR is FLAIR).
 _NAMES: tuple[tuple[str, str], ...] = (
@@ -37,36 +41,35 @@ def guess_from_text(text: str, what: str) -> tuple[str, str]:
     return "", ""
 
 
-def guess_from_dicom(
-    kind: str,
-    description: str,
-    echo: float | None,
-    repetition: float | None,
-    inversion: float | None,
-    contrast: bool,
-) -> tuple[str, str]:
-    """Guess from DICOM tags.
+def guess_from_dicom(image: Image, folder: str) -> tuple[str, str]:
+    """Guess from DICOM tags: what it is called, then how it was acquired, then where it lies.
 
     Args:
-        kind: Modality tag (``"MR"``, ``"US"``, …).
-        description: SeriesDescription, or empty.
-        echo: EchoTime, ms.
-        repetition: RepetitionTime, ms.
-        inversion: InversionTime, ms.
-        contrast: whether a contrast agent is named.
+        image: the tags of one of the series' files.
+        folder: name of the folder that holds the series.
 
     Returns:
         The modality (empty when nothing tells) and the reason.
     """
-    if kind in ("US", "IVUS"):
-        return "iUS", f"DICOM modality {kind}"
-    if kind != "MR":
-        return "", f"DICOM modality {kind or 'missing'}"
-    modality, reason = guess_from_text(description, "series description")
-    if modality == "T1" and contrast:
-        return "ceT1", f"{reason}, and a contrast agent is named"
-    if modality and modality != "iUS":
+    if image.kind in ("US", "IVUS"):
+        return "iUS", f"DICOM modality {image.kind}"
+    if image.kind != "MR":
+        return "", f"DICOM modality {image.kind or 'missing'}"
+    for text, what in ((image.description, "series description"), (image.protocol, "protocol")):
+        modality, reason = guess_from_text(text, what)
+        if modality == "T1" and image.contrast:
+            return "ceT1", f"{reason}, and a contrast agent is named"
+        if modality and modality != "iUS":
+            return modality, reason
+    modality, reason = _guess_from_times(image)
+    if modality:
         return modality, reason
+    modality, reason = guess_from_text(folder, "folder name")
+    return ("", "") if modality == "iUS" else (modality, reason)
+
+
+def _guess_from_times(image: Image) -> tuple[str, str]:
+    echo, repetition, inversion = image.echo, image.repetition, image.inversion
     if echo is None or repetition is None:
         return "", ""
     times = f"TE {echo:g} ms, TR {repetition:g} ms"
@@ -75,5 +78,5 @@ def guess_from_dicom(
     if echo >= 60 and repetition >= 1500:
         return "T2", times
     if echo <= 30 and repetition <= 1000:
-        return ("ceT1", f"{times}, contrast agent named") if contrast else ("T1", times)
+        return ("ceT1", f"{times}, contrast agent named") if image.contrast else ("T1", times)
     return "", ""
