@@ -43,6 +43,8 @@ def _file(window: MainWindow) -> list[Command]:
         Command("open", "Open files…", menu, menu, files.ask_files, ("Ctrl+O",), separated=False),
         Command("open_folder", "Open folder…", menu, menu, files.ask_folder, ("Ctrl+Shift+O",),
                 "A folder of volumes, or of DICOM images"),
+        Command("import", "Import…", menu, menu, files.ask_import, ("Ctrl+I",),
+                "A table of everything found, to correct and choose from"),
         Command("demo", "Open the demo case", menu, menu, files.open_demo,
                 enabled=files.has_demo),
         Command("save_volume", "Save volume…", menu, menu, files.ask_save_active, ("Ctrl+E",),

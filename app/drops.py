@@ -38,7 +38,7 @@ class DropTarget(QObject):
         kind = event.type()
         if kind == QEvent.Type.DragEnter:
             assert isinstance(event, QDragEnterEvent)
-            if _local_paths(event):
+            if local_paths(event):
                 event.acceptProposedAction()
                 self._show_hint(True)
             return True
@@ -48,7 +48,7 @@ class DropTarget(QObject):
         if kind == QEvent.Type.Drop:
             assert isinstance(event, QDropEvent)
             self._show_hint(False)
-            paths = _local_paths(event)
+            paths = local_paths(event)
             event.acceptProposedAction()
             # The source waits for this event to end; reading starts after it.
             QTimer.singleShot(0, self, lambda: self._open(paths))
@@ -61,5 +61,6 @@ class DropTarget(QObject):
         self.hint.raise_()
 
 
-def _local_paths(event: QDropEvent) -> list[Path]:
+def local_paths(event: QDropEvent) -> list[Path]:
+    """Return the files and folders that a drag carries."""
     return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]

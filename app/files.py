@@ -51,6 +51,20 @@ class Files(QObject):
         found = QFileDialog.getExistingDirectory(self.window, "Open folder", self.folder)
         self._open([Path(found)] if found else [])
 
+    def ask_import(self) -> None:
+        """Open the import table, to fill it."""
+        self.window.importer.begin()
+
+    def show_import(self) -> None:
+        """Open the import table, or bring it to the front."""
+        from app.dialogs.import_table import ImportTable
+
+        open_one = next(iter(self.window.findChildren(ImportTable)), None)
+        table = open_one or ImportTable(self.window.importer, self._modalities, self.window)
+        table.show()
+        if open_one and self.window.isActiveWindow():
+            table.activateWindow()
+
     def has_demo(self) -> bool:
         """Tell whether the demo case is installed."""
         return DEMO_CASE.is_dir()
@@ -69,6 +83,7 @@ class Files(QObject):
         window = self.window
         window.synthesiser.cancel()
         window.undo.clear()
+        window.opener.stop()
         window.session.clear()
         window.opener.origins.clear()
         window.projects.path = None
@@ -156,6 +171,10 @@ class Files(QObject):
             self.window.projects.save(path)
 
     # ---- inside
+
+    def _modalities(self) -> tuple[str, ...]:
+        bundle = self.window.synthesiser.bundle
+        return tuple(bundle.config.modalities) if bundle else ()
 
     def _open(self, paths: list[Path]) -> None:
         if paths:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,16 +11,16 @@ import numpy as np
 from PySide6.QtCore import QMetaMethod, QObject, Signal
 from PySide6.QtGui import QUndoStack
 
+from app.intake import LABEL_MAP, LABEL_NAME, OTHER, Intake, rank
 from app.jobs import Jobs
 from app.notifications import Action, Notifications
 from app.session import Session
 from app.settings import Settings
 from app.state import Kind, Placement
 from app.sweep import Sweep, find_sweep, look_at
-from app.undo import AddLayers, RemoveLayers, layer_name
+from app.undo import AddLayers, ImportLayers, RemoveLayers, layer_name
 from core.align import moved
 from core.case import Case, CaseError
-from core.errors import UserError
 from core.volume import Volume
 
 if TYPE_CHECKING:
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
 PROJECT_SUFFIX = ".mhvae.json"
 MODEL_SUFFIX = ".safetensors"
 TRANSFORM_SUFFIXES = (".tfm", ".h5", ".txt", ".mat", ".xfm")
-MANY = 12
-"""More volumes in one folder are not opened all at once."""
-
-_LABEL_NAME = re.compile(r"seg|label|mask|tissue|(?<![a-z])roi", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,6 +55,8 @@ class Opener(QObject):
 
     opened = Signal(str)
     """Id of a layer that was added."""
+    volumes_found = Signal(object, bool)
+    """(paths, whether to ask in any case): files and folders to look through for volumes."""
     project_found = Signal(object)
     """Path of a project file to open."""
     model_found = Signal(object)
@@ -80,9 +77,15 @@ class Opener(QObject):
         self.settings, self.undo = settings, undo
         self.origins: dict[str, Origin] = {}
         self.offers: Offer = lambda *_: ()
+        self._import: ImportLayers | None = None
 
-    def open(self, paths: Sequence[Path]) -> None:
-        """Open files and folders of any kind the program knows."""
+    def open(self, paths: Sequence[Path], *, ask: bool = False) -> None:
+        """Open files and folders of any kind the program knows.
+
+        Args:
+            paths: what was dropped or chosen.
+            ask: show the import table even when there is nothing to decide.
+        """
         volumes = []
         for path in paths:
             name = path.name.lower()
@@ -95,7 +98,19 @@ class Opener(QObject):
             else:
                 volumes.append(path)
         if volumes:
-            self._probe(volumes)
+            self.volumes_found.emit(volumes, ask)
+
+    def take(self, rows: Sequence[Intake]) -> None:
+        """Read volumes one after the other and add them, as one step that can be undone."""
+        wanted = sorted((row for row in rows if row.kept), key=rank)
+        if wanted:
+            what = wanted[0].header.source if len(wanted) == 1 else f"{len(wanted)} volumes"
+            self._import = ImportLayers(self.session, f"Open {what}")
+            self._read_next(wanted, self._import, pushed=False)
+
+    def stop(self) -> None:
+        """Add no more of the volumes that are being read."""
+        self._import = None
 
     def add(
         self,
@@ -105,8 +120,19 @@ class Opener(QObject):
         *,
         undoable: bool = True,
         placement: Placement | None = None,
+        step: ImportLayers | None = None,
+        replaces: str = "",
     ) -> str | None:
         """Add a volume to the case, moved from its header's position if there is a placement.
+
+        Args:
+            volume: what to add.
+            origin: where it came from.
+            kind: what its voxels are; default: guessed.
+            undoable: make it a step of its own.
+            placement: where it lies instead of where its header says.
+            step: the step it is a part of.
+            replaces: id of a layer that gives way to it (with ``step``).
 
         Returns:
             The layer's id; None when the volume does not belong there (a note says why, with what
@@ -114,7 +140,7 @@ class Opener(QObject):
         """
         try:
             matrix = None if placement is None else placement.alignment.matrix
-            self._check_place(volume if matrix is None else moved(volume, matrix))
+            self._check_place(volume if matrix is None else moved(volume, matrix), replaces)
         except CaseError as error:
             self.notes.error(str(error), self.offers(volume, origin, kind))
             return None
@@ -122,11 +148,15 @@ class Opener(QObject):
         if kind is Kind.LABEL:
             volume = replace(volume, modality="")
         name = "" if volume.synthetic else layer_name(volume.modality, volume.source)
+        if step is not None and replaces in self.session:
+            step.replace(replaces)
         layer_id = self.session.add_layer(volume, kind, name=name)
         self.origins[layer_id] = origin
         if placement is not None:
             self.session.place(layer_id, placement)
-        if undoable:
+        if step is not None:
+            step.added(layer_id)
+        elif undoable:
             self.undo.push(AddLayers(self.session, [layer_id], f"Open {volume.source}"))
         for warning in volume.warnings:
             self.notes.warning(f"{volume.source}: {warning}")
@@ -158,69 +188,47 @@ class Opener(QObject):
             "Apply it in the program that made it and open the moved volume."
         )
 
-    def _probe(self, paths: list[Path]) -> None:
-        what = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
-        self.jobs.submit(
-            f"Looking into {what}",
-            lambda: [_headers(path) for path in paths],
-            lambda found: self._read_all(dict(zip(paths, found, strict=True))),
-            self.notes.error,
-        )
-
-    def _read_all(self, found: dict[Path, list[Header] | UserError]) -> None:
-        usable: list[Header] = []
-        for path, headers in found.items():
-            if isinstance(headers, UserError):
-                self.notes.error(str(headers))
-                continue
-            for header in headers:
-                if header.problem:
-                    self.notes.error(header.problem)
-            good = [h for h in headers if not h.problem]
-            if len(good) > MANY:
-                self.notes.error(
-                    f"{path.name}: expected the volumes of one patient; found {len(good)}. "
-                    "Drop the few you want, or the folder of one patient."
-                )
-            elif good:
-                self.settings.add_recent(path)
-                usable += good
-        if usable:
-            self._read_next(sorted(usable, key=_rank), many=len(usable) > 1)
-
-    def _read_next(self, headers: list[Header], many: bool) -> None:
+    def _read_next(self, rows: list[Intake], step: ImportLayers, *, pushed: bool) -> None:
         """Read one after the other, so that the same folder always looks the same."""
-        header, *rest = headers
-        origin = Origin(header.path, header.series, header.modality_reason)
+        row, *rest = rows
+        header = row.header
+        origin = Origin(header.path, header.series, row.reason)
 
         def read() -> tuple[Volume, Sweep | None]:
-            volume = _read(origin)
-            volume = replace(volume, modality=volume.modality or header.modality)
+            volume = _read(header)
+            named = "" if row.modality in (LABEL_MAP, OTHER) else row.modality
+            volume = replace(volume, modality=named or ("" if row.said else volume.modality))
             return volume, find_sweep(volume) if volume.modality == "iUS" else None
 
         def named(found: tuple[Volume, Sweep | None]) -> None:
+            if step is not self._import or step.undone:
+                return
             volume, sweep = found
-            layer_id = self.add(volume, origin)
+            kind = _said_kind(row, volume)
+            layer_id = self.add(volume, origin, kind, step=step, replaces=row.replaces)
             if layer_id and sweep is not None and not volume.synthetic:
                 look_at(self.session, sweep)
-            if many and layer_id and self.session.layer(layer_id).kind is Kind.LABEL:
+            if several and layer_id and self.session.layer(layer_id).kind is Kind.LABEL:
                 # Label maps that come with images would cover them: one click shows them.
                 self.session.update_layer(layer_id, visible=False)
-            go_on()
+            if layer_id and not pushed:
+                self.undo.push(step)
+            go_on(pushed or layer_id is not None)
 
         def failed(sentence: str) -> None:
             self.notes.error(sentence)
-            go_on()
+            go_on(pushed)
 
-        def go_on() -> None:
-            if rest:
-                self._read_next(rest, many)
+        def go_on(pushed: bool) -> None:
+            if rest and step is self._import:
+                self._read_next(rest, step, pushed=pushed)
 
-        self.jobs.submit(f"Reading {origin.path.name}", read, named, failed)
+        several = bool(rest) or pushed
+        self.jobs.submit(f"Reading {header.source}", read, named, failed)
 
-    def _check_place(self, volume: Volume) -> None:
+    def _check_place(self, volume: Volume, replaces: str = "") -> None:
         for layer in self.session.layers:
-            if layer.kind is Kind.REAL:
+            if layer.kind is Kind.REAL and layer.id != replaces:
                 ours = layer.modality or "The volume in the case"
                 theirs = volume.modality or "the new volume"
                 if ours == theirs:
@@ -232,29 +240,21 @@ def kind_of(volume: Volume, origin: Origin) -> Kind:
     """Guess what a file's voxels are: a label map by name and by holding few whole numbers."""
     if volume.synthetic:
         return Kind.SYNTHETIC
-    if _LABEL_NAME.search(origin.path.name) and not volume.modality:
+    if LABEL_NAME.search(origin.path.name) and not volume.modality:
         sample = volume.voxels.ravel()[:: max(1, volume.voxels.size // 200_000)]
         if (sample == np.rint(sample)).all() and np.unique(sample).size <= 256:
             return Kind.LABEL
     return Kind.REAL
 
 
-def _rank(header: Header) -> tuple[bool, bool]:
-    """Order volumes: anatomy, then ultrasound, then what nobody can name (label maps)."""
-    return not header.modality, header.modality == "iUS"
+def _said_kind(row: Intake, volume: Volume) -> Kind | None:
+    """Return what the user said the voxels are; None leaves it to :func:`kind_of`."""
+    if not row.said or volume.synthetic:
+        return None
+    return Kind.LABEL if row.modality == LABEL_MAP else Kind.REAL
 
 
-def _headers(path: Path) -> list[Header] | UserError:
-    """Probe; an error is an answer too, so that the other paths are still looked into."""
-    from core.io import probe
-
-    try:
-        return list(probe(path))
-    except UserError as error:
-        return error
-
-
-def _read(origin: Origin) -> Volume:
+def _read(header: Header) -> Volume:
     from core.io import read
 
-    return read(origin.path, series=origin.series or None)
+    return read(header)

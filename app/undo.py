@@ -69,6 +69,49 @@ class AddLayers(QUndoCommand):
         self._taken = [self._session.remove_layer(i) for i in self._ids if i in self._session]
 
 
+class ImportLayers(QUndoCommand):
+    """Bring volumes into the case one by one, some in place of others, as one step.
+
+    Push it when the first volume is in; tell it of every further one.
+    """
+
+    def __init__(self, session: Session, text: str) -> None:
+        super().__init__(text)
+        self._session = session
+        self._before = _state(session)
+        self._ids: list[str] = []
+        self._replaced: list[tuple[int, Layer]] = []
+        self._taken: list[Layer] = []
+        self.undone = False
+
+    def added(self, layer_id: str) -> None:
+        """Note a layer that was added to the session."""
+        self._ids.append(layer_id)
+
+    def replace(self, layer_id: str) -> None:
+        """Take out a layer that a new one is about to replace."""
+        place = [x.id for x in self._session.layers].index(layer_id)
+        self._replaced.append((place, self._session.remove_layer(layer_id)))
+
+    def redo(self) -> None:
+        """Put the layers back (nothing to do the first time)."""
+        if self.undone:
+            for _, layer in self._replaced:
+                if layer.id in self._session:
+                    self._session.remove_layer(layer.id)
+            for layer in self._taken:
+                self._session.restore_layer(layer)
+        self._taken, self.undone = [], False
+
+    def undo(self) -> None:
+        """Take the layers out, and put back those that were replaced."""
+        self._taken = [self._session.remove_layer(i) for i in self._ids if i in self._session]
+        for place, layer in reversed(self._replaced):
+            self._session.restore_layer(layer, place)
+        self.undone = True
+        _restore(self._session, self._before)
+
+
 class RemoveLayers(QUndoCommand):
     """Take volumes out of the case."""
 

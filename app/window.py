@@ -34,6 +34,7 @@ from app.docks import build_docks
 from app.drops import DropTarget
 from app.engine.client import EngineClient
 from app.files import Files
+from app.importing import Importer
 from app.jobs import Jobs, engine_command
 from app.layer_menu import layer_menu
 from app.notifications import Action, Notifications
@@ -85,6 +86,7 @@ class MainWindow(QMainWindow):
         self.jobs = Jobs(self)
         self.client = EngineClient(self.jobs, engine, self)
         self.opener = Opener(self.session, self.jobs, self.notes, self.settings, self.undo)
+        self.importer = Importer(self.opener, self.jobs)
         self.synthesiser = Synthesiser(self.session, self.client, self.notes, self.settings)
         self.saver = Saver(self.session, self.jobs, self.notes, self.synthesiser)
         self.align = AlignDesk(self)
@@ -122,6 +124,7 @@ class MainWindow(QMainWindow):
         remembered.keep(self)
         self.undo.clear()
         self.training.close()
+        self.importer.dismiss()
         self.synthesiser.close()
         self.jobs.close()
         self.align.close()
@@ -234,6 +237,7 @@ class MainWindow(QMainWindow):
         self.messages.history_wanted.connect(self.history.show)
         self.opener.project_found.connect(self._open_project)
         self.opener.model_found.connect(self._open_model)
+        self.importer.table_wanted.connect(self.files.show_import)
         self.opener.opened.connect(lambda _: self.area.setFocus())
         self.client.engine_lost.connect(self._engine_lost)
         self.case.menu_wanted.connect(self._layer_menu)

@@ -1,0 +1,152 @@
+"""What was found among dropped files, and what is to become of each: no widgets, no threads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.io import Header
+
+KEEP, SKIP = "keep", "skip"
+LABEL_MAP, OTHER = "label map", "other"
+FEW = 4
+"""So many volumes are opened without asking."""
+MANY = 12
+"""Of more volumes none is kept unless the user says so."""
+
+LABEL_NAME = re.compile(r"seg|label|mask|tissue|(?<![a-z])roi", re.IGNORECASE)
+"""File names of label maps."""
+
+Key = tuple[Path, str]
+"""Path and series of a volume: the same when it is found again."""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """One volume that was found.
+
+    Attributes:
+        header: what its files say.
+        modality: ``"T2"``, …, ``LABEL_MAP``, ``OTHER``, or empty while nobody knows.
+        action: ``KEEP``, ``SKIP``, or the id of the layer it replaces.
+        said: whether the user named the modality.
+        known: sentence saying that the case holds it already; empty otherwise.
+    """
+
+    header: Header
+    modality: str = ""
+    action: str = KEEP
+    said: bool = False
+    known: str = ""
+
+    @property
+    def key(self) -> Key:
+        """What names this volume."""
+        return self.header.path, self.header.series
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be opened at all."""
+        return not self.header.problem
+
+    @property
+    def kept(self) -> bool:
+        """Whether it will be opened."""
+        return self.usable and self.action != SKIP
+
+    @property
+    def replaces(self) -> str:
+        """Id of the layer it replaces; empty for none."""
+        return self.action if self.kept and self.action != KEEP else ""
+
+    @property
+    def verdict(self) -> str:
+        """What there is to say about it, the worst first."""
+        header = self.header
+        if header.problem:
+            return header.problem
+        said = [self.known, header.duplicate, *header.remarks, *header.warnings]
+        found = [sentence for sentence in said if sentence]
+        if not found and header.members and header.grid is not None:
+            found = [f"{header.grid.shape[2]} slices, evenly spaced."]
+        return " ".join(found)
+
+    @property
+    def reason(self) -> str:
+        """Why the modality was guessed so; empty once the user named it."""
+        guessed = self.modality and not self.said
+        if self.modality == LABEL_MAP and guessed:
+            return "file name"
+        return self.header.modality_reason if guessed else ""
+
+
+def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[Intake]:
+    """Guess what the user wants of each volume.
+
+    Args:
+        headers: what was found.
+        known: volumes the case holds already, and what they are called there.
+    """
+    originals = {h.modality for h in headers if not h.problem and not h.nature}
+    rows = []
+    for header in headers:
+        held = known.get((header.path, header.series), "")
+        aside = header.nature in ("localizer", "projection") or (
+            header.nature == "derived" and header.modality in originals
+        )
+        modality = header.modality
+        if not modality and not header.members and LABEL_NAME.search(header.path.name):
+            modality = LABEL_MAP
+        skip = bool(header.problem or header.duplicate or held or aside)
+        in_case = f"The case holds it already, as {held}." if held else ""
+        rows.append(Intake(header, modality, SKIP if skip else KEEP, known=in_case))
+    if sum(row.kept for row in rows) > MANY:
+        rows = [Intake(r.header, r.modality, SKIP, known=r.known) for r in rows]
+    return rows
+
+
+def needs_decision(rows: Sequence[Intake]) -> bool:
+    """Tell whether there is something to decide before opening."""
+    usable = [row for row in rows if row.usable]
+    series = [row for row in rows if row.header.members]
+    doubt = any(
+        row.known
+        or row.header.duplicate
+        or row.header.nature
+        or row.header.remarks
+        or not (row.modality or row.header.synthetic)
+        for row in usable
+    )
+    problem = len(usable) < len(rows) and len(rows) > 1
+    return doubt or problem or len(usable) > FEW or len(series) > 1
+
+
+def summary(rows: Sequence[Intake]) -> str:
+    """Return one line about all rows."""
+    kept = sum(row.kept for row in rows)
+    bad = sum(not row.usable for row in rows)
+    skipped = len(rows) - kept - bad
+    parts = [f"{kept} to open", f"{skipped} to skip"]
+    if bad:
+        parts.append(f"{bad} cannot be used")
+    text = ", ".join(parts) + "."
+    if not kept and len(rows) - bad > MANY:
+        text += f" That is more than {MANY} volumes: say which to keep."
+    return text
+
+
+def size_text(header: Header) -> str:
+    """Return voxels and spacing in two lines; empty without a grid."""
+    if header.grid is None:
+        return ""
+    shape = "×".join(str(n) for n in header.grid.shape)
+    return f"{shape}\n{'×'.join(f'{s:.3g}' for s in header.grid.spacing)} mm"
+
+
+def rank(row: Intake) -> tuple[bool, bool]:
+    """Order volumes for opening: anatomy, then ultrasound, then what nobody can name."""
+    return row.modality in ("", LABEL_MAP, OTHER), row.modality == "iUS"

@@ -1,0 +1,45 @@
+"""One slice of a volume, for a small picture before the whole is read."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.io.door import read
+from core.io.finish import damaged
+from core.io.header import Header
+from core.io.itk import decoded
+from core.volume import VolumeError
+
+_MOST_VOXELS = 40_000_000
+"""Larger volumes whose slices cannot be read one by one are not read for a picture."""
+
+
+def middle_slice(header: Header) -> tuple[NDArray[np.float32], float]:
+    """Read a slice through the middle.
+
+    Args:
+        header: of a volume without a problem.
+
+    Returns:
+        (row, column) float32 in the volume's units: a DICOM series as it was acquired, anything
+        else axial with the patient's left on the right; and the height of a pixel over its width.
+
+    Raises:
+        VolumeError: the volume cannot be read, or is too large for this.
+    """
+    if header.grid is None:
+        raise VolumeError(header.problem)
+    if len(header.members) > 1:
+        path = header.members[len(header.members) // 2]
+        columns, rows, _ = header.grid.shape
+        with damaged(path.name):
+            image = decoded(path, (1, rows, columns))[0]
+        return image, float(header.grid.spacing[1] / header.grid.spacing[0])
+    if math.prod(header.grid.shape) > _MOST_VOXELS:
+        raise VolumeError(f"{header.source}: too large for a picture before it is opened.")
+    volume = read(header).canonical()
+    middle = volume.voxels[::-1, ::-1, volume.grid.shape[2] // 2].T
+    return middle, float(volume.grid.spacing[1] / volume.grid.spacing[0])
