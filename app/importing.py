@@ -119,6 +119,14 @@ class Importer(QObject):
             self.rows[n] = row
         self.changed.emit()
 
+    def reject(self, key: Key, sentence: str) -> None:
+        """Mark a volume as one that cannot be used: its voxels turned out unreadable."""
+        for n, row in enumerate(self.rows):
+            if row.key == key and row.usable:
+                header = replace(row.header, problem=sentence)
+                self.rows[n] = replace(row, header=header, action=SKIP)
+        self.changed.emit()
+
     def replaceable(self, row: Intake) -> list[tuple[str, str]]:
         """Return (id, name) of the layers a volume may replace: those of its modality."""
         return [

@@ -93,7 +93,7 @@ def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[I
     """
     originals = {h.modality for h in headers if not h.problem and not h.nature}
     rows = []
-    for header in headers:
+    for header in sorted(headers, key=lambda h: bool(h.problem)):
         held = known.get((header.path, header.series), "")
         aside = header.nature in ("localizer", "projection") or (
             header.nature == "derived" and header.modality in originals

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QSize, Qt
+from PySide6.QtCore import QModelIndex, QSize, Qt, QTimer
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -34,8 +34,8 @@ WIDTHS = {
     Column.PICTURE: SIZE + 12,
     Column.VOLUME: 190,
     Column.MODALITY: 120,
-    Column.WHY: 150,
-    Column.SIZE: 110,
+    Column.WHY: 140,
+    Column.SIZE: 134,
     Column.ACTION: 140,
 }
 HINT = "Drop files or folders here, or add them. DICOM folders may be nested."
@@ -64,6 +64,8 @@ class ImportTable(QDialog):
         self.model = ImportModel(importer)
         self.pictures = Pictures(importer.jobs, self)
         self.pictures.made.connect(self.model.set_picture)
+        self.pictures.failed.connect(importer.reject)
+        self._fit = QTimer(self, singleShot=True, interval=30)  # one layout for many changes
         self.table = self._make_table()
         self.hint = QLabel(HINT)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -78,17 +80,22 @@ class ImportTable(QDialog):
         self.files.clicked.connect(self._ask_files)
         self.folders = QPushButton("Add folder…")
         self.folders.clicked.connect(self._ask_folder)
-        self.keep = self._button("Keep", "K", KEEP)
-        self.skip = self._button("Skip", "S", SKIP)
+        self.keep = self._button("Keep selected", "K", KEEP)
+        self.skip = self._button("Skip selected", "S", SKIP)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.go = self.buttons.addButton("Open", QDialogButtonBox.ButtonRole.AcceptRole)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
+        for button in (self.stop, self.files, self.folders, self.keep, self.skip):
+            button.setAutoDefault(False)
+        self.go.setDefault(True)
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_selection())
         self._lay_out()
         importer.changed.connect(self._refresh)
         importer.progressed.connect(self._tell)
         importer.settled.connect(self._leave)
         self._refresh()
+        self.table.setFocus()
 
     def accept(self) -> None:
         """Open what is kept."""
@@ -125,7 +132,6 @@ class ImportTable(QDialog):
         table.setShowGrid(False)
         table.setAlternatingRowColors(True)
         table.verticalHeader().hide()
-        table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         table.verticalHeader().setMinimumSectionSize(SIZE + 8)
         head = table.horizontalHeader()
         head.setHighlightSections(False)
@@ -133,6 +139,8 @@ class ImportTable(QDialog):
         for column, width in WIDTHS.items():
             table.setColumnWidth(column, width)
         head.setSectionResizeMode(Column.VERDICT, QHeaderView.ResizeMode.Stretch)
+        head.sectionResized.connect(lambda *_: self._fit.start())
+        self._fit.timeout.connect(table.resizeRowsToContents)
         cell = ChoiceCell(self.model, self._modalities, self._choose, table)
         for column in (Column.MODALITY, Column.ACTION):
             table.setItemDelegateForColumn(column, cell)
@@ -200,7 +208,13 @@ class ImportTable(QDialog):
         self.hint.setText("Looking…" if scanning else HINT)
         self.about.setText(summary(rows) if rows else "")
         self.go.setEnabled(any(row.kept for row in rows) and not scanning)
+        self._fit.start()
+        self._show_selection()
         self.pictures.want(rows)
+
+    def _show_selection(self) -> None:
+        for button in (self.keep, self.skip):
+            button.setEnabled(bool(self._selected()))
 
     def _tell(self, done: int, total: int) -> None:
         self.progress.setRange(0, total)

@@ -19,10 +19,12 @@ SIZE = 44
 
 
 class Pictures(QObject):
-    """Makes a picture of every usable row; one that cannot be made is left out."""
+    """Makes a picture of every usable row, and finds out which cannot be read after all."""
 
     made = Signal(object, object)
     """(key of the row, QImage)."""
+    failed = Signal(object, str)
+    """(key of the row, sentence): its voxels cannot be read."""
 
     def __init__(self, jobs: Jobs, parent: QObject) -> None:
         super().__init__(parent)
@@ -50,24 +52,26 @@ class Pictures(QObject):
         row = self._waiting.pop(0)
         self._busy = True
 
-        def done(picture: QImage) -> None:
+        def done(picture: QImage | None) -> None:
+            self._busy = False
+            if picture is not None and not self._stopped:
+                self.made.emit(row.key, picture)
+            self._next()
+
+        def failed(sentence: str) -> None:
             self._busy = False
             if not self._stopped:
-                self.made.emit(row.key, picture)
-                self._next()
-
-        def failed(_: str) -> None:
-            self._busy = False
+                self.failed.emit(row.key, sentence)
             self._next()
 
         self._jobs.submit("Making pictures", lambda: _picture(row.header), done, failed)
 
 
-def _picture(header: Header) -> QImage:
+def _picture(header: Header) -> QImage | None:
     from core.io.preview import middle_slice
 
-    values, aspect = middle_slice(header)
-    return picture(values, aspect)
+    found = middle_slice(header)
+    return picture(*found) if found else None
 
 
 def picture(values: NDArray[np.float32], aspect: float) -> QImage:

@@ -95,7 +95,8 @@ def reopen(header: Header) -> Series:
         if image is None:
             raise VolumeError(f"{path.name}: expected an image; the file has changed.")
         images.append(image)
-    return _series(images, replace(header, problem="", warnings=(), remarks=()), False)
+    found = _series(images, replace(header, warnings=(), remarks=()), False)
+    return replace(found, header=replace(found.header, warnings=header.warnings))
 
 
 def _number(image: Image) -> int:

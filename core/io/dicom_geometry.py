@@ -62,7 +62,8 @@ def stack(
     typical = float(np.median(gaps))
     whole = gaps / max(float(gaps.min()), 1e-9)
     if np.abs(whole - np.round(whole)).max() <= LIMIT:
-        typical = float(gaps.min())  # even where most of the slices are missing
+        # Right even where most of the slices are missing.
+        typical = float(np.median(gaps / np.maximum(np.round(whole), 1)))
     if gaps.min() < 0.01 * max(typical, 0.01):
         raise VolumeError(
             f"{name}: expected one slice per position; several images lie at the same one. It "

@@ -120,7 +120,10 @@ def read_tags(path: Path) -> Image | None:
         with path.open("rb") as file:
             tags = read_partial(file, stop_when=at_voxels, force=True, specific_tags=_wanted())
         if "SOPClassUID" not in tags and "SeriesInstanceUID" not in tags:
-            raise VolumeError(f"{name}: expected a DICOM image; its header is not there.")
+            raise VolumeError(
+                f"{name}: expected a DICOM image; its header is not there. It is cut "
+                "short or damaged; copy or export it again."
+            )
         if not tags.get("Rows") or not tags.get("Columns"):
             return None
         return _image(path, tags, voxels_at)
@@ -150,7 +153,7 @@ def _image(path: Path, tags: Any, voxels_at: int) -> Image:
         path=path,
         series=str(tags.get("SeriesInstanceUID", "")),
         uid=str(tags.get("SOPInstanceUID", "")),
-        number=str(tags.get("SeriesNumber") or ""),
+        number="" if (series := tags.get("SeriesNumber")) is None else str(series),
         instance=None if (number := _float(tags, "InstanceNumber")) is None else int(number),
         description=str(tags.get("SeriesDescription") or ""),
         protocol=str(tags.get("ProtocolName") or ""),

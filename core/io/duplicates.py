@@ -53,9 +53,11 @@ def mark_duplicates(
         for copies in _shared([group], lambda n: _whole(parts[n], check)):
             first = found[copies[0]]
             for n in copies[1:]:
-                where = "" if first.path == found[n].path else f" in {first.path.name}"
-                same = first.description + where if first.description else first.path.name
-                found[n] = replace(found[n], duplicate=f"Its content is that of {same}.")
+                folder = _folder(first)
+                where = "" if folder == _folder(found[n]) else f" in {folder.name}"
+                found[n] = replace(
+                    found[n], duplicate=f"Its content is that of {first.source}{where}."
+                )
     return found
 
 
@@ -69,6 +71,10 @@ def _shared(groups: Iterable[list[int]], content: Callable[[int], bytes]) -> lis
                 parts[content(n)].append(n)
             found += [part for part in parts.values() if len(part) > 1]
     return found
+
+
+def _folder(header: Header) -> Path:
+    return header.members[0].parent if header.members else header.path.parent
 
 
 def _voxels(one: Series) -> list[_Extent]:

@@ -17,7 +17,7 @@ _MOST_VOXELS = 40_000_000
 """Larger volumes whose slices cannot be read one by one are not read for a picture."""
 
 
-def middle_slice(header: Header) -> tuple[NDArray[np.float32], float]:
+def middle_slice(header: Header) -> tuple[NDArray[np.float32], float] | None:
     """Read a slice through the middle.
 
     Args:
@@ -26,9 +26,10 @@ def middle_slice(header: Header) -> tuple[NDArray[np.float32], float]:
     Returns:
         (row, column) float32 in the volume's units: a DICOM series as it was acquired, anything
         else axial with the patient's left on the right; and the height of a pixel over its width.
+        None when the volume is too large to be read for this.
 
     Raises:
-        VolumeError: the volume cannot be read, or is too large for this.
+        VolumeError: the volume cannot be read.
     """
     if header.grid is None:
         raise VolumeError(header.problem)
@@ -39,7 +40,7 @@ def middle_slice(header: Header) -> tuple[NDArray[np.float32], float]:
             image = decoded(path, (1, rows, columns))[0]
         return image, float(header.grid.spacing[1] / header.grid.spacing[0])
     if math.prod(header.grid.shape) > _MOST_VOXELS:
-        raise VolumeError(f"{header.source}: too large for a picture before it is opened.")
+        return None
     volume = read(header).canonical()
     middle = volume.voxels[::-1, ::-1, volume.grid.shape[2] // 2].T
     return middle, float(volume.grid.spacing[1] / volume.grid.spacing[0])

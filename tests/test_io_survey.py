@@ -1,0 +1,324 @@
+"""Looking through files of any kind at once: what is found, what is said, and that it can stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import oblique_affine
+from dicom_factory import (
+    AXIAL,
+    ENHANCED_MR,
+    OBLIQUE,
+    US_MULTI,
+    base,
+    enhanced,
+    save,
+    write_series,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import MPEG4HP41, generate_uid
+
+from core.errors import Cancelled
+from core.grid import Grid
+from core.io import Header, probe, read, survey, write
+from core.io.dicom_groups import volumes
+from core.io.dicom_tags import Image, read_tags
+from core.io.preview import middle_slice
+from core.volume import Volume, VolumeError
+
+
+def one(found: list[Header]) -> Header:
+    assert len(found) == 1, [header.problem or header.source for header in found]
+    return found[0]
+
+
+def nifti(path: Path, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    voxels = np.random.default_rng(seed).random((6, 5, 4), dtype=np.float32)
+    return Path(write(Volume(voxels, Grid(voxels.shape, oblique_affine())), path))
+
+
+def test_random_names_change_nothing(tmp_path: Path) -> None:
+    voxels, affine = write_series(tmp_path / "a", orientation=OBLIQUE, SeriesDescription="T2")
+    before = one(survey([tmp_path / "a"]))
+    (tmp_path / "b").mkdir()
+    for path in sorted((tmp_path / "a").iterdir()):
+        path.rename(tmp_path / "b" / uuid.uuid4().hex)
+    header = one(survey([tmp_path / "b"]))
+    assert (header.series, header.modality) == (before.series, "T2")
+    volume = read(header)
+    np.testing.assert_array_equal(volume.voxels, voxels)
+    np.testing.assert_allclose(volume.grid.affine, affine, atol=1e-9)
+
+
+def test_a_header_reads_its_own_files_only(tmp_path: Path) -> None:
+    t2, _ = write_series(tmp_path, SeriesDescription="AX T2")
+    write_series(tmp_path, SeriesDescription="AX T1", name="other")
+    header = next(h for h in survey([tmp_path]) if h.modality == "T2")
+    for path in tmp_path.glob("other*"):
+        path.write_bytes(b"")
+    np.testing.assert_array_equal(read(header).voxels, t2)
+    header.members[0].unlink()
+    with pytest.raises(VolumeError, match="cannot be opened"):
+        read(header)
+
+
+def test_a_series_may_be_spread_over_folders(tmp_path: Path) -> None:
+    voxels, _ = write_series(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    for path in sorted((tmp_path / "a").iterdir())[::2]:
+        path.rename(tmp_path / "b" / path.name)
+    header = one(survey([tmp_path / "a", tmp_path / "b"]))
+    assert header.path == tmp_path
+    np.testing.assert_array_equal(read(header).voxels, voxels)
+    np.testing.assert_array_equal(read(header.path, series=header.series).voxels, voxels)
+
+
+def test_one_slice_stands_for_its_series(tmp_path: Path) -> None:
+    voxels, _ = write_series(tmp_path)
+    write_series(tmp_path, name="other")
+    header = one(survey([tmp_path / "slice-002.dcm"]))
+    assert "Of its 6 images one slice was chosen" in header.remarks[0]
+    np.testing.assert_array_equal(read(header).voxels, voxels)
+    header = one(survey(sorted(tmp_path.glob("slice-*"))))
+    assert header.remarks == ()
+
+
+def test_copies_are_counted_once_and_named(tmp_path: Path) -> None:
+    voxels, _ = write_series(tmp_path / "a", SeriesDescription="T2")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    short = tmp_path / "a" / "slice-001.dcm"
+    short.write_bytes(short.read_bytes()[:-30])  # the whole copy is taken
+    header = one(survey([tmp_path]))
+    assert "6 images were there more than once" in header.remarks[0]
+    np.testing.assert_array_equal(read(header).voxels, voxels)
+
+
+def test_equal_content_under_other_names_is_a_duplicate(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", SeriesDescription="T2", SeriesNumber=1)
+    write_series(tmp_path / "b", SeriesDescription="T2 again", SeriesNumber=2)
+    other = {3: {"pixels": np.full((5, 4), 7, np.int16)}}
+    write_series(tmp_path / "c", SeriesDescription="T2 changed", SeriesNumber=3, each=other)
+    nifti(tmp_path / "x.nii.gz")
+    shutil.copy(tmp_path / "x.nii.gz", tmp_path / "y.nii.gz")
+    nifti(tmp_path / "z.nii.gz", seed=1)
+    found = {header.source: header.duplicate for header in survey([tmp_path])}
+    assert found == {
+        "1 T2": "",
+        "2 T2 again": "Its content is that of 1 T2 in a.",
+        "3 T2 changed": "",
+        "x.nii.gz": "",
+        "y.nii.gz": "Its content is that of x.nii.gz.",
+        "z.nii.gz": "",
+    }
+
+
+def test_everything_given_has_its_say(tmp_path: Path) -> None:
+    write_series(tmp_path / "good", SeriesDescription="T2")
+    write_series(tmp_path / "gap", drop=[2])
+    good = nifti(tmp_path / "US.nii.gz")
+    torn = tmp_path / "torn.nii.gz"
+    torn.write_bytes(b"\x1f\x8b\x08 not really")
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    names = ("good", "gap", "US.nii.gz", "torn.nii.gz", "notes.txt", "empty", "not-there")
+    found = survey([tmp_path / name for name in names])
+    said = {h.path.name: h.problem for h in found if h.problem}
+    assert "1 is missing" in said["gap"]
+    assert "torn.nii.gz" in said["torn.nii.gz"]
+    assert "none of these" in said["notes.txt"]
+    assert "found none" in said["empty"]
+    assert "no such file" in said["not-there"]
+    assert {h.path for h in found if not h.problem} == {tmp_path / "good", good}
+    # The same file given twice, once inside its folder, is one volume.
+    assert len(survey([tmp_path / "good", tmp_path / "good", *(tmp_path / "good").iterdir()])) == 1
+
+
+def test_damaged_slices_are_named(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    whole = (tmp_path / "slice-003.dcm").read_bytes()
+    for cut, words in (
+        (len(whole) - 20, "cut short"),  # some voxels are gone
+        (len(whole) - 45, "before its voxels"),  # all are
+        (300, "damaged"),  # not even a header
+        (0, "the file is empty"),
+    ):
+        (tmp_path / "slice-003.dcm").write_bytes(whole[:cut])
+        problems = [header.problem for header in survey([tmp_path])]
+        assert any("slice-003.dcm" in text and words in text for text in problems), problems
+        assert not any(header.grid for header in survey([tmp_path]))
+
+
+def test_a_missing_end_is_suspected(tmp_path: Path) -> None:
+    write_series(tmp_path, drop=[5])  # numbered 2…6
+    header = one(survey([tmp_path]))
+    assert "numbered up to 6, and 5 are here" in header.warnings[0]
+    assert read(header).warnings == header.warnings
+
+
+NATURES: dict[str, tuple[dict[str, Any], str]] = {
+    "original": ({"ImageType": ["ORIGINAL", "PRIMARY", "MPR"]}, ""),
+    "localizer": ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
+    "by name": ({"SeriesDescription": "3-plane scout"}, "localizer"),
+    "projection": ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "projection"),
+    "derived": ({"ImageType": ["DERIVED", "SECONDARY", "MPR"]}, "derived"),
+}
+
+
+@pytest.mark.parametrize("kind", NATURES)
+def test_what_is_no_original_is_said(kind: str, tmp_path: Path) -> None:
+    tags, expected = NATURES[kind]
+    write_series(tmp_path, **tags)
+    header = one(survey([tmp_path]))
+    assert header.nature == expected
+    assert bool(header.remarks) == bool(expected)
+    assert not header.problem
+    # A planning view or a projection does not stand in the way of the volume beside it.
+    t2, _ = write_series(tmp_path, name="t2", SeriesDescription="T2")
+    if expected in ("localizer", "projection"):
+        np.testing.assert_array_equal(read(tmp_path).voxels, t2)
+
+
+def test_scattered_single_images_are_one_row(tmp_path: Path) -> None:
+    turned = (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1), AXIAL
+    each = {n: {"ImageOrientationPatient": list(turned[n])} for n in range(3)}
+    write_series(tmp_path, count=3, each=each)
+    assert "3 single images in different directions" in one(survey([tmp_path])).problem
+
+
+def test_two_directions_of_one_series_are_two_volumes(tmp_path: Path) -> None:
+    uid = generate_uid()
+    write_series(tmp_path, series=uid)
+    write_series(tmp_path, series=uid, orientation=(0, 1, 0, 0, 0, -1), name="sagittal")
+    found = survey([tmp_path])
+    assert [header.files for header in found] == [6, 6]
+    assert len({header.series for header in found}) == 2
+
+
+def test_one_identifier_for_all_slices_makes_no_copies(tmp_path: Path) -> None:
+    voxels, _ = write_series(tmp_path, SOPInstanceUID=generate_uid())
+    np.testing.assert_array_equal(read(one(survey([tmp_path]))).voxels, voxels)
+
+
+def test_colour_and_video_are_refused_before_reading(tmp_path: Path) -> None:
+    ds = base(US_MULTI, np.zeros((4, 5, 6), np.uint8), generate_uid(), Modality="US")
+    ds.ImagePositionPatient, ds.ImageOrientationPatient = [0, 0, 0], list(AXIAL)
+    ds.PixelSpacing, ds.SpacingBetweenSlices = [1, 1], "1"
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 3, "RGB"
+    assert "RGB" in one(survey([save(ds, tmp_path / "a.dcm")])).problem
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.file_meta.TransferSyntaxUID = MPEG4HP41
+    ds.PixelData = encapsulate([b"not really a film "])
+    ds["PixelData"].is_undefined_length = True
+    assert "a video" in one(survey([save(ds, tmp_path / "b" / "b.dcm")])).problem
+
+
+def test_enhanced_slices_in_files_of_their_own_are_a_stack(tmp_path: Path) -> None:
+    uid = generate_uid()
+    stored = []
+    for n in range(5):
+        ds, frames = enhanced(np.array([[1.0, 2.0, 3.0 * n]]))
+        ds.SeriesInstanceUID, ds.InstanceNumber = uid, n + 1
+        echo, timing = Dataset(), Dataset()
+        echo.EffectiveEchoTime, timing.RepetitionTime = 95.0, 4000.0
+        shared = ds.SharedFunctionalGroupsSequence[0]
+        shared.MREchoSequence = [echo]
+        shared.MRTimingAndRelatedParametersSequence = [timing]
+        ds.PixelData = (frames + n).tobytes()
+        stored.append(frames[0] + n)
+        save(ds, tmp_path / f"{n}.dcm")
+    header = one(survey([tmp_path]))
+    assert (header.modality, header.modality_reason) == ("T2", "TE 95 ms, TR 4000 ms")
+    volume = read(header)
+    np.testing.assert_array_equal(volume.voxels, np.array(stored).transpose(2, 1, 0))
+    np.testing.assert_allclose(volume.grid.to_world((0, 0, 4)), (-1, -2, 12))
+
+
+def test_where_a_series_lies_is_the_last_hint(tmp_path: Path) -> None:
+    write_series(tmp_path / "T2-dicom")
+    write_series(tmp_path / "x", ProtocolName="t1_mprage", SeriesDescription="AX")
+    found = {h.modality: h.modality_reason for h in survey([tmp_path])}
+    assert found == {"T2": "folder name contains “t2”", "T1": "protocol contains “t1”"}
+
+
+def test_thousands_of_files_can_be_stopped(tmp_path: Path) -> None:
+    write_series(tmp_path, count=10)
+    slices = sorted(tmp_path.iterdir())
+    for n in range(400):
+        (tmp_path / f"more{n}").mkdir()
+        for path in slices:
+            os.link(path, tmp_path / f"more{n}" / path.name)
+    told: list[tuple[int, int]] = []
+    began = time.process_time()
+    with pytest.raises(Cancelled):
+        probe(
+            tmp_path,
+            progress=lambda done, total: told.append((done, total)),
+            cancelled=lambda: bool(told) and told[-1][0] >= 100,
+        )
+    assert told[0] == (0, 4010)
+    assert 100 <= told[-1][0] <= 140
+    assert time.process_time() - began < 3
+
+
+def test_pictures_before_reading(tmp_path: Path) -> None:
+    voxels, _ = write_series(tmp_path)
+    found = middle_slice(one(survey([tmp_path])))
+    assert found is not None
+    np.testing.assert_array_equal(found[0], voxels[:, :, 3].T)
+    assert found[1] == pytest.approx(0.8 / 0.5)
+    found = middle_slice(one(survey([nifti(tmp_path / "n" / "a.nii.gz")])))
+    assert found is not None
+    assert found[0].shape == (5, 6)
+
+
+@given(order=st.permutations(range(12)), echoes=st.integers(1, 3))
+def test_groups_do_not_depend_on_the_order_of_files(order: list[int], echoes: int) -> None:
+    images = [_image(n, echo=10.0 * (n % echoes)) for n in range(12)]
+    groups, twice = volumes([images[n] for n in order])
+    assert twice == 0
+    assert len(groups) == echoes
+    assert [sorted(i.instance or 0 for i in g) for g in groups] == [
+        list(range(e, 12, echoes)) for e in range(echoes)
+    ]
+
+
+def _image(n: int, echo: float) -> Image:
+    """A slice; slices of different echoes lie at the same places."""
+    return Image(
+        path=Path(f"{n}"), series="s", uid=f"u{n:02d}", number="1", instance=n, description="",
+        protocol="", kind="MR", sop_class=ENHANCED_MR, rows=4, columns=4, frames=1, samples=1,
+        photometric="MONOCHROME2", bits=16, signed=False, syntax="", voxels_at=1,
+        spacing=(1.0, 1.0), position=(0.0, 0.0, float(n - echo / 10)), orientation=AXIAL,
+        slice_step=None, echo=echo, repetition=None, inversion=None, contrast=False,
+        image_type=(), acquisition="", temporal="", offsets=(), multiframe=None,
+    )  # fmt: skip
+
+
+def test_real_series_shuffled_and_damaged(real_data: Path, tmp_path: Path) -> None:
+    source = sorted((real_data / "remind-022" / "T2-dicom").iterdir())
+    for n, path in enumerate(source):
+        shutil.copyfile(path, tmp_path / f"{(n * 89) % 192:03d}")
+    whole = one(survey([tmp_path]))
+    assert not whole.problem
+    assert (whole.nature, whole.remarks, whole.warnings) == ("", (), ())
+    assert whole.grid is not None
+    # Every slice lies where its own header says, within the headers' own rounding.
+    for k, path in enumerate(whole.members):
+        image = read_tags(path)
+        assert image is not None
+        assert image.position is not None
+        at = np.array(image.position) * (-1, -1, 1)
+        assert np.abs(whole.grid.to_world((0, 0, k)) - at).max() < 2e-3
+    whole.members[100].unlink()
+    assert "1 is missing, the first gap after slice 100 of 191" in one(survey([tmp_path])).problem
