@@ -77,7 +77,7 @@ class Opener(QObject):
         self.settings, self.undo = settings, undo
         self.origins: dict[str, Origin] = {}
         self.offers: Offer = lambda *_: ()
-        self._import: ImportLayers | None = None
+        self._under_way: list[ImportLayers] = []
 
     def open(self, paths: Sequence[Path], *, ask: bool = False) -> None:
         """Open files and folders of any kind the program knows.
@@ -105,12 +105,13 @@ class Opener(QObject):
         wanted = sorted((row for row in rows if row.kept), key=rank)
         if wanted:
             what = wanted[0].header.source if len(wanted) == 1 else f"{len(wanted)} volumes"
-            self._import = ImportLayers(self.session, f"Open {what}")
-            self._read_next(wanted, self._import, pushed=False)
+            step = ImportLayers(self.session, f"Open {what}")
+            self._under_way.append(step)
+            self._read_next(wanted, step, pushed=False)
 
     def stop(self) -> None:
         """Add no more of the volumes that are being read."""
-        self._import = None
+        self._under_way.clear()
 
     def add(
         self,
@@ -196,12 +197,16 @@ class Opener(QObject):
 
         def read() -> tuple[Volume, Sweep | None]:
             volume = _read(header)
-            named = "" if row.modality in (LABEL_MAP, OTHER) else row.modality
-            volume = replace(volume, modality=named or ("" if row.said else volume.modality))
+            modality = "" if row.modality in (LABEL_MAP, OTHER) else row.modality
+            if not modality and not row.said:
+                modality = volume.modality
+            volume = replace(volume, modality=modality)
             return volume, find_sweep(volume) if volume.modality == "iUS" else None
 
         def named(found: tuple[Volume, Sweep | None]) -> None:
-            if step is not self._import or step.undone:
+            if step.undone and step in self._under_way:
+                self._under_way.remove(step)
+            if step not in self._under_way:
                 return
             volume, sweep = found
             kind = _said_kind(row, volume)
@@ -220,8 +225,10 @@ class Opener(QObject):
             go_on(pushed)
 
         def go_on(pushed: bool) -> None:
-            if rest and step is self._import:
+            if rest and step in self._under_way:
                 self._read_next(rest, step, pushed=pushed)
+            elif step in self._under_way:
+                self._under_way.remove(step)
 
         several = bool(rest) or pushed
         self.jobs.submit(f"Reading {header.source}", read, named, failed)

@@ -274,3 +274,20 @@ def test_closing_the_window_ends_a_search(qtbot: QtBot, window: MainWindow, tmp_
     window.opener.open([tmp_path / "many"])
     qtbot.waitUntil(lambda: bool(tables(window)), timeout=10_000)
     # The stage closes the window, and fails when a thread or the table is left.
+
+
+def test_two_imports_at_once_both_arrive_and_closing_the_case_stops_them(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    files = [put(tmp_path, f"{n}-{m}.nii.gz", seed=n) for n, m in enumerate(["T2", "iUS", "T1"])]
+    window.opener.open(files[:2])
+    qtbot.waitUntil(lambda: not window.importer.scanning)
+    window.opener.open(files[2:])
+    qtbot.waitUntil(lambda: len(window.session.layers) == 3, timeout=10_000)
+    window.files.close_case()
+    window.opener.open(files)
+    qtbot.waitUntil(lambda: not window.importer.scanning)
+    window.files.close_case()
+    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+    assert window.session.layers == []
+    assert not window.undo.canUndo()
