@@ -164,6 +164,9 @@ def _rest(window: MainWindow) -> list[Command]:
         Command("cancel", "Cancel the run", "Synthesis", "Synthesis", it.cancel, ("Ctrl+.",),
                 enabled=lambda: it.running),
         *window.training.commands(),
-        Command("keys", "Keys and mouse", "Help", "Help", window.show_keys, ("?", "F1")),
-        Command("about", "About MHVAE Studio", "Help", "Help", window.show_about),
+        Command("guide", "User guide", "Help", "Help", window.help.show_guide, ("F1",)),
+        Command("keys", "Keys and mouse", "Help", "Help", window.help.show_keys, ("?",)),
+        Command("report", "Diagnostic report…", "Help", "Help", window.help.show_report,
+                tip="Versions, settings and messages without names, to send to those who help"),
+        Command("about", "About MHVAE Studio", "Help", "Help", window.help.show_about),
     ]  # fmt: skip

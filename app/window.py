@@ -34,6 +34,7 @@ from app.docks import build_docks
 from app.drops import DropTarget
 from app.engine.client import EngineClient
 from app.files import Files
+from app.help import Help
 from app.importing import Importer
 from app.jobs import Jobs, engine_command
 from app.layer_menu import layer_menu
@@ -174,22 +175,6 @@ class MainWindow(QMainWindow):
         self.settings.appearance = name
         theme.set_scheme(name)
 
-    def show_keys(self) -> None:
-        """Open the sheet of keys and gestures."""
-        from app.dialogs.keys import KeySheet
-
-        dialog = KeySheet(self.commands, self.session.display.mouse, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.show()
-
-    def show_about(self) -> None:
-        """Say what this program is."""
-        from app.dialogs.about import about
-
-        box = about(self)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
-
     def show_title(self) -> None:
         """Name the project in the title."""
         path = self.projects.path
@@ -224,6 +209,7 @@ class MainWindow(QMainWindow):
         self.align_dock = docks.align
         self.setStatusBar(StatusStrip(self.session, self.jobs, self.client))
         self.files = Files(self)
+        self.help = Help(self)
         self.commands = Commands(self)
         self.commands.add(window_commands(self))
         self.align.furnish()
@@ -233,7 +219,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.empty.open_wanted.connect(self.files.ask_files)
         self.empty.demo_wanted.connect(self.files.open_demo)
-        self.area.help_requested.connect(self.show_keys)
+        self.area.help_requested.connect(self.help.show_keys)
         self.messages.history_wanted.connect(self.history.show)
         self.opener.project_found.connect(self._open_project)
         self.opener.model_found.connect(self._open_model)

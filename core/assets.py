@@ -9,3 +9,5 @@ ROOT = Path(__file__).resolve().parent.parent / "assets"
 
 DEMO_CASE = ROOT / "demo"
 MODELS = ROOT / "models"
+GUIDE = ROOT / "guide" if (ROOT / "guide").is_dir() else ROOT.parent / "docs"
+"""Pages and pictures of the user guide: packed with the assets, or where they are written."""

@@ -100,7 +100,7 @@ def main(model: str = "") -> None:
         theme.set_scheme("dark")
         keep("dark")
         theme.set_scheme("system")
-        window.show_keys()
+        window.help.show_keys()
         wait(800)
         sheet = app.activeWindow() or app.topLevelWidgets()[-1]
         sheet.grab().save(str(IMAGES / "keys.png"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.cli.terminal import answer
 from core.bundle import SCHEMA, Bundle, available, find
+from core.torch_build import torch_build
 from core.version import __version__
 
 
@@ -40,6 +41,7 @@ def _computer() -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "torch_build": torch_build().words,
         "system": f"{platform.system()} {platform.machine()}",
         "cores": psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
