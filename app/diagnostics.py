@@ -37,7 +37,7 @@ def diagnostics(window: MainWindow) -> str:
     private += [session.name, str(window.projects.path or "")]
     blocks = [
         f"# MHVAE Studio {__version__}: diagnostic report",
-        "It holds no file names, no paths and no names of people. Read it before you send it.",
+        "File names, paths and names of people were taken out. Read it before you send it.",
         _block("Program", _program()),
         _block("Computer", _computer(window.client.devices)),
         _block("Settings", _settings(window)),

@@ -33,7 +33,7 @@ from PySide6.QtWidgets import (
 from app.guide_pages import Page, read_pages, slug, with_narrow_pictures
 from app.jobs import Jobs
 
-MARGIN = 48
+MARGIN = 56
 """Pixels of a page's width that pictures leave free."""
 
 
@@ -52,6 +52,7 @@ class GuideView(QTextBrowser):
         self._wanted: dict[str, tuple[QUrl, QSize]] = {}
         self._width = 0
         self.setOpenLinks(False)
+        self.document().setDocumentMargin(16)
         self.anchorClicked.connect(self.follow)
         self.sourceChanged.connect(self._arrived)
         self._settled = QTimer(self, singleShot=True, interval=200)
@@ -71,8 +72,9 @@ class GuideView(QTextBrowser):
         elif url.scheme() in ("http", "https"):
             QDesktopServices.openUrl(url)
 
-    def loadResource(self, kind: int, name: QUrl) -> Any:
+    def loadResource(self, kind: int, name: QUrl | str) -> Any:
         """Give pages as Markdown; of pictures at first only their size."""
+        name = QUrl(name)
         url = self.source().resolved(name)
         path = Path(url.toLocalFile())
         if path in self._pages:
@@ -199,9 +201,11 @@ class Guide(QDialog):
     def _fill(self) -> None:
         for page in self.pages:
             top = QTreeWidgetItem(self.contents, [page.title])
+            top.setToolTip(0, page.title)
             top.setData(0, Qt.ItemDataRole.UserRole, (page.path, ""))
             for heading in page.headings:
                 item = QTreeWidgetItem(top, [heading])
+                item.setToolTip(0, heading)
                 item.setData(0, Qt.ItemDataRole.UserRole, (page.path, heading))
         self.contents.itemClicked.connect(lambda item: self._go(item))
         self.contents.itemActivated.connect(lambda item: self._go(item))
