@@ -34,6 +34,7 @@ def diagnostics(window: MainWindow) -> str:
     private = [str(path) for path in window.settings.recent()]
     private += [text for x in session.layers for text in (x.name, x.volume.source, x.modality)]
     private += [str(origin.path) for origin in window.opener.origins.values()]
+    private += [t for r in window.importer.rows for t in (r.header.source, str(r.header.path))]
     private += [session.name, str(window.projects.path or "")]
     blocks = [
         f"# MHVAE Studio {__version__}: diagnostic report",
