@@ -109,6 +109,8 @@ class Offers(QObject):
             return
         self._offered.add(frozenset((layer_id, fixed.id)))
         self.aligner.choose(moving=layer_id, fixed=fixed.id)
+        self.aligner.session.set_active(fixed.id)
+        self.aligner.session.set_secondary(layer_id)
         self._show()
 
     def _anchor(self) -> Layer | None:

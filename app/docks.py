@@ -25,7 +25,7 @@ class Docks:
 
 
 def build_docks(window: MainWindow) -> Docks:
-    """Put the window's panels into docks: case left, synthesis and results right."""
+    """Put the window's panels into docks: case and align left, synthesis and results right."""
     area = Qt.DockWidgetArea
     left, right, bottom = (
         area.LeftDockWidgetArea,
@@ -36,11 +36,11 @@ def build_docks(window: MainWindow) -> Docks:
     synthesis = _dock(window, "Synthesis", window.synthesis, right)
     results = _dock(window, "Results", window.results, right)
     experts = _dock(window, "Experts", window.experts, right)
-    align = _dock(window, "Align", window.align_panel, right)
+    align = _dock(window, "Align", window.align_panel, left)
     messages = _dock(window, "Messages", MessageList(window.notes), bottom)
     window.tabifyDockWidget(results, experts)
-    window.tabifyDockWidget(synthesis, align)
-    synthesis.raise_()
+    window.tabifyDockWidget(case, align)
+    case.raise_()
     results.raise_()
     align.hide()
     messages.hide()

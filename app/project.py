@@ -160,6 +160,7 @@ def load(path: Path) -> Project:
             placement_of(entry.alignment, _ANY)
         for found in project.landmarks:
             pairs_of(found)
+            int(found["moving"]) + int(found["fixed"])
         return project
     except (TypeError, ValueError, KeyError, AttributeError, AlignError) as error:
         raise ProjectError(

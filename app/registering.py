@@ -215,13 +215,12 @@ def _arguments(
 ) -> list[str]:
     """Write both volumes and the start as files and return the child's arguments."""
     from core.io import write
-    from core.transforms import write_transform
 
     arguments = ["register", "--events", "--kind", wish.kind, "--method", wish.method]
     for role, volume in (("fixed", fixed), ("moving", moving)):
         path = write(volume, folder / f"{role}.nii")
         named = volume.modality.isalnum()
         arguments += [f"--{role}", f"{volume.modality}={path}" if named else str(path)]
-    begin = write_transform(folder / "start.tfm", Alignment(start, "manual"))
-    arguments += ["--transform", str(begin)]
+    # No exponents: argparse takes -1e-05 for an option.
+    arguments += ["--start", *(f"{x:.12f}" for x in start.ravel())]
     return arguments + (["--model", wish.model] if wish.model else [])

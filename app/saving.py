@@ -34,6 +34,8 @@ from app.synthesiser import Synthesiser
 from core.grid import Grid
 from core.volume import Volume
 
+REGISTERED = "Registered volume. Research use only."
+
 
 class Saver(QObject):
     """Writes in worker threads; the outcome is a note."""
@@ -66,7 +68,8 @@ class Saver(QObject):
             grid: grid to write on; None keeps the volume's own.
             done: called with the path written.
         """
-        volume, marks, inside = layer.volume, self.marks(layer), layer.field_of_view
+        volume, inside = layer.volume, layer.field_of_view
+        marks = {**self.marks(layer), **_moved(layer)}
         nearest = layer.kind is Kind.LABEL
 
         def work() -> Path:
@@ -203,6 +206,14 @@ class Projects(QObject):
             aligning=aligning,
             landmarks=tuple(pairs),
         )
+
+
+def _moved(layer: Layer) -> Mapping[str, Any]:
+    """Return how a volume was moved from its file's position; empty where it was not."""
+    if layer.placement is None:
+        return {}
+    told = {"registration": described(layer.placement)}
+    return told if layer.made_by_model else {**told, "notice": REGISTERED}
 
 
 def on_grid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from app.cli.register import add_arguments
 from core.io import read
 
 
@@ -19,9 +21,11 @@ def say(event: str, **values: Any) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    options = dict(zip(arguments[2::2], arguments[3::2], strict=True))
-    modality, _, path = options["--moving"].partition("=")
-    read(options["--fixed"].partition("=")[2])
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = parser.parse_args(arguments[1:])
+    modality, _, path = options.moving.partition("=")
+    read(options.fixed.partition("=")[2])
     volume = read(path)
     say("progress", stage="searching", done=1, total=4, seconds_left=3.0)
     if modality == "slow":
@@ -31,11 +35,12 @@ def main(arguments: list[str]) -> int:
     if modality == "wrong":
         say("error", text="wrong (moving.nii): nothing in the field of view.")
         return 2
-    matrix = np.eye(4)
-    matrix[:3, 3] = (1.0, -2.0, 0.5) if volume.grid.shape[0] else 0.0
+    assert volume.voxels.any()
+    matrix = np.array(options.start).reshape(4, 4)
+    matrix[:3, 3] += (1.0, -2.0, 0.5)
     doubtful = modality == "doubtful"
     say(
-        "result", kind=options["--kind"], source=options["--method"], matrix=matrix.tolist(),
+        "result", kind=options.kind, source=options.method, matrix=matrix.tolist(),
         before=0.25, after=0.75, doubtful=doubtful,
         reason="The best fit is at the edge of the search." if doubtful else "", seconds=1.0,
     )  # fmt: skip

@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--centre", action="store_true", help="first bring the middles of both images together"
     )
+    parser.add_argument(
+        "--start",
+        type=float,
+        nargs=16,
+        metavar="N",
+        help="begin from this 4×4 matrix (row by row, moving to fixed, RAS mm)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of starts and sampling")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for results")
     parser.add_argument(
@@ -166,6 +173,8 @@ def _start(args: argparse.Namespace, fixed: Volume, moving: Volume) -> Alignment
     from core.transforms import read_transform
 
     start = Alignment(np.eye(4), "header")
+    if args.start:
+        start = Alignment(np.array(args.start).reshape(4, 4), "manual")
     if args.transform:
         start = read_transform(args.transform, args.inverse)
     if args.centre:

@@ -80,6 +80,7 @@ class SaveVolume(QDialog):
         layer = self.layer
         self._grid.clear()
         own = "the model's" if layer.made_by_model else "its own"
+        own += ", where it was moved to" if layer.placement else ""
         self._grid.addItem(f"{own} ({describe(layer.volume.grid)})", "")
         for other in self._layers.values():
             real = other.kind is Kind.REAL and other.id != layer.id

@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QScrollArea,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -23,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from app.align_desk import AlignDesk
 from app.panels.align_hand import HandBox
-from app.panels.align_landmarks import LandmarkBox
+from app.panels.align_landmarks import LandmarkBox, command_button
 from app.panels.synthesis import duration
 from app.registering import Wish, number
 from app.request import Stage
@@ -64,7 +63,7 @@ class AlignPanel(QScrollArea):
         self.method = QComboBox()
         self.method.setToolTip("How a registration tells that two images fit")
         for box in (self.moving, self.fixed, self.method):
-            box.setMinimumContentsLength(10)
+            box.setMinimumContentsLength(8)
             box.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
@@ -83,11 +82,9 @@ class AlignPanel(QScrollArea):
 
     def use(self, actions: Mapping[str, QAction]) -> None:
         """Make the buttons the window's commands."""
-        for name, button in self.buttons.items():
-            text = button.text()
+        for name, button in {**self.buttons, **self.landmarks.buttons}.items():
+            actions[name].setIconText(button.text())
             button.setDefaultAction(actions[name])
-            button.setText(text)
-        self.landmarks.use(actions)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Find out what turns are about, now that somebody may turn."""
@@ -120,8 +117,8 @@ class AlignPanel(QScrollArea):
         column.addLayout(how)
         column.addLayout(self._grid(ROWS[4:]))
         run = QHBoxLayout()
-        run.addWidget(self.progress, 1)
-        run.addWidget(self._button("align_cancel", "Cancel"))
+        run.addWidget(self.progress, 2)
+        run.addWidget(self._button("align_cancel", "Cancel"), 1)
         column.addLayout(run)
         column.addWidget(self.stage)
         column.addWidget(self.hand)
@@ -136,16 +133,12 @@ class AlignPanel(QScrollArea):
         grid.setSpacing(4)
         for n, (name, text) in enumerate(rows):
             grid.addWidget(self._button(name, text), n // columns, n % columns)
+            grid.setColumnStretch(n % columns, 1)
         return grid
 
     def _button(self, name: str, text: str) -> QToolButton:
-        button = QToolButton()
-        button.setText(text)
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.buttons[name] = button
-        return button
+        self.buttons[name] = command_button(text)
+        return self.buttons[name]
 
     def _connect(self) -> None:
         desk = self.desk

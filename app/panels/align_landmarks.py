@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from PySide6.QtCore import QEvent, QSignalBlocker, Qt
-from PySide6.QtGui import QAction, QKeyEvent
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QGridLayout,
     QHeaderView,
@@ -124,12 +122,9 @@ class LandmarkBox(QWidget):
         grid = QGridLayout()
         grid.setSpacing(4)
         for n, (name, text) in enumerate(BUTTONS):
-            button = QToolButton()
-            button.setText(text)
-            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            self.buttons[name] = button
-            grid.addWidget(button, n // 2, n % 2)
+            self.buttons[name] = command_button(text)
+            grid.addWidget(self.buttons[name], n // 2, n % 2)
+            grid.setColumnStretch(n % 2, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
         column.setSpacing(4)
@@ -138,13 +133,6 @@ class LandmarkBox(QWidget):
         column.addLayout(grid)
         landmarks.changed.connect(self.refresh)
         self.refresh()
-
-    def use(self, actions: Mapping[str, QAction]) -> None:
-        """Make the buttons the window's commands."""
-        for name, button in self.buttons.items():
-            text = button.text()
-            button.setDefaultAction(actions[name])
-            button.setText(text)
 
     def refresh(self) -> None:
         """Show the pairs, and how far apart they are."""
@@ -160,3 +148,13 @@ class LandmarkBox(QWidget):
         else:
             text = "No landmarks yet. Click the same points in both volumes, or add at the cursor."
         self.summary.setText(text)
+
+
+def command_button(text: str) -> QToolButton:
+    """Return a button that shares a row evenly; it becomes a command's when the window has some."""
+    button = QToolButton()
+    button.setText(text)
+    button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+    button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    return button
