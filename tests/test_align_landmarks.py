@@ -66,7 +66,9 @@ def test_a_pair_is_placed_with_a_key_and_dragged_apart(qtbot: QtBot, window: Mai
     drag(qtbot, area, at, at + QPointF(0, -4 * projection.scale))
     assert marks.pairs[0].moving[1] - marks.pairs[0].fixed[1] == pytest.approx(4)
     table = window.align_panel.landmarks.table
-    assert table.topLevelItem(0).text(1) == "4.0"
+    row = table.topLevelItem(0)
+    assert row is not None
+    assert row.text(1) == "4.0"
     assert "4.0 mm mean" in window.align_panel.landmarks.summary.text()
     assert window.undo.count() == steps + 1
     before = area.render_image(1.0)
@@ -74,12 +76,14 @@ def test_a_pair_is_placed_with_a_key_and_dragged_apart(qtbot: QtBot, window: Mai
     assert marks.errors()[1] == 0
     assert area.render_image(1.0) != before
     table.setFocus()
-    table.setCurrentItem(table.topLevelItem(0))
+    table.setCurrentItem(row)
     QTest.keyClick(table, Qt.Key.Key_Delete)
     assert not marks.pairs
     assert len(window.session.layers) == 2
     window.commands.run("undo")
-    table.topLevelItem(0).setText(0, "sulcus")
+    row = table.topLevelItem(0)
+    assert row is not None
+    row.setText(0, "sulcus")
     assert marks.pairs[0].name == "sulcus"
 
 
@@ -195,9 +199,12 @@ def test_older_projects_open_and_damaged_alignments_are_a_sentence(tmp_path: Pat
     path.write_text(json.dumps({**first, "schema": 1}))
     assert load(path) == Project(entries=(Entry(tmp_path / "T2.nii.gz"),))
     flat = {"matrix": np.zeros((4, 4)).tolist(), "kind": "rigid"}
-    for damage in ({"entries": [{"path": "T2.nii.gz", "alignment": flat}]},
-                   {"landmarks": [{"moving": 0, "fixed": 1, "pairs": [{"name": "1"}]}]},
-                   {"landmarks": [{"pairs": []}]}):  # fmt: skip
+    damages: list[dict[str, object]] = [
+        {"entries": [{"path": "T2.nii.gz", "alignment": flat}]},
+        {"landmarks": [{"moving": 0, "fixed": 1, "pairs": [{"name": "1"}]}]},
+        {"landmarks": [{"pairs": []}]},
+    ]
+    for damage in damages:
         path.write_text(json.dumps({**values, **damage}))
         with pytest.raises(ProjectError, match=r"a\.mhvae\.json: the project is damaged"):
             load(path)
