@@ -5,21 +5,26 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PySide6.QtCore import QEventLoop, QPointF, Qt, QTimer
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 
 from app import theme
+from app.dialogs.import_table import ImportTable
 from app.settings import Settings
 from app.state import Compare, Kind, Layout
 from app.window import MainWindow
 from core.assets import DEMO_CASE
+from core.io import read
 
 IMAGES = Path(__file__).parent / "images"
 PATIENCE_S = 3600
@@ -41,6 +46,45 @@ def until(what: str, done: Callable[[], bool]) -> None:
             raise SystemExit(f"gave up waiting: {what}")
         wait(100)
     wait(800)
+
+
+def simulated_study(folder: Path) -> Path:
+    """Write the demo case as a study: DICOM series, one of them faulty, and an ultrasound."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    from dicom_factory import write_series
+
+    t2 = read(next(DEMO_CASE.glob("*T2.nii*"))).canonical()
+    slices = np.clip(t2.voxels, 0, 32767).astype(np.int16)[::-1, ::-1].transpose(2, 1, 0)
+    count = len(slices)
+    each = {n: {"pixels": plane} for n, plane in enumerate(slices)}
+    sides = [float(s) for s in t2.grid.spacing]
+    common: dict[str, Any] = {
+        "count": count, "each": each, "spacing": (sides[1], sides[0]), "step": (0, 0, sides[2]),
+        "RepetitionTime": 3200, "EchoTime": 95,
+    }  # fmt: skip
+    scout = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    middle = [n for n in range(count) if abs(n - count // 2) > 3]
+    for number, name, more in (
+        (1, "scout", {"ImageType": scout, "drop": middle}),
+        (2, "t2_space_ax", {}),
+        (3, "ax", {"drop": [count // 2]}),
+        (4, "t2_space_ax again", {}),
+    ):
+        about: dict[str, Any] = {"SeriesNumber": number, "SeriesDescription": name, **more}
+        write_series(folder / f"SE{number:03d}", **common, **about)
+    shutil.copyfile(next(DEMO_CASE.glob("*iUS.nii*")), folder / "iUS.nii.gz")
+    return folder
+
+
+def import_table(window: MainWindow, study: Path) -> None:
+    """Keep a picture of the import table."""
+    window.opener.open([study])
+    until("the import table", lambda: bool(window.importer.rows) and not window.jobs.busy)
+    table = window.findChildren(ImportTable)[0]
+    table.resize(1000, 360)
+    wait(800)
+    table.grab().save(str(IMAGES / "import.png"))
+    window.importer.dismiss()
 
 
 def main(model: str = "") -> None:
@@ -67,6 +111,7 @@ def main(model: str = "") -> None:
         until("the engine", lambda: window.client.state == "ready")
         keep("start")
         session, it = window.session, window.synthesiser
+        import_table(window, simulated_study(Path(folder) / "study"))
         if model:
             window.opener.open([Path(model)])
         window.opener.open([DEMO_CASE])

@@ -10,6 +10,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from dicom_factory import OBLIQUE, write_series
 
 from core.grid import Grid
 from core.io import probe, read
@@ -59,6 +60,18 @@ def test_dicom_agrees_with_dcm2niix(real_data: Path, tmp_path: Path) -> None:
     gaps = np.linalg.norm(ours.grid.corners - theirs.grid.corners, axis=1).reshape(4, 2)
     assert gaps[:, 1].max() < 1e-3  # the end both start from
     assert gaps[:, 0].max() < 0.03
+
+
+@pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="dcm2niix is not installed")
+def test_an_exactly_spaced_series_agrees_with_dcm2niix_at_all_corners(tmp_path: Path) -> None:
+    folder = tmp_path / "dicom"
+    write_series(folder, count=60, orientation=OBLIQUE, shape=(48, 64), SeriesDescription="T2")
+    subprocess.run(
+        ["dcm2niix", "-o", tmp_path, "-f", "x", "-z", "n", folder], check=True, capture_output=True
+    )
+    image = nib.load(tmp_path / "x.nii")
+    theirs = Grid(image.shape, image.affine).canonical()
+    assert read(folder).grid.canonical().same_as(theirs, 1e-3)
 
 
 HOSTILE = {

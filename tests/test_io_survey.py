@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 from conftest import oblique_affine
 from dicom_factory import (
     AXIAL,
@@ -242,6 +243,25 @@ def test_enhanced_slices_in_files_of_their_own_are_a_stack(tmp_path: Path) -> No
     volume = read(header)
     np.testing.assert_array_equal(volume.voxels, np.array(stored).transpose(2, 1, 0))
     np.testing.assert_allclose(volume.grid.to_world((0, 0, 4)), (-1, -2, 12))
+
+
+@pytest.mark.parametrize("kind", ["MR", "OT"])
+def test_multi_frame_files_of_another_program_are_read(kind: str, tmp_path: Path) -> None:
+    """SimpleITK writes enhanced MR, or 8-bit frames with geometry (as research ultrasound is)."""
+    frames = np.arange(6 * 5 * 4, dtype=np.uint8).reshape(6, 5, 4)
+    image = SimpleITK.GetImageFromArray(frames)
+    image.SetSpacing((0.4, 0.5, 0.6))
+    image.SetOrigin((-10.0, 20.0, 30.0))
+    image.SetDirection(SimpleITK.Euler3DTransform((0, 0, 0), 0.3, -0.2, 0.5).GetMatrix())
+    image.SetMetaData("0008|0060", kind)
+    SimpleITK.WriteImage(image, tmp_path / "intraop-US.dcm")
+    header = one(survey([tmp_path]))
+    assert header.modality == ("iUS" if kind == "OT" else "")
+    volume = read(header)
+    np.testing.assert_array_equal(volume.voxels, frames.transpose(2, 1, 0))
+    for index in ((0, 0, 0), (3, 4, 5)):
+        x, y, z = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose(volume.grid.to_world(index), (-x, -y, z), atol=1e-6)
 
 
 def test_where_a_series_lies_is_the_last_hint(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ class ImportTable(QDialog):
         self.go = self.buttons.addButton("Open", QDialogButtonBox.ButtonRole.AcceptRole)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
-        for button in (self.stop, self.files, self.folders, self.keep, self.skip):
+        cancel = self.buttons.button(QDialogButtonBox.StandardButton.Cancel)
+        for button in (self.stop, self.files, self.folders, self.keep, self.skip, cancel):
             button.setAutoDefault(False)
         self.go.setDefault(True)
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_selection())

@@ -41,31 +41,32 @@ def guess_from_text(text: str, what: str) -> tuple[str, str]:
     return "", ""
 
 
-def guess_from_dicom(image: Image, folder: str) -> tuple[str, str]:
+def guess_from_dicom(image: Image, place: str) -> tuple[str, str]:
     """Guess from DICOM tags: what it is called, then how it was acquired, then where it lies.
 
     Args:
         image: the tags of one of the series' files.
-        folder: name of the folder that holds the series.
+        place: name of the folder that holds the series, or of the file that holds all of it.
 
     Returns:
         The modality (empty when nothing tells) and the reason.
     """
     if image.kind in ("US", "IVUS"):
         return "iUS", f"DICOM modality {image.kind}"
-    if image.kind != "MR":
-        return "", f"DICOM modality {image.kind or 'missing'}"
+    if image.kind not in ("MR", "OT", ""):
+        return "", f"DICOM modality {image.kind}"
+    impossible = "iUS" if image.kind == "MR" else ""
     for text, what in ((image.description, "series description"), (image.protocol, "protocol")):
         modality, reason = guess_from_text(text, what)
         if modality == "T1" and image.contrast:
             return "ceT1", f"{reason}, and a contrast agent is named"
-        if modality and modality != "iUS":
+        if modality and modality != impossible:
             return modality, reason
     modality, reason = _guess_from_times(image)
     if modality:
         return modality, reason
-    modality, reason = guess_from_text(folder, "folder name")
-    return ("", "") if modality == "iUS" else (modality, reason)
+    modality, reason = guess_from_text(place, "file name" if image.multiframe else "folder name")
+    return ("", "") if modality == impossible else (modality, reason)
 
 
 def _guess_from_times(image: Image) -> tuple[str, str]:
