@@ -22,7 +22,8 @@ from trainer.authors_protocol import slice_scores, to_bytes
 from trainer.errors import TrainerError
 from trainer.evaluate import Evaluation, Picture, Row, evaluate
 from trainer.perceptual import _CONVS, _SHAPES, Perceptual
-from trainer.report import comparisons, safe_cell, summaries, to_csv, worst, write_report
+from trainer.report import comparisons, safe_cell, summaries, to_csv, write_report
+from trainer.report_html import worst
 from trainer.statistics import compare, holm, summarise
 
 

@@ -16,17 +16,13 @@ from core.bundle import Bundle, Preprocessing
 from core.errors import UserError
 from core.weights import save as save_bundle
 from trainer import checkpoint
+from trainer.balance import WON, WON_LINES
 from trainer.dataset import Batch
 from trainer.errors import TrainerError
 from trainer.plan import PRIVATE, SWEPT, Plan
 from trainer.runfolder import RunFolder
 from trainer.step import Terms
 from trainer.validate import preview, run_subsets, scores, summary
-
-WON = 0.9
-"""Real minus fake score from which a discriminator is no longer fooled at all."""
-WON_LINES = 50
-"""Log lines in a row of that after which the run warns."""
 
 
 class Due:

@@ -154,7 +154,7 @@ class Session:
         # The clock decides schedules and the end, so all processes must read the same one.
         self.seconds += self.team.largest(seconds)[0]
         own = {"step_seconds": seconds, "data_seconds": waited}
-        self._terms.append({**terms, **own, "rate": weights.rate, "beta": weights.beta})
+        self._terms.append({**terms, **own, **weights.told})
 
     def _optimise(self, batch: Batch, weights: Weights) -> Terms:
         self.optimiser.zero_grad(set_to_none=True)
@@ -283,7 +283,7 @@ class Session:
             self.critic_optimiser.load_state_dict(state["critic_optimiser"])
 
 
-SHARED = ("gradient", "rate", "beta", "step_seconds", "data_seconds")
+SHARED = ("gradient", "rate", "beta", "lambda_gan", "step_seconds", "data_seconds")
 """Terms every process knows in full; the others are parts that add up."""
 
 

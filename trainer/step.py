@@ -36,6 +36,11 @@ class Weights:
     beta: float
     gan: float
 
+    @property
+    def told(self) -> Terms:
+        """What the log says of them."""
+        return {"rate": self.rate, "beta": self.beta, "lambda_gan": self.gan}
+
     @classmethod
     def at(cls, plan: Plan, step: int, part: float) -> Weights:
         """Return learning rate, β and λ_GAN after ``part`` (0…1) of the run."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from core.metrics import ssim
 from trainer.dataset import Batch
 from trainer.losses import composite
 
@@ -39,7 +40,7 @@ def run_subsets(model: nn.Module, batch: Batch) -> dict[tuple[str, ...], dict[st
 
 
 def scores(batch: Batch, results: dict[tuple[str, ...], dict[str, Tensor]]) -> dict[str, float]:
-    """Return mean masked PSNR (dB, range 2) and L1 per subset and modality.
+    """Return mean masked PSNR (dB, range 2), SSIM and L1 per subset and modality.
 
     Only rows that have the subset's and the target's images count.
     """
@@ -57,7 +58,15 @@ def scores(batch: Batch, results: dict[tuple[str, ...], dict[str, Tensor]]) -> d
             name = f"{'+'.join(subset)}>{m}"
             found[f"psnr/{name}"] = float((10 * torch.log10(4 / square.clamp_min(1e-10))).mean())
             found[f"l1/{name}"] = float((difference.abs().sum(dim=(1, 2, 3)) / area).mean())
+            likeness = ssim(*(_slices(x) for x in (batch.images[m][rows], image[rows], fov > 0)))
+            if np.isfinite(likeness):  # a view smaller than SSIM's window has none
+                found[f"ssim/{name}"] = likeness
     return found
+
+
+def _slices(images: Tensor) -> NDArray[Any]:
+    """Turn (b, 1, H, W) into (H, W, b)."""
+    return np.moveaxis(images[:, 0].cpu().numpy(), 0, -1)
 
 
 def summary(found: dict[str, float]) -> float:

@@ -42,10 +42,12 @@ class RunActions(QObject):
         if self._ask(run, "pause"):
             self.said.emit(f"{run.name} pauses after the step it is doing.")
 
-    def finish(self, run: Path) -> None:
-        """Ask a run to end now: it saves, validates and delivers its model."""
-        if self._ask(run, "finish"):
-            self.said.emit(f"{run.name} finishes: it saves its model; then it can be evaluated.")
+    def finish(self, run: Path) -> bool:
+        """Ask a run to save, validate and deliver its model now; tell whether it was asked."""
+        asked = self._ask(run, "finish")
+        if asked:
+            self.said.emit(f"{run.name} finishes: it saves its model, then it is evaluated.")
+        return asked
 
     def resume(self, run: Path) -> None:
         """Continue a run from its last checkpoint."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -21,11 +22,18 @@ from PySide6.QtWidgets import (
 
 from app.runs.actions import RunActions
 from app.runs.curves import CurvesPage
+from app.runs.filmstrip import Filmstrip
 from app.runs.follow import RunFollower
 from app.runs.history import History
 from app.runs.notes import PlanAndNotes
+from app.runs.report_page import ReportPage
 from app.runs.wording import COLOURS, state_sentence, state_word
+from core.errors import UserError
+from trainer.balance import WON_LINES, Balance, judge, overall
+from trainer.plan import load_plan
 from trainer.runs import RunInfo
+
+LIGHTS = {"off": "#8a8f98", "green": "#4aa564", "yellow": "#e0902f", "red": "#c9564c"}
 
 
 class RunPage(QWidget):
@@ -52,8 +60,11 @@ class RunPage(QWidget):
         self.path = path
         self.actions_ = actions
         self.follower = RunFollower(path, self)
+        self._finishing = False
         self.name = QLabel(f"<b style='font-size:15pt'>{escape(path.name)}</b>")
         self.state = QLabel()
+        self.light = QLabel()
+        self.light.hide()
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
         self.sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -75,6 +86,8 @@ class RunPage(QWidget):
         self.more.setText("More")
         self.tabs = QTabWidget()
         self.curves = CurvesPage(actions.jobs)
+        self.pictures = Filmstrip(path, modalities_of(path), actions.jobs)
+        self.report = ReportPage(path, actions.open_file, lambda: use_model(self.model))
         self.notes = PlanAndNotes(path)
         self._lay_out()
         it, act = self.follower, actions
@@ -82,7 +95,7 @@ class RunPage(QWidget):
         it.changed.connect(self._show_history)
         it.gone.connect(self.gone)
         self.pause.clicked.connect(lambda: act.pause(path))
-        self.finish.clicked.connect(lambda: act.finish(path))
+        self.finish.clicked.connect(self._finish)
         self.resume.clicked.connect(self._resume)
         self.discard.clicked.connect(lambda: act.discard(path))
         self.use.clicked.connect(lambda: use_model(self.model))
@@ -106,6 +119,8 @@ class RunPage(QWidget):
     def stop(self) -> None:
         """Save the notes and follow no longer."""
         self.curves.stop()
+        self.pictures.stop()
+        self.report.stop()
         self.notes.save()
         self.follower.stop()
 
@@ -116,6 +131,7 @@ class RunPage(QWidget):
         head.addWidget(self.name)
         head.addWidget(self.state)
         head.addStretch(1)
+        head.addWidget(self.light)
         buttons = QHBoxLayout()
         for button in (self.resume, self.pause, self.finish, self.discard):
             buttons.addWidget(button)
@@ -130,6 +146,8 @@ class RunPage(QWidget):
         self.more.setMenu(menu)
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.tabs.addTab(self.curves, "Curves")
+        self.tabs.addTab(self.pictures, "Pictures")
+        self.tabs.addTab(self.report, "Report")
         self.tabs.addTab(self.notes, "Plan and notes")
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 8, 10, 6)
@@ -140,12 +158,22 @@ class RunPage(QWidget):
         column.addLayout(buttons)
         column.addWidget(self.tabs, 1)
 
+    def _finish(self) -> None:
+        """Ask the run to end; it is evaluated as soon as it has."""
+        self._finishing = self.actions_.finish(self.path)
+
     def _resume(self) -> None:
         self.actions_.resume(self.path)
         self.follower.look()
 
     def _show_history(self) -> None:
-        self.curves.show_history(self.follower.history)
+        history = self.follower.history
+        self.curves.show_history(history)
+        self.pictures.show_previews(history.previews)
+        balance = balance_of(history)
+        self.light.setVisible(bool(history.start) and balance.light != "off")
+        self.light.setText(f"<span style='color:{LIGHTS[balance.light]}'>●</span> G/D balance")
+        self.light.setToolTip(balance.reason)
         self._show_state()
 
     def _show_state(self) -> None:
@@ -169,6 +197,11 @@ class RunPage(QWidget):
         self.fine_tune.setEnabled(has_model)
         self.use.setEnabled(has_model)
         self.delete.setEnabled(not info.alive)
+        self.report.show_state(info)
+        if info.state == "finished" and self._finishing:
+            self._finishing = False
+            self.tabs.setCurrentWidget(self.report)
+            self.report.evaluate()
 
 
 def epoch_of(history: History) -> str:
@@ -181,6 +214,30 @@ def epoch_of(history: History) -> str:
     if total:
         return f"Epoch {min(epoch, -(-total // steps))} of {-(-total // steps)}."
     return f"Epoch {epoch}."
+
+
+def balance_of(history: History) -> Balance:
+    """Judge the adversarial balance by the last log lines."""
+    found = []
+    for name in history.steps.names:
+        parts = name.split("/")
+        if parts[0] == "d" and parts[-1] == "real":
+            first = max(0, len(history.steps) - WON_LINES)
+            real, fake = (
+                history.steps.get(f"d/{parts[1]}/{s}", first)[1] for s in ("real", "fake")
+            )
+            seen = ~np.isnan(real) if len(real) == len(fake) else np.zeros(0, bool)
+            if len(seen):
+                found.append(judge(parts[1], real[seen].tolist(), fake[seen].tolist()))
+    return overall(found)
+
+
+def modalities_of(run: Path) -> tuple[str, ...]:
+    """Return the modalities of a run's model; none when its plan cannot be read."""
+    try:
+        return load_plan(run / "plan.json").model.modalities
+    except UserError:
+        return ()
 
 
 def _button(text: str, tip: str) -> QPushButton:

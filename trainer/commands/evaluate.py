@@ -37,22 +37,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lpips", type=Path, metavar="FILE", help="local LPIPS weights")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--about", default="", help="one sentence about the cases, for the report")
+    parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="MODEL",
+        help="the model before the training of the (one) --model; adds a table of the change",
+    )
+    parser.add_argument("--events", action="store_true", help="print progress as JSON lines")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from trainer.evaluate import evaluate
+    from trainer.evaluate import evaluate, labels
     from trainer.report import write_report
 
     def progress(done: int, total: int) -> None:
+        if args.events:
+            tell("progress", done=done, total=total)
+            return
         print(f"evaluated {done} of {total}", file=sys.stderr, flush=True)
 
     split = args.test_of / "split.json" if args.test_of else None
     if split is not None and not split.is_file():
         raise TrainerError(f"{args.test_of.name} has no split.json; give the folder of a run.")
+    models = [p / "model.safetensors" if p.is_dir() else p for p in args.model]
+    pair = None
+    if args.before is not None:
+        if len(models) != 1:
+            raise TrainerError("--before compares with one --model; found several.")
+        models.insert(0, args.before)
+        before, after = labels(models)
+        pair = (before, after)
     result = evaluate(
-        [p / "model.safetensors" if p.is_dir() else p for p in args.model],
+        models,
         args.cohort,
         protocol=args.protocol,
         split=split,
@@ -61,7 +79,15 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         progress=progress,
     )
-    files = write_report(result, args.out, data=args.about)
+    files = write_report(result, args.out, data=args.about, pair=pair)
     told = {kind: str(path) for kind, path in files.items()}
+    if args.events:
+        tell("done", cases=len({row.case for row in result.rows}))
+        return 0
     print(json.dumps(told) if args.json else "\n".join(f"{k}: {v}" for k, v in told.items()))
     return 0
+
+
+def tell(event: str, **facts: object) -> None:
+    """Print one event as a line of JSON, for the window."""
+    print(json.dumps({"event": event, **facts}), flush=True)
