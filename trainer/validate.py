@@ -58,7 +58,8 @@ def scores(batch: Batch, results: dict[tuple[str, ...], dict[str, Tensor]]) -> d
             name = f"{'+'.join(subset)}>{m}"
             found[f"psnr/{name}"] = float((10 * torch.log10(4 / square.clamp_min(1e-10))).mean())
             found[f"l1/{name}"] = float((difference.abs().sum(dim=(1, 2, 3)) / area).mean())
-            likeness = ssim(*(_slices(x) for x in (batch.images[m][rows], image[rows], fov > 0)))
+            truth, made = _slices(batch.images[m][rows]), _slices(image[rows])
+            likeness = ssim(truth, made, _slices(fov > 0))
             if np.isfinite(likeness):  # a view smaller than SSIM's window has none
                 found[f"ssim/{name}"] = likeness
     return found

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from app.cli.terminal import answer
+from core.mhvae.config import ModelError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("checkpoint", type=Path, metavar="CP.pth")
-    parser.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors")
+    parser.add_argument("--out", type=Path, metavar="MODEL.safetensors")
     parser.add_argument(
         "--modalities",
         type=_names,
@@ -38,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="accept the defaults of the authors' training script for what is not stated",
     )
     parser.add_argument("--name", help="name of the model; the checkpoint's unless told otherwise")
+    parser.add_argument(
+        "--inspect", action="store_true", help="say what the weights tell by themselves, and stop"
+    )
+    parser.add_argument("--events", action="store_true", help="answer in lines for the window")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -45,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from dataclasses import replace
 
+    if args.inspect:
+        return _inspect(args)
+    if args.out is None:
+        raise ModelError("Say where the model goes: --out MODEL.safetensors.")
     from core.mhvae.cost import parameters
     from core.published import Unstated, import_checkpoint
     from core.weights import save
@@ -64,6 +75,9 @@ def run(args: argparse.Namespace) -> int:
         authors_defaults=args.authors_defaults,
     )
     saved = save(replace(bundle, name=args.name or bundle.name), model, args.out)
+    if args.events:
+        print(json.dumps({"event": "imported"}), flush=True)
+        return 0
     answer(
         {
             "model": str(args.out),
@@ -78,6 +92,31 @@ def run(args: argparse.Namespace) -> int:
         },
         as_json=args.json,
     )
+    return 0
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    """Say what the shapes tell, and the authors' defaults for what they do not."""
+    from core.published import Unstated, infer, read_checkpoint
+
+    found = infer(read_checkpoint(args.checkpoint), args.checkpoint.name, args.modalities)
+    filled = Unstated().with_authors_defaults(found)
+    assert filled.tile is not None
+    defaults = {
+        "tile": ",".join(map(str, filled.tile)),
+        "spacing": f"{filled.spacing:g}",
+        "squeeze-excitation": "yes" if filled.squeeze_excitation else "no",
+        "residual": "yes" if filled.residual else "no",
+        "last-activation": filled.last_activation,
+        "clamp": f"{filled.clamp:g}",
+    }
+    if found.numbered_decoders:
+        defaults["decoders"] = ",".join(found.modalities)
+    told = {**asdict(found), "defaults": defaults}
+    if args.events:
+        print(json.dumps({"event": "inspected", **told}), flush=True)
+    else:
+        answer(told, as_json=args.json)
     return 0
 
 

@@ -76,7 +76,9 @@ class CurvesPage(QWidget):
         self.log.toggled.connect(self._log)
         self.whole.clicked.connect(self._show_whole)
         self._smooth()
-        self._job = jobs.submit("Loading the charts", _load, self._loaded, self.waiting.setText)
+        self._job = jobs.submit(
+            "Loading the charts", load_charts, self._loaded, self.waiting.setText
+        )
 
     def show_history(self, history: History) -> None:
         """Draw what is new; a chart appears when its first number does."""
@@ -242,7 +244,7 @@ def _swatch(colour: str) -> QIcon:
     return QIcon(picture)
 
 
-def _load() -> None:
+def load_charts() -> None:
     """Import the plotting library, which takes a third of a second."""
     import pyqtgraph
 

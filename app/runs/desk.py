@@ -12,8 +12,10 @@ from app.commands import Command
 from app.notifications import Action
 
 if TYPE_CHECKING:
+    from app.models.window import ModelsWindow
     from app.runs.window import RunsWindow
     from app.window import MainWindow
+    from core.bundle import Bundle
     from trainer.runs import RunInfo
 
 
@@ -28,6 +30,7 @@ class TrainingDesk(QObject):
         super().__init__(window)
         self.window = window
         self._runs: RunsWindow | None = None
+        self._models: ModelsWindow | None = None
 
     def commands(self) -> list[Command]:
         """Return the desk's commands for the menu Training."""
@@ -35,11 +38,21 @@ class TrainingDesk(QObject):
         return [
             Command("runs", "Training runs", menu, menu, self.show_runs, ("Ctrl+T",),
                     "Watch, pause, resume and compare runs"),
+            Command("models", "Models", menu, menu, self.show_models, ("Ctrl+M",),
+                    "Cards, names, import of published checkpoints"),
         ]  # fmt: skip
 
     def show_runs(self) -> None:
         """Open the window of runs."""
         window = self._runs_window()
+        window.show()
+        window.raise_()
+        window.activateWindow()
+        window.look()
+
+    def show_models(self) -> None:
+        """Open the window of models."""
+        window = self._models_window()
         window.show()
         window.raise_()
         window.activateWindow()
@@ -66,6 +79,8 @@ class TrainingDesk(QObject):
         """End the windows' timers and threads; runs go on."""
         if self._runs is not None:
             self._runs.close()
+        if self._models is not None:
+            self._models.close()
 
     # ---- inside
 
@@ -91,4 +106,37 @@ class TrainingDesk(QObject):
 
     def use_model(self, path: Path) -> None:
         """Put a run's model into the model list and choose it."""
-        self.window.opener.model_found.emit(path)
+
+        def work() -> Bundle:
+            from app.models.store import put
+
+            return put(path)
+
+        window = self.window
+        window.jobs.submit(f"Adding {path.parent.name}", work, self._use, window.notes.error)
+
+    def _use(self, bundle: Bundle) -> None:
+        self.window.synthesiser.add_model(bundle)
+        self.window.notes.info(f"Using the model {bundle.name}. {bundle.intended_use}")
+        if self._runs is not None:
+            self._runs.message.setText(f"{bundle.name} is in the model list and in use.")
+        if self._models is not None and self._models.isVisible():
+            self._models.look(bundle.path)
+
+    def _models_window(self) -> ModelsWindow:
+        if self._models is None:
+            from app.models.window import ModelsWindow
+
+            it = self.window.synthesiser
+            self._models = ModelsWindow(lambda: it.form.model, self._use, self.window)
+            self._models.models_changed.connect(self._models_changed)
+        return self._models
+
+    def _models_changed(self, found: list[Bundle]) -> None:
+        """Offer what there is now; models that were opened from elsewhere stay."""
+        from app.models.store import is_mine
+
+        it = self.window.synthesiser
+        known = {str(b.path) for b in found}
+        others = [b for b in it.models if str(b.path) not in known and not is_mine(b)]
+        it.set_models([*found, *others])

@@ -64,14 +64,16 @@ class Evaluation(QObject):
     def cancel(self) -> None:
         """Stop; an earlier report stays."""
         if self._child is not None:
-            self._child.close(0)
+            self._child.kill()
+            self._child.close()
             self._drop()
             self.cancelled.emit()
 
     def close(self) -> None:
         """Stop without a word."""
         if self._child is not None:
-            self._child.close(0)
+            self._child.kill()
+            self._child.close()
             self._drop()
 
     def _heard(self, message: Message) -> None:

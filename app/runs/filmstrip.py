@@ -53,10 +53,10 @@ class Filmstrip(QWidget):
         self.empty = QLabel("Pictures appear with the first validation.")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.strip = _Strip()
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(False)
-        self.scroll.setWidget(self.strip)
-        self.scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(False)
+        self.area.setWidget(self.strip)
+        self.area.setFrameShape(QScrollArea.Shape.NoFrame)
         self._sheets: dict[str, QImage] = {}
         self._wanted: list[tuple[int, str]] = []
         self._job = 0
@@ -68,9 +68,9 @@ class Filmstrip(QWidget):
         column = QVBoxLayout(self)
         column.addLayout(bar)
         column.addWidget(self.empty, 1)
-        column.addWidget(self.scroll, 1)
-        self.scroll.viewport().installEventFilter(self)
-        self.scroll.hide()
+        column.addWidget(self.area, 1)
+        self.area.viewport().installEventFilter(self)
+        self.area.hide()
         self.direction.currentIndexChanged.connect(lambda _: self._show())
 
     def show_previews(self, previews: Sequence[tuple[int, str]]) -> None:
@@ -109,21 +109,21 @@ class Filmstrip(QWidget):
         follows = self._at_end()
         frames = [(f"real {target}", self._crop(sheets[-1][1], real), False)]
         frames += [(f"step {s:,}".replace(",", " "), self._crop(x, place), True) for s, x in sheets]
-        self.strip.show_frames(frames, self.scroll.viewport().height())
+        self.strip.show_frames(frames, self.area.viewport().height())
         self.empty.hide()
-        self.scroll.show()
+        self.area.show()
         if follows:
-            bar = self.scroll.horizontalScrollBar()
+            bar = self.area.horizontalScrollBar()
             bar.setValue(bar.maximum())
 
     def _at_end(self) -> bool:
-        bar = self.scroll.horizontalScrollBar()
+        bar = self.area.horizontalScrollBar()
         return bar.value() >= bar.maximum() - 4
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Make the pictures as tall as there is room."""
         if event.type() == QEvent.Type.Resize:
-            self.strip.fit(self.scroll.viewport().height())
+            self.strip.fit(self.area.viewport().height())
         return super().eventFilter(watched, event)
 
     def _crop(self, sheet: QImage, column: int) -> QImage:

@@ -174,10 +174,11 @@ class ReportPage(QWidget):
 
     def _show_running(self) -> None:
         on = self.evaluation.running
-        for widget in (self.bar, self.cancel):
-            widget.setVisible(on)
-        for widget in (self.begin, self.slices, self.lpips):
-            widget.setVisible(not on)
+        self.bar.setVisible(on)
+        self.cancel.setVisible(on)
+        self.begin.setVisible(not on)
+        self.slices.setVisible(not on)
+        self.lpips.setVisible(not on)
 
     def _progressed(self, done: int, total: int) -> None:
         self.bar.setRange(0, total)

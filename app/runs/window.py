@@ -21,6 +21,8 @@ from PySide6.QtWidgets import (
 
 from app.jobs import Jobs
 from app.runs.actions import RunActions
+from app.runs.compare import ComparePage
+from app.runs.fine_tune import FineTune
 from app.runs.list_panel import RunList
 from app.runs.overview import Overview
 from app.runs.page import RunPage
@@ -45,8 +47,6 @@ class RunsWindow(QWidget):
     """
 
     closed = Signal()
-    fine_tune_wanted = Signal(object)
-    """Path of a model to begin a new run with."""
 
     def __init__(
         self, use_model: Callable[[Path], None] | None = None, parent: QWidget | None = None
@@ -65,6 +65,7 @@ class RunsWindow(QWidget):
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.page: RunPage | None = None
+        self.compared: ComparePage | None = None
         self.message = QLabel()
         self.message.setWordWrap(True)
         self._lay_out()
@@ -108,10 +109,14 @@ class RunsWindow(QWidget):
         add = QPushButton("Add folder…")
         add.setToolTip("A folder of runs, or one run, that lies elsewhere on this computer")
         add.clicked.connect(self._add_folder)
+        hint = QLabel("Select several runs to compare them.")
+        hint.setWordWrap(True)
+        hint.setEnabled(False)
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(8, 8, 0, 8)
         column.addWidget(self.list, 1)
+        column.addWidget(hint)
         column.addWidget(add)
         parts = QSplitter()
         parts.addWidget(left)
@@ -131,19 +136,25 @@ class RunsWindow(QWidget):
         self.list.show_runs(self.overview.runs)
         if self.page is not None:
             self.list.select(self.page.path)
-        elif self.overview.runs:
+        elif self.compared is None and self.overview.runs:
             self.list.select(self.overview.runs[0].path)
 
     def _chosen(self, paths: list[Path]) -> None:
-        if len(paths) == 1 and (self.page is None or self.page.path != paths[0]):
+        if len(paths) == 1:
             self._show_page(paths[0])
+        elif len(paths) > 1:
+            self._drop_page()
+            self.compared = ComparePage(paths, self.jobs)
+            self.stack.addWidget(self.compared)
+            self.stack.setCurrentWidget(self.compared)
+            self.compared.start()
 
     def _show_page(self, path: Path) -> None:
         if self.page is not None and self.page.path == path:
             return
         self._drop_page()
         page = RunPage(path, self.actions_, self.use_model)
-        page.fine_tune_wanted.connect(self.fine_tune_wanted)
+        page.fine_tune_wanted.connect(self._fine_tune)
         page.gone.connect(self._page_gone)
         page.said.connect(self.message.setText)
         self.page = page
@@ -152,11 +163,12 @@ class RunsWindow(QWidget):
         page.start()
 
     def _drop_page(self) -> None:
-        if self.page is not None:
-            self.page.stop()
-            self.stack.removeWidget(self.page)
-            self.page.deleteLater()
-            self.page = None
+        for page in (self.page, self.compared):
+            if page is not None:
+                page.stop()
+                self.stack.removeWidget(page)
+                page.deleteLater()
+        self.page = self.compared = None
 
     def _page_gone(self) -> None:
         name = self.page.path.name if self.page else "The run"
@@ -164,6 +176,12 @@ class RunsWindow(QWidget):
         self.stack.setCurrentWidget(self.empty)
         self.message.setText(f"{name} was discarded.")
         self.overview.look()
+
+    def _fine_tune(self, model: Path) -> None:
+        dialog = FineTune(model, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.started.connect(self.show_run)
+        dialog.open()
 
     def _add_folder(self) -> None:
         found = QFileDialog.getExistingDirectory(self, "A folder of runs, or one run")
