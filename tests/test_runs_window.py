@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtGui import QColor, QDesktopServices, QImage
 from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox, QTableWidget
 from pytestqt.qtbot import QtBot
 from run_stage import line, make_run, start, step, write_log
 
 import app.runs.evaluation
-from app.runs import actions, launch
+from app.runs import launch
 from app.runs.export import export_run
 from app.runs.filmstrip import chosen, sheet_columns
 from app.runs.window import RunsWindow
@@ -69,6 +69,13 @@ def sleeper() -> Iterator[int]:
     child.wait()
     assert child.stdin is not None
     child.stdin.close()
+
+
+def cell(table: QTableWidget, row: int, column: int) -> str:
+    """What a table shows."""
+    item = table.item(row, column)
+    assert item is not None
+    return item.text()
 
 
 def shown(qtbot: QtBot, window: RunsWindow, run: Path) -> None:
@@ -134,8 +141,8 @@ def test_a_page_follows_its_run_and_shows_a_crash(
 def test_curves_can_be_chosen_smoothed_zoomed_and_read(
     qtbot: QtBot, window: RunsWindow, runs: Path
 ) -> None:
-    lines = [step(n, **{"d/iUS/real": 0.9, "d/iUS/fake": 0.1}) for n in range(1, 200)]
-    scores = line("validation", step=100, score=20.0, **{"psnr/T2>iUS": 20.0, "ssim/T2>iUS": 0.5})
+    lines = [{**step(n), "d/iUS/real": 0.9, "d/iUS/fake": 0.1} for n in range(1, 200)]
+    scores = {**line("validation", step=100, score=20.0), "psnr/T2>iUS": 20.0, "ssim/T2>iUS": 0.5}
     run = make_run(runs / "one", [start(), *lines, scores])
     shown(qtbot, window, run)
     page = window.page
@@ -167,7 +174,9 @@ def test_curves_can_be_chosen_smoothed_zoomed_and_read(
     assert "T2 → iUS" in view.readout.text()
     top = curves.tree.topLevelItem(0)
     assert top is not None
-    top.child(0).setCheckState(0, Qt.CheckState.Unchecked)
+    first = top.child(0)
+    assert first is not None
+    first.setCheckState(0, Qt.CheckState.Unchecked)
     assert not view.lines[0].item.isVisible()
     top.setCheckState(0, Qt.CheckState.Unchecked)
     assert view.isHidden()
@@ -261,7 +270,7 @@ def test_runs_are_compared_by_curve_and_by_plan(
     assert page.chart is not None
     assert [x.data.length for x in page.chart.lines] == [8, 8]
     rows = [n for n in range(page.table.rowCount()) if not page.table.isRowHidden(n)]
-    assert [page.table.item(n, 0).text() for n in rows] == ["seed"]
+    assert [cell(page.table, n, 0) for n in rows] == ["seed"]
     page.everything.setChecked(True)
     assert not page.table.isRowHidden(0)
 
@@ -325,7 +334,7 @@ def test_a_finished_run_is_evaluated_and_its_model_used(
     assert page.tabs.currentWidget() is page.report
     table = page.report.findChild(QTableWidget)
     assert table is not None
-    assert table.item(0, 3).text() == "15.00 (1.00)"
+    assert cell(table, 0, 3) == "15.00 (1.00)"
     page.report.use.click()
     assert used == [run / "model.safetensors"]
 
@@ -414,6 +423,6 @@ def test_durations_are_said_in_two_units() -> None:
 def test_only_a_file_the_system_can_open_is_opened(
     window: RunsWindow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(actions.QDesktopServices, "openUrl", lambda _: False)
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda _: False)
     window.actions_.open_folder(tmp_path)
     assert "no program" in window.message.text()

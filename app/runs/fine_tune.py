@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from app.runs import launch
 from core.errors import UserError
-from trainer.commands.train import PRESETS, plan_for
+from trainer.new_plan import PRESETS, plan_for
 from trainer.plan import Plan, load_plan
 from trainer.runs import default_folder
 

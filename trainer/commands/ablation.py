@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trainer.commands.train import PRESETS, plan_for, say, setting
+from trainer.commands.train import say, setting
+from trainer.new_plan import PRESETS, plan_for
 from trainer.runfolder import is_run
 from trainer.runs import describe_run
 

@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from trainer.commands.train import PRESETS, plan_for, setting
+from trainer.commands.train import setting
+from trainer.new_plan import PRESETS, plan_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
