@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import time
@@ -131,13 +132,17 @@ def test_everything_given_has_its_say(tmp_path: Path) -> None:
     torn = tmp_path / "torn.nii.gz"
     torn.write_bytes(b"\x1f\x8b\x08 not really")
     (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "study.zip").write_bytes(b"PK\x03\x04" + bytes(60))
     (tmp_path / "empty").mkdir()
-    names = ("good", "gap", "US.nii.gz", "torn.nii.gz", "notes.txt", "empty", "not-there")
+    names = (
+        "good", "gap", "US.nii.gz", "torn.nii.gz", "notes.txt", "study.zip", "empty", "not-there",
+    )  # fmt: skip
     found = survey([tmp_path / name for name in names])
     said = {h.path.name: h.problem for h in found if h.problem}
     assert "1 is missing" in said["gap"]
     assert "torn.nii.gz" in said["torn.nii.gz"]
     assert "none of these" in said["notes.txt"]
+    assert "Unpack it" in said["study.zip"]
     assert "found none" in said["empty"]
     assert "no such file" in said["not-there"]
     assert {h.path for h in found if not h.problem} == {tmp_path / "good", good}
@@ -262,6 +267,17 @@ def test_multi_frame_files_of_another_program_are_read(kind: str, tmp_path: Path
     for index in ((0, 0, 0), (3, 4, 5)):
         x, y, z = image.TransformIndexToPhysicalPoint(index)
         np.testing.assert_allclose(volume.grid.to_world(index), (-x, -y, z), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.nrrd", "a.mha"])
+def test_no_dicom_tag_reaches_a_saved_file(name: str, tmp_path: Path) -> None:
+    write_series(tmp_path / "Secret^Person", SeriesDescription="T2 of Secret Person")
+    saved = write(read(one(survey([tmp_path / "Secret^Person"]))), tmp_path / name, marks={})
+    data = saved.read_bytes()
+    if name.endswith(".gz"):
+        data = gzip.decompress(data)
+    for file in (data, saved.with_name("a.json").read_bytes()):
+        assert b"secret" not in file.lower()
 
 
 def test_where_a_series_lies_is_the_last_hint(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def _volumes(path: Path, *, as_json: bool) -> None:
                 "modality": one.modality,
                 "modality_reason": one.modality_reason,
                 "warnings": list(one.warnings),
+                **({"remarks": list(one.remarks)} if one.remarks else {}),
             }
         )
     if as_json:

@@ -11,6 +11,7 @@ from core.io.header import Header
 from core.volume import VolumeError
 
 KNOWN = "NIfTI, Analyze, NRRD, MetaImage, MINC or DICOM"
+_ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!")
 _LABELS = {"nifti": "NIfTI", "nrrd": "NRRD", "metaimage": "MetaImage", "minc": "MINC"}
 
 
@@ -48,6 +49,11 @@ def kind_of(path: Path) -> str:
     if not start:
         raise VolumeError(f"{path.name}: expected an image; the file is empty. Copy it again.")
     kind = sniff(start, path)
+    if start.startswith(_ARCHIVES):
+        raise VolumeError(
+            f"{path.name}: expected {KNOWN}; the file is an archive. Unpack it, and choose the "
+            "folder."
+        )
     if not kind:
         raise VolumeError(
             f"{path.name}: expected {KNOWN}; the file is none of these. Convert it first."

@@ -89,16 +89,18 @@ class Look:
         kind = kind_of(path)
         path = path.absolute()
         if kind == "folder":
-            before = len(self._files)
+            found: list[Path] = []
             for file in _below(path):
-                self._files.setdefault(file, "")
-                if len(self._files) - before > _MAX_FILES:
+                found.append(file)
+                if len(found) > _MAX_FILES:
                     raise VolumeError(
                         f"{path.name}: expected a folder of images; it holds more than "
                         f"{_MAX_FILES} files. Choose the folder of one patient or series."
                     )
-                if len(self._files) % _BATCH == 0:
+                if len(found) % _BATCH == 0:
                     self.check()
+            for file in found:
+                self._files.setdefault(file, "")
             return
         self._files[path] = kind
         if kind == "dicom":
