@@ -112,8 +112,10 @@ class Registrar(QObject):
 
     def close(self) -> None:
         """End the child and remove its files; call it when the threads have ended."""
-        if self._run is not None:
-            self._end()
+        run, self._run = self._run, None
+        if run is not None:
+            _end_child(run)
+            run.folder.cleanup()
 
     # ---- inside
 
@@ -180,16 +182,25 @@ class Registrar(QObject):
     def _end(self) -> None:
         run, self._run = self._run, None
         if run is not None:
-            if run.child is not None:
-                run.child.kill()
-                run.child.close()
-                run.child.deleteLater()
-            run.folder.cleanup()
+            _end_child(run)
+            # Hundreds of MB are not unlinked in a moment.
+            self.aligner.jobs.submit("Tidying up", run.folder.cleanup, _nothing, _nothing)
         self._say(Stage(""))
 
     def _say(self, stage: Stage) -> None:
         self.stage = stage
         self.stage_changed.emit(stage)
+
+
+def _nothing(_: object) -> None:
+    """Take an answer nobody waits for."""
+
+
+def _end_child(run: _Run) -> None:
+    if run.child is not None:
+        run.child.kill()
+        run.child.close()
+        run.child.deleteLater()
 
 
 def placement_of(message: Message, moving: Layer, wish: Wish) -> Placement:

@@ -229,5 +229,7 @@ def test_results_made_before_a_move_say_so_or_are_made_again(
     qtbot.waitUntil(lambda: window.synthesiser.running, timeout=5000)
     ran(qtbot, window)
     result = window.synthesiser.results["T2"]
+    made_on = window.session.layer(result.layer_id).volume.grid
+    assert made_on.same_as(window.session.layer(ius.id).volume.grid)  # the engine was told
     assert result.places["iUS"].same_as(window.session.layer(ius.id).volume.grid)
     assert "outdated" not in window.session.layer(result.layer_id).name

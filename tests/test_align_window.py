@@ -265,6 +265,7 @@ def test_a_registration_is_a_step_with_its_similarity(
     assert panel.state.text() == "T2 is registered, rigid (mutual information)."
     assert panel.gain.text() == "Similarity 0.250 → 0.750"
     assert not panel.doubt.text()
+    idle(qtbot, window)
     assert not Path(folder).exists()
     window.commands.run("undo")
     assert (grid_of(session, t2) == start).all()

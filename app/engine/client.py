@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.engine.job import EngineJob, Failure, volume_key
+from app.engine.job import EngineJob, Failure, same_voxels, volume_key
 from app.engine.protocol import Message
 from app.engine.shared import SharedArray, drop_arrays
 from app.jobs import Child, Jobs, Outcome, engine_command
@@ -83,10 +83,7 @@ class EngineClient(QObject):
         self._child.start()
 
     def close(self) -> None:
-        """End the engine; jobs under way are dropped without a signal.
-
-        The window's threads must have ended: what they copied and nobody took is removed here.
-        """
+        """End the engine and every job without a signal; the window's threads must have ended."""
         self._impatience.stop()
         self._jobs.clear()
         if self._child is not None:
@@ -116,9 +113,9 @@ class EngineClient(QObject):
         """
         self.start()
         keys = {m: volume_key(v) for m, v in volumes.items()}
-        self._forget_all_but(set(keys.values()))
         for modality, volume in volumes.items():
             self._hold(keys[modality], volume)
+        self._forget_all_but(set(keys.values()))
         job = EngineJob(next(self._numbers), kind, {**task, "volumes": keys}, self.cancel, self)
         job.volumes = dict(volumes)
         self._jobs[job.number] = job
@@ -147,7 +144,18 @@ class EngineClient(QObject):
         held = self._held
         if key in held.voxels:
             return
+        there = [k for k in held.voxels if k not in held.copying and same_voxels(k, key)]
         held.voxels[key] = volume.voxels  # keeps the memory, so that the key stays its own
+        about = {
+            "type": "volume",
+            "key": key,
+            "affine": volume.grid.affine.tolist(),
+            "modality": volume.modality,
+            "source": volume.source,
+        }
+        if there:  # only moved: the engine has the voxels
+            self._send({**about, "like": there[0]})
+            return
         held.copying.add(key)
 
         def copied() -> SharedArray:
@@ -162,16 +170,7 @@ class EngineClient(QObject):
                 return
             held.copying.discard(key)
             held.copies.append((key, copy))
-            self._send(
-                {
-                    "type": "volume",
-                    "key": key,
-                    "array": copy.spec,
-                    "affine": volume.grid.affine.tolist(),
-                    "modality": volume.modality,
-                    "source": volume.source,
-                }
-            )
+            self._send({**about, "array": copy.spec})
             self._flush()
 
         self._jobs_in_threads.submit(
@@ -212,8 +211,8 @@ class EngineClient(QObject):
             self._say_state()
         elif kind == "held":
             # A volume may be forgotten and sent again before the engine read it once.
-            read = [c for c in self._held.copies if c[0] == message["key"]]
-            self._held.copies.remove(read[0])
+            for copy in [c for c in self._held.copies if c[0] == message["key"]][:1]:
+                self._held.copies.remove(copy)
         elif (job := self._jobs.get(int(message["job"]))) is not None:
             self._report(job, kind, message)
         else:

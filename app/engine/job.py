@@ -64,3 +64,8 @@ def volume_key(volume: Volume) -> str:
     # A moved volume is another one: what was computed at the old position is not its result.
     place = hashlib.sha256(volume.grid.affine.tobytes()).hexdigest()[:12]
     return f"{pointer:x}-{'x'.join(str(n) for n in volume.grid.shape)}-{place}"
+
+
+def same_voxels(key: str, other: str) -> bool:
+    """Tell whether two keys name the same voxels, perhaps in different places."""
+    return key.rpartition("-")[0] == other.rpartition("-")[0]

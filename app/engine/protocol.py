@@ -5,7 +5,8 @@ unsigned 32-bit little-endian number. Voxels never travel in a message; they lie
 (:mod:`app.engine.shared`) and the message carries their description.
 
 Window → engine
-    ``volume``     key, array, shape, affine, modality, source: keep this volume under ``key``
+    ``volume``     key, array, shape, affine, modality, source: keep this volume under ``key``;
+                   with ``like`` (a key) instead of ``array`` it is that one, moved
     ``forget``     keys: drop volumes
     ``preflight``  job, task: lay the task out and say what it will cost
     ``run``        job, task: synthesise

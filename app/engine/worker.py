@@ -105,7 +105,10 @@ class Worker:
             self._work(kind, int(message["job"]), message["task"])
 
     def _hold(self, message: Message) -> None:
-        array = SharedArray.attach(message["array"]).array
+        if "like" in message:
+            array = self.volumes[message["like"]].voxels
+        else:
+            array = SharedArray.attach(message["array"]).array
         grid = Grid(array.shape, np.array(message["affine"]))
         self.volumes[message["key"]] = Volume(array, grid, message["modality"], message["source"])
         self._send({"type": "held", "key": message["key"]})

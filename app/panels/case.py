@@ -110,7 +110,7 @@ class CasePanel(QScrollArea):
         self.undo.push(RemoveLayers(self.session, [layer_id], f"Remove {name}"))
 
     def _refresh(self, layer_id: str, field: str) -> None:
-        if layer_id in self.rows:
+        if layer_id in self.rows and field != "position":
             self._show(layer_id)
             if field in ("volume", "window", "colormap"):
                 self._later(layer_id)
