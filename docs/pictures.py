@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def until(what: str, done: Callable[[], bool]) -> None:
             raise SystemExit(f"gave up waiting: {what}")
         wait(100)
     wait(800)
+
+
+def keep_window(window: MainWindow, name: str) -> None:
+    """Keep a picture of the whole window."""
+    wait(500)
+    smooth = Qt.TransformationMode.SmoothTransformation
+    picture = window.grab().toImage().scaledToWidth(WIDTH, smooth)
+    small = picture.convertToFormat(
+        QImage.Format.Format_Indexed8, Qt.ImageConversionFlag.DiffuseDither
+    )
+    small.save(str(IMAGES / f"{name}.png"))
 
 
 def simulated_study(folder: Path) -> Path:
@@ -96,18 +108,7 @@ def main(model: str = "") -> None:
         window.resize(1440, 900)
         window.show()
 
-        def keep(name: str) -> None:
-            wait(500)
-            picture = (
-                window.grab()
-                .toImage()
-                .scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation)
-            )
-            small = picture.convertToFormat(
-                QImage.Format.Format_Indexed8, Qt.ImageConversionFlag.DiffuseDither
-            )
-            small.save(str(IMAGES / f"{name}.png"))
-
+        keep = partial(keep_window, window)
         until("the engine", lambda: window.client.state == "ready")
         keep("start")
         session, it = window.session, window.synthesiser
