@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -50,5 +51,6 @@ def relabel(path: Path, name: str) -> Bundle:
             f"{path.name} could not be renamed ({error.strerror}); it is as it was."
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
     return header(path)

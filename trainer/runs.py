@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,12 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
         elif folder.is_dir():
             found.update({path: None for path in sorted(folder.iterdir()) if is_run(path)})
     return list(found)
+
+
+def age(path: Path) -> float:
+    """Return how long ago a run's log was last written to, s."""
+    log = path / "events.jsonl"
+    return time.time() - (log if log.exists() else path).stat().st_mtime
 
 
 def default_folder() -> Path:

@@ -8,13 +8,15 @@ from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.runs.binning import CurveData
+from app.runs.binning import CurveData, Floats
 from app.runs.charts import Chart, Curve
 from app.runs.history import History
 from app.runs.wording import number
 
 TINY = 1e-12
 MARGIN = 0.06
+FEW = 40
+"""Points up to which they are drawn as dots too."""
 
 
 class _Line:
@@ -26,8 +28,22 @@ class _Line:
         self.visible = curve.shown
         self.cuts = -1
         self.item = pg.PlotCurveItem(pen=pg.mkPen(curve.colour, width=1), connect="finite")
-        self.item.setVisible(self.visible)
+        self.dots = pg.ScatterPlotItem(pen=None, brush=curve.colour, size=4, pxMode=True)
         plot.addItem(self.item)
+        plot.addItem(self.dots)
+        self.show(self.visible)
+
+    def show(self, visible: bool) -> None:
+        """Draw the curve or not."""
+        self.visible = visible
+        self.item.setVisible(visible)
+        self.dots.setVisible(visible)
+
+    def draw(self, x: Floats, y: Floats) -> None:
+        """Draw points; few of them also as dots, for a single one makes no line."""
+        self.item.setData(x, y)
+        few = x[:0] if len(x) > FEW else x
+        self.dots.setData(few, y[: len(few)])
 
     def take(self, history: History, width: int) -> bool:
         """Take what is new in a history; returns whether anything was."""
@@ -103,11 +119,13 @@ class ChartView(QFrame):
             history: of the run.
             width: log lines in a mean; 1 for the curves as they are.
         """
+        width = width if self.chart.noisy else 1
         changed = width != self.width_
         self.width_ = width
         for line in self.lines:
             changed |= line.take(history, width)
-        last = float(max((x.data.x[-1] for x in self.lines if x.data.length), default=1.0))
+        ends = [float(x.data.x[-1]) for x in self.lines if x.data.length]
+        last = max([1.0, float(history.now.get("step", 0)), *ends])
         if changed or last != self.last:
             self.last = last
             self.redraw()
@@ -116,8 +134,7 @@ class ChartView(QFrame):
         """Draw a curve or not."""
         for line in self.lines:
             if line.curve.name == name and line.visible != shown:
-                line.visible = shown
-                line.item.setVisible(shown)
+                line.show(shown)
                 self.redraw()
 
     def show_whole(self) -> None:
@@ -139,7 +156,7 @@ class ChartView(QFrame):
             x, y = line.data.points(low, high, pixels)
             if log:
                 y = np.log10(np.where(y > TINY, y, np.nan))
-            line.item.setData(x, y)
+            line.draw(x, y)
             finite = y[np.isfinite(y)]
             if len(finite):
                 least, most = min(least, float(finite.min())), max(most, float(finite.max()))

@@ -33,13 +33,21 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """Several lines with one unit."""
+    """Several lines with one unit.
+
+    Attributes:
+        key: unique.
+        title, unit, tip: for people.
+        curves: its lines.
+        noisy: whether smoothing helps; schedules and scores are shown as they are.
+    """
 
     key: str
     title: str
     unit: str
     tip: str
     curves: tuple[Curve, ...] = field(default_factory=tuple)
+    noisy: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,10 @@ class _Kind:
     pattern: str
     label: Callable[[re.Match[str]], str]
     shown: Callable[[re.Match[str]], bool] = lambda _: True
+
+
+NOISY = ("l1", "kl", "gan", "d", "loss", "pace")
+"""Charts that smoothing is for."""
 
 
 def _direction(match: re.Match[str]) -> str:
@@ -105,7 +117,8 @@ def charts_for(names: Sequence[str]) -> list[Chart]:
             for k, (name, m) in enumerate(_ordered(matches, kind))
         )
         if curves:
-            found.append(Chart(kind.key, kind.title, kind.unit, kind.tip, curves))
+            noisy = kind.key in NOISY
+            found.append(Chart(kind.key, kind.title, kind.unit, kind.tip, curves, noisy))
     return found
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from app.runs.chart_view import ChartView
 
 NAME, KEY = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
-COLUMN_WIDTH = 290
+COLUMN_WIDTH = 235
 """Of a chart, pixels; as many stand side by side as fit."""
 SMOOTHING = (1, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Log lines in a mean, per notch of the slider."""
@@ -154,6 +154,7 @@ class CurvesPage(QWidget):
             view.log.setChecked(old.log.isChecked())
             for line in old.lines:
                 view.set_shown(line.curve.name, line.visible)
+            view.setProperty("off", old.property("off"))
             self._grid.removeWidget(old)
             old.deleteLater()
         self.views[chart.key] = view
@@ -169,7 +170,11 @@ class CurvesPage(QWidget):
             rows = [self.tree.topLevelItem(n) for n in range(self.tree.topLevelItemCount())]
             top = next((r for r in rows if r is not None and r.data(0, KEY) == chart.key), None)
             if top is None:
-                top = QTreeWidgetItem(self.tree, [chart.title])
+                places = {c.key: n for n, c in enumerate(charts_for(self._names))}
+                here = places.get(chart.key, len(places))
+                before = [r for r in rows if r and places.get(r.data(0, KEY), 0) < here]
+                top = QTreeWidgetItem([chart.title])
+                self.tree.insertTopLevelItem(len(before), top)
                 top.setData(0, KEY, chart.key)
                 top.setToolTip(0, chart.tip)
                 top.setFlags(top.flags() | Qt.ItemFlag.ItemIsUserCheckable)

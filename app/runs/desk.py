@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from trainer.runs import RunInfo
 
 
+NEWS_S = 14 * 86400.0
+"""Runs in which nothing has happened for longer are no news."""
+
+
 class TrainingDesk(QObject):
     """Opens windows when they are asked for; nothing of them is imported before.
 
@@ -68,9 +72,10 @@ class TrainingDesk(QObject):
 
         def work() -> list[RunInfo]:
             from trainer.known import known_runs
-            from trainer.runs import describe_run
+            from trainer.runs import age, describe_run
 
-            return [describe_run(path) for path in known_runs()]
+            news = [path for path in known_runs() if age(path) < NEWS_S]
+            return [describe_run(path) for path in news]
 
         window = self.window
         window.jobs.submit("Looking for runs", work, self._tell, window.notes.error)
@@ -96,6 +101,10 @@ class TrainingDesk(QObject):
                 self.window.notes.info(f"{name} is training: {info.part:.0%} done{rest}.", show)
             elif info.crashed:
                 self.window.notes.warning(f"The training {name} crashed. {info.reason}", show)
+            elif info.state in ("paused", "terminated"):
+                self.window.notes.info(f"The training {name} is paused at {info.part:.0%}.", show)
+            elif info.state == "finished" and not (path / "report").exists():
+                self.window.notes.info(f"{name} has finished and was not evaluated yet.", show)
 
     def _runs_window(self) -> RunsWindow:
         if self._runs is None:
