@@ -4,15 +4,18 @@ Usage: python benchmarks/oracle.py draw|score --test COHORT --train COHORT --ana
 [--draws 64] [--cases 12] [--model FILE]… [--unet T2:FILE] [--unet iUS:FILE]. The cohorts come from
 ``mhvae-studio simulate`` (test with ``--physics test``) at the models' spacing.
 
-``draw`` scans every test case's anatomy again and again (:func:`core.phantom.redraw_ultrasound`)
-and keeps the voxelwise median and mean. ``score`` prints, for every predictor, case means with 95 %
-bootstrap intervals of MAE on [-1, 1] and PSNR, inside the field of view:
+``draw`` scans every test case's anatomy again and again (``core.phantom.case.redraw_ultrasound``)
+and keeps the voxelwise median and mean where at least a quarter of the draws see the tissue.
+``score`` prints, for every predictor, case means with 95 % bootstrap intervals of MAE on [-1, 1]
+and PSNR, inside the field of view:
 
 - the training images' mean value; the case's own median;
 - an LC2-style regression a·T2 + b·|∇T2| + c, fitted for least absolute error on training cases
   (and T2 from the iUS by the same recipe);
 - plain U-Nets (``benchmarks/unet.py``), the models, and the oracle: median of the draws for MAE,
-  their mean for PSNR with its error times K / (K + 1).
+  their mean for PSNR, its squared error times K / (K + 1) with K the draws that see a voxel. The
+  oracle is scored where it is known; "there" rows give the regression and the models on those
+  voxels, and parts of the gap are taken there.
 
 Parts of the gap are (simple - model) / (simple - best), on the means over cases.
 """
@@ -75,11 +78,13 @@ def draw(args: argparse.Namespace) -> None:
         for n, (ius, fov) in enumerate(redraw_ultrasound(meta["seed"], args.draws, **size)):
             scaled = Normaliser.fit(ius, fov).forward(ius, fov)[inside]
             values[n] = np.where(fov[inside], scaled, np.nan)
-        known = np.isfinite(values).sum(0) >= args.draws // 2
+        seen_by = np.isfinite(values).sum(0)
+        known = seen_by >= args.draws // 4
         part = path.with_suffix(".part.npz")
         np.savez(
             part,
             known=known,
+            draws=seen_by[known],
             median=np.nanmedian(values[:, known], axis=0),
             mean=np.nanmean(values[:, known], axis=0),
         )
@@ -115,7 +120,9 @@ def laid_out(cohort: Path, name: str, engine: Engine) -> tuple[Case, Prepared]:
     return case, prepare(case, engine.bundle, Request(("iUS", "T2"), ("iUS", "T2")))
 
 
-def predict(engine: Engine, case: Case, prepared: Prepared, subset: tuple[str, ...]) -> dict:
+def predict(
+    engine: Engine, case: Case, prepared: Prepared, subset: tuple[str, ...]
+) -> dict[str, Floats]:
     from dataclasses import replace
 
     given = replace(prepared, images={m: prepared.images[m] for m in subset})
@@ -138,41 +145,44 @@ def score(args: argparse.Namespace) -> None:
         unets[target] = as_engine(Path(path), any_engine, target)
     rows: dict[str, dict[str, list[float]]] = {}
 
-    def note(row: str, **values: float) -> None:
+    def note(row: str, real: Floats, made: Floats, inside: Mask) -> None:
+        values = {"mae": mae(real, made, inside), "psnr": psnr(real, made, inside)}
         for key, value in values.items():
             rows.setdefault(row, {}).setdefault(key, []).append(float(value))
 
     for name in names(args.test, args.cases):
         case, prepared = laid_out(args.test, name, any_engine)
         inside = seen(prepared)
-        for target in OTHER:
-            source = OTHER[target]
-            real = prepared.images[target]
-
-            def measured(made: Floats, real: Floats = real, inside: Mask = inside) -> dict:
-                return {"mae": mae(real, made, inside), "psnr": psnr(real, made, inside)}
-
-            way = f"{source} to {target}"
-            note(f"{way}: mean value", **measured(np.full_like(real, means[target])))
-            note(f"{way}: own median", **measured(np.full_like(real, np.median(real[inside]))))
+        path = args.work / f"{name}.npz"
+        oracle = _oracle(path, case, prepared, inside) if path.exists() else None
+        for target, source in OTHER.items():
+            real, way = prepared.images[target], f"{source} to {target}"
+            note(f"{way}: mean value", real, np.full_like(real, means[target]), inside)
+            flat = np.full_like(real, np.median(real[inside]))
+            note(f"{way}: own median", real, flat, inside)
             made = np.zeros_like(real)
-            made[inside] = np.clip(
-                features(prepared.images[source], inside) @ coefficients[target], -1, 1
-            )
-            note(f"{way}: regression", **measured(made))
+            x = features(prepared.images[source], inside)
+            made[inside] = np.clip(x @ coefficients[target], -1, 1)
+            note(f"{way}: regression", real, made, inside)
+            if oracle and target == "iUS":
+                note(f"{way}: there, regression", real, made, oracle[2])
             if target in unets:
                 made = predict(unets[target], case, prepared, (source,))[target]
-                note(f"{way}: U-Net", **measured(made))
+                note(f"{way}: U-Net", real, made, inside)
+        real = prepared.images["iUS"]
         for label, engine in engines.items():
             for subset in (("T2",), ("iUS",), ("iUS", "T2")):
                 images = predict(engine, case, prepared, subset)
                 for target, made in images.items():
-                    real = prepared.images[target]
                     row = f"{'+'.join(subset)} to {target}: {label}"
-                    note(row, mae=mae(real, made, inside), psnr=psnr(real, made, inside))
-        path = args.work / f"{name}.npz"
-        if path.exists():
-            note("T2 to iUS: oracle", **_oracle(path, case, prepared, inside, args.draws))
+                    note(row, prepared.images[target], made, inside)
+                if oracle and subset == ("T2",):
+                    note(f"T2 to iUS: there, {label}", real, images["iUS"], oracle[2])
+        if oracle:
+            median, mean, there, draws = oracle
+            level = psnr(real, mean, there) - 10 * np.log10(draws / (draws + 1))
+            for key, value in (("mae", mae(real, median, there)), ("psnr", level)):
+                rows.setdefault("T2 to iUS: there, oracle", {}).setdefault(key, []).append(value)
         print(name, "done", file=sys.stderr, flush=True)
     _print(rows, list(engines))
     if args.json:
@@ -203,11 +213,11 @@ def _fit_on_training(
 
 
 def _oracle(
-    path: Path, case: Case, prepared: Prepared, inside: Mask, draws: int
-) -> Mapping[str, float]:
-    """MAE of the draws' median and PSNR of their mean, where enough draws saw the tissue."""
+    path: Path, case: Case, prepared: Prepared, inside: Mask
+) -> tuple[Floats, Floats, Mask, float] | None:
+    """Return the draws' median and mean, the voxels where they are known, and mean K there."""
     with np.load(path) as found:
-        known, median, mean = found["known"], found["median"], found["mean"]
+        known, median, mean, draws = (found[k] for k in ("known", "median", "mean", "draws"))
     own = case.volumes["iUS"].canonical()
     guesses = []
     for values in (median, mean):
@@ -218,10 +228,10 @@ def _oracle(
             start = np.rint(own.grid.to_voxel(prepared.grid.to_world((0, 0, 0)))).astype(int)
             volume = _crop(volume, start, prepared.grid.shape)
         guesses.append(volume)
-    mask = inside & np.isfinite(guesses[0])
-    real = prepared.images["iUS"]
-    level = psnr(real, np.nan_to_num(guesses[1]), mask) - 10 * np.log10(draws / (draws + 1))
-    return {"mae": mae(real, np.nan_to_num(guesses[0]), mask), "psnr": level}
+    there = inside & np.isfinite(guesses[0])
+    if there.sum() < 1000:
+        return None
+    return np.nan_to_num(guesses[0]), np.nan_to_num(guesses[1]), there, float(draws.mean())
 
 
 def _crop(volume: Floats, start: NDArray[np.intp], shape: tuple[int, int, int]) -> Floats:
@@ -247,8 +257,8 @@ def _print(rows: Mapping[str, Mapping[str, list[float]]], models: list[str]) -> 
         return float(np.mean(rows[row]["mae"])) if row in rows else np.nan
 
     for label in models:
-        simple, best = level("T2 to iUS: regression"), level("T2 to iUS: oracle")
-        part = (simple - level(f"T2 to iUS: {label}")) / (simple - best)
+        simple, best = level("T2 to iUS: there, regression"), level("T2 to iUS: there, oracle")
+        part = (simple - level(f"T2 to iUS: there, {label}")) / (simple - best)
         print(f"{label}, T2 to iUS: {part:.0%} of the gap from the regression to the oracle")
         simple, best = level("iUS to T2: mean value"), level("iUS to T2: U-Net")
         part = (simple - level(f"iUS to T2: {label}")) / (simple - best)

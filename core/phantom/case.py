@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +127,6 @@ def simulate_case(
     )
 
 
-PROBE = ("fan_deg", "depth_mm", "radius_mm", "pivot_mm", "sweep_mm")
-"""The part of the physics that decides where the probe sees."""
-
-
 def _begin(
     seed: int, spacing: float, shape: tuple[int, int, int] | None, anatomy: Path | None
 ) -> tuple[list[np.random.Generator], Grid, Template]:
@@ -158,26 +154,23 @@ def redraw_ultrasound(
     anatomy: Path | None = None,
     physics: PhysicsName = "test",
 ) -> Iterator[tuple[Field, NDArray[np.bool_]]]:
-    """Scan the anatomy of a case again and again, as if by other scanners on other days.
+    """Scan the anatomy of a case again and again, as if by other surgeons with other scanners.
 
-    Anatomy and first sweep are those of :func:`simulate_case` with the same arguments; the probe
-    sees the same region. What a T2 of the patient cannot tell is drawn anew: speckle, tissue
-    echoes, gain, compression, attenuation, frequency, beam width, further sweeps. The voxelwise
-    median and mean over the draws are the best guesses anyone could make from the anatomy alone.
+    The anatomy is that of :func:`simulate_case` with the same arguments. All that a T2 of the
+    patient cannot tell is drawn anew: pose and sweeps, speckle, tissue echoes, gain, compression,
+    attenuation, frequency, beam. The voxelwise median and mean over the draws that see a voxel are
+    the best guesses anyone could make from the anatomy alone.
 
     Yields:
         (i, j, k) float32 display values 1-255 inside the field of view, 0 outside; and the field
         of view. The draw of number n depends on (seed, n) only.
     """
-    (roll, body, _, sound, scan, _), grid, template = _begin(seed, spacing, shape, anatomy)
+    (roll, body, *_), grid, template = _begin(seed, spacing, shape, anatomy)
     head = build_anatomy(body, grid, template, tumour=bool(roll.random() < WITH_TUMOUR))
-    first = draw_physics(sound, physics)
-    probe = place_probe(scan, head, first)
     for number in range(draws):
         sound, scan = (np.random.default_rng([seed, 7, number, stage]) for stage in (0, 1))
-        setting = replace(
-            draw_physics(sound, physics), **{name: getattr(first, name) for name in PROBE}
-        )
+        setting = draw_physics(sound, physics)
         acoustics = acoustics_of(sound, head, setting)
+        probe = place_probe(scan, head, setting)
         ius, fov, _ = render_ultrasound(scan, acoustics, setting, probe, mismatch_mm=0.0)
         yield ius, fov
