@@ -163,6 +163,7 @@ def _rest(window: MainWindow) -> list[Command]:
                 enabled=lambda: not it.obstacle()),
         Command("cancel", "Cancel the run", "Synthesis", "Synthesis", it.cancel, ("Ctrl+.",),
                 enabled=lambda: it.running),
+        *window.door.commands(),
         *window.training.commands(),
         Command("guide", "User guide", "Help", "Help", window.help.show_guide, ("F1",)),
         Command("keys", "Keys and mouse", "Help", "Help", window.help.show_keys, ("?",)),

@@ -68,6 +68,7 @@ class Settings:
         self._store.setValue("recent/keep", keep)
         if not keep:
             self._store.remove("recent/paths")
+            self._store.remove("recent/cohorts")
 
     def recent(self) -> list[Path]:
         """Return recently opened files and folders, newest first."""
@@ -82,6 +83,17 @@ class Settings:
     def clear_recent(self) -> None:
         """Empty the list."""
         self._store.remove("recent/paths")
+        self._store.remove("recent/cohorts")
+
+    def recent_cohorts(self) -> list[Path]:
+        """Return cohorts the trainer was shown, newest first; off with the recent files."""
+        return [Path(p) for p in self._json("recent/cohorts", [])] if self.keeps_recent else []
+
+    def add_recent_cohort(self, path: Path) -> None:
+        """Put a cohort at the head of the list, unless recent files are turned off."""
+        if self.keeps_recent:
+            known = [str(p) for p in self.recent_cohorts() if p != path]
+            self._put_json("recent/cohorts", [str(path), *known][:RECENT_LIMIT])
 
     # ---- display and synthesis
 

@@ -56,6 +56,7 @@ from app.settings import Settings
 from app.synthesiser import Synthesiser
 from app.undo import EditAvailable, RemoveLayers
 from app.viewer.area import ViewerArea
+from app.wizard.door import WizardDoor
 
 if TYPE_CHECKING:
     from core.bundle import Bundle
@@ -95,6 +96,7 @@ class MainWindow(QMainWindow):
             self.saver, self.opener, self.synthesiser, self.settings, self.align.landmarks
         )
         self.training = TrainingDesk(self)
+        self.door = WizardDoor(self)
         self._to_open: list[Path] = []
         remembered.restore_display(self)
         self._build()
@@ -124,6 +126,7 @@ class MainWindow(QMainWindow):
         """Remember the window and end every job."""
         remembered.keep(self)
         self.undo.clear()
+        self.door.close()
         self.training.close()
         self.importer.dismiss()
         self.synthesiser.close()

@@ -212,6 +212,16 @@ def test_the_fix_for_memory_is_the_largest_part_that_fits_and_turns_the_light_gr
     }
 
 
+def test_preparing_counts_and_one_thread_helps() -> None:
+    timed = plan(optimiser__budget_seconds=3600.0)
+    found = judge(timed, measured(), replace(COUNT, preparing_mb=13_000.0))
+    assert (found.light, found.need_mb) == ("yellow", 13_000)
+    assert [fix.settings for fix in found.fixes] == [{"threads": 1}]
+    assert judge(timed, measured(), replace(COUNT, preparing_mb=9_000.0)).light == "green"
+    alone = timed.override({"threads": 1})
+    assert judge(alone, measured(), replace(COUNT, preparing_mb=15_000.0)).fixes == ()
+
+
 def test_time_is_that_of_steps_epochs_or_budget_with_both_phases() -> None:
     by_steps = judge(plan(), measured(), COUNT)
     assert by_steps.step_seconds == pytest.approx(3.0)  # half the run has the GAN

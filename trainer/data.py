@@ -16,6 +16,9 @@ from trainer.prepare import drop_duplicates, prepare_all
 from trainer.runfolder import RunFolder
 from trainer.split import Split, locked_split
 
+WORKERS = 4
+"""Threads that preprocess cases."""
+
 
 def cache_folder(source: Path, cases: Sequence[CohortCase] = ()) -> Path:
     """Return where a cohort's preprocessed cases are kept.
@@ -82,7 +85,7 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
             folder.log("preparing", done=done, total=total)
 
     wanted = [c for c in cases if c.id not in split["test"]]
-    workers = min(4, os.cpu_count() or 1)
+    workers = min(WORKERS, plan.threads or os.cpu_count() or 1)
     try:
         prepared, problems = prepare_all(
             wanted, plan.data, plan.model.modalities, cache, workers=workers, progress=tell

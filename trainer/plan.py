@@ -165,7 +165,7 @@ class Plan:
         model: the architecture.
         start_from: model file to fine-tune from; empty for random weights.
         seed: of weights, order, augmentation and noise.
-        threads: torch threads, 0 = all cores.
+        threads: of torch and of preprocessing, 0 = all cores.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
     """
 

@@ -101,6 +101,14 @@ def _key(case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]) -> str:
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 
+def is_prepared(case: CohortCase, plan: DataPlan, modalities: tuple[str, ...], cache: Path) -> bool:
+    """Tell whether a case's array lies in ``cache`` already."""
+    try:
+        return (cache / f"{_key(case, plan, modalities)}.json").exists()
+    except OSError:  # a file of the case is not there
+        return False
+
+
 def prepare_case(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...], cache: Path
 ) -> PreparedCase:

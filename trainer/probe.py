@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,13 +18,13 @@ from core.allocator import keep_memory
 from core.errors import UserError
 from core.weights import build
 from trainer.cohort import scan
-from trainer.data import cache_folder
+from trainer.data import WORKERS, cache_folder
 from trainer.dataset import Batch
 from trainer.discriminator import PatchDiscriminator
 from trainer.environment import choose_device
 from trainer.errors import TrainerError
 from trainer.plan import Plan
-from trainer.prepare import prepare_case
+from trainer.prepare import is_prepared, prepare_case
 from trainer.split import draw
 from trainer.step import Stepper, Weights
 from trainer.verdict import SPARE, Count, Measured, Memory, Probe, judge
@@ -109,26 +111,32 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
     cache = cache_folder(source, cases)
     wanted = [c for c in cases if c.id in split["training"]]
     needed = max(1.0, plan.data.min_fov * plan.model.tile[0] * plan.model.tile[1])
+    data, modalities = plan.data, plan.model.modalities
+    later = [c for c in wanted if not is_prepared(c, data, modalities, cache)]
+    order = [c for c in wanted if c not in later]
+    order = order[:SAMPLE] + later  # at least one is prepared here, if any is left to be
     slices: list[int] = []
     times: list[float] = []
-    refused = ""
-    for case in wanted:
-        if len(slices) == SAMPLE:
-            break
-        tell("preparing cases", len(slices), min(SAMPLE, len(wanted)))
-        started = time.monotonic()
-        try:
-            prepared = prepare_case(case, plan.data, plan.model.modalities, cache)
-        except UserError as error:
-            refused = f" {case.id}: {error}"
-            continue
-        except OSError as error:
-            raise TrainerError(
-                f"The preprocessed cases could not be kept ({error.strerror or error}). Make room, "
-                "or set MHVAE_STUDIO_CACHE to a folder with space."
-            ) from error
-        times.append(time.monotonic() - started)
-        slices.append(int((prepared.coverage >= needed).sum()))
+    refused, process = "", psutil.Process()
+    with _Watch(process) as watch:
+        for case in order:
+            if len(slices) >= SAMPLE and (times or not later):
+                break
+            tell("preparing cases", len(slices), min(SAMPLE, len(wanted)))
+            started = time.monotonic()
+            try:
+                prepared = prepare_case(case, data, modalities, cache)
+            except UserError as error:
+                refused = f" {case.id}: {error}"
+                continue
+            except OSError as error:
+                raise TrainerError(
+                    f"The preprocessed cases could not be kept ({error.strerror or error}). Make "
+                    "room, or set MHVAE_STUDIO_CACHE to a folder with space."
+                ) from error
+            if case in later:
+                times.append(time.monotonic() - started)
+            slices.append(int((prepared.coverage >= needed).sum()))
     if not sum(slices):
         if slices:
             refused = (
@@ -138,8 +146,34 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
         raise TrainerError(f"No training case of {source.name} can be used.{refused}")
     per_case = sum(slices) / len(slices)
     epoch = max(1, -(-round(per_case * len(wanted)) // plan.data.batch))
-    rest = len(cases) - len(split["test"]) - len(slices)
-    return Count(epoch, len(wanted), max(0, rest) * sum(times) / len(times))
+    held = [c for c in cases if c.id in split["validation"]]
+    rest = [c for c in later + held if not is_prepared(c, data, modalities, cache)]
+    workers = min(WORKERS, plan.threads or os.cpu_count() or 1, len(rest))
+    seconds = len(rest) * sum(times) / max(1, len(times)) / max(1, workers)
+    grown = watch.most - watch.before if times else 0.0
+    return Count(epoch, len(wanted), seconds, watch.before + workers * grown)
+
+
+class _Watch:
+    """Watches a process's memory from a thread while cases are prepared, MiB."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self.process = process
+        self.before = self.most = process.memory_info().rss / 2**20
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> _Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.02):
+            self.most = max(self.most, self.process.memory_info().rss / 2**20)
 
 
 class _Runner:

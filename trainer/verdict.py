@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainer.plan import Plan
@@ -58,11 +58,13 @@ class Count:
         epoch_steps: steps that show every slice once; about, from the first cases.
         cases: training cases.
         preparing_seconds: time to preprocess the cases that are not yet, s.
+        preparing_mb: memory of the process meanwhile, MiB; 0 when nothing is left to prepare.
     """
 
     epoch_steps: int
     cases: int
     preparing_seconds: float = 0.0
+    preparing_mb: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,15 @@ def judge(plan: Plan, found: Measured, count: Count) -> Probe:
         steps = int(budget / step) if step > 0 else 0
     total = (budget or steps * step) + count.preparing_seconds
     epochs = steps / count.epoch_steps
+    limit = SPARE * found.memory.free_mb
+    before = found.device == "cpu" and count.preparing_mb > max(found.need_mb, limit)
+    if found.device == "cpu" and found.one_mb:
+        found = replace(found, need_mb=max(found.need_mb, count.preparing_mb))
     verdict, reason, fixes = _verdict(plan, found, total, epochs)
+    if before:
+        reason += " It is the preparing of the cases that needs it."
+        one = Fix("Prepare one case at a time, on one thread", {"threads": 1})
+        fixes = () if plan.threads == 1 else (one,)
     return Probe(
         verdict,
         reason,
@@ -151,13 +161,13 @@ def _verdict(
     need, has = f"{found.need_mb / 1024:.1f} GiB", f"{there / 1024:.1f} GiB"
     where = "the GPU" if found.device == "cuda" else "this computer"
     if found.need_mb > SPARE * there:
-        reason = f"A step needs {need}; {where} has {has}."
+        reason = f"It needs {need}; {where} has {has}."
         if not found.one_mb:
             reason = f"A step does not fit the {has} of {where}."
         return "impossible", reason, _fixes_for_memory(plan, found, SPARE * there)
     if found.need_mb > SPARE * free:
         reason = (
-            f"A step needs {need}, and of the {has} of {where} only {free / 1024:.1f} GiB are free "
+            f"It needs {need}, and of the {has} of {where} only {free / 1024:.1f} GiB are free "
             "now. Close other programs, or take smaller parts."
         )
         return "tight", reason, _fixes_for_memory(plan, found, SPARE * free)

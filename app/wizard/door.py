@@ -1,0 +1,86 @@
+"""The wizard's door in the main window: its command, and one wizard at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+
+from app.commands import Command
+from app.notifications import Action
+
+if TYPE_CHECKING:
+    from app.window import MainWindow
+    from app.wizard.draft import Draft
+    from app.wizard.wizard import TrainerWizard
+
+
+class WizardDoor(QObject):
+    """Opens the wizard when it is asked for; nothing of it is imported before.
+
+    Args:
+        window: the main window.
+    """
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self.window = window
+        self.wizard: TrainerWizard | None = None
+
+    def commands(self) -> list[Command]:
+        """Return the command for the menu Training."""
+        menu = "Training"
+        return [
+            Command("train_model", "Train a model…", menu, menu, self.open, ("Ctrl+Shift+T",),
+                    "Lead from a folder of patients to a training run"),
+        ]  # fmt: skip
+
+    def open(self) -> None:
+        """Show the wizard, at its first step or where it stands."""
+        if self.wizard is None:
+            self.wizard = self._make()
+        self.wizard.show()
+        self.wizard.raise_()
+        self.wizard.activateWindow()
+
+    def close(self) -> None:
+        """Close the wizard; its draft is kept."""
+        if self.wizard is not None:
+            self.wizard.kept.disconnect(self._kept)
+            self.wizard.reject()
+
+    # ---- inside
+
+    def _make(self) -> TrainerWizard:
+        from app.wizard.base import Tools
+        from app.wizard.draft import DraftStore
+        from app.wizard.wizard import TrainerWizard
+
+        window = self.window
+        tools = Tools(window.settings, window.jobs, DraftStore(), self._begin)
+        wizard = TrainerWizard(tools, window)
+        wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        wizard.started.connect(window.training.show_run)
+        wizard.kept.connect(self._kept)
+        wizard.finished.connect(self._over)
+        return wizard
+
+    def _begin(self, draft: Draft) -> Path:
+        from app.runs.launch import resume
+        from app.wizard.begin import begin
+
+        return begin(draft, resume)
+
+    def _kept(self, draft: Draft) -> None:
+        def go_on() -> None:
+            self.open()
+            assert self.wizard is not None
+            self.wizard.go_on_with(draft)
+
+        self.window.notes.info(
+            "The training you were preparing is kept as a draft.", [Action("Go on", go_on)]
+        )
+
+    def _over(self, _: int) -> None:
+        self.wizard = None
