@@ -52,6 +52,7 @@ class AlignDesk(QObject):
             window.opener, self.aligner, self.transforms, self.wanted.emit, self.ask_transform
         )
         self.session.display_changed.connect(self._display_changed)
+        self.session.layers_changed.connect(self._case_changed)
 
     def furnish(self) -> None:
         """Give the viewers their tools and marks, the panel its buttons; show what changes."""
@@ -152,6 +153,12 @@ class AlignDesk(QObject):
             path = path if path.suffix else path.with_suffix(Path(name).suffix)
             files.folder = str(path.parent)
             save(path)
+
+    def _case_changed(self) -> None:
+        """Put tools away that have nothing to work on."""
+        if not self.ready:
+            self.session.set_tool(Tool.NONE)
+            self.session.peek({})
 
     def _display_changed(self, field: str) -> None:
         if field == "tool" and self.session.tool is not Tool.LANDMARKS:

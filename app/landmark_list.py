@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand
 
-from app.aligning import Aligner
+from app.aligning import Aligner, matrix_of
 from app.state import Vector
 from core.align import AlignError
 from core.landmarks import (
@@ -32,7 +32,8 @@ class Landmarks(QObject):
     """The pairs of the aligner's two volumes; those of other volumes are kept meanwhile.
 
     Attributes:
-        kept: (moving id, fixed id) → pairs.
+        kept: (moving id, fixed id) → pairs, both ends in the header spaces of their volumes, so
+            that they stay in the anatomy whichever volume is moved.
         half: of a pair that is being placed, the side that is there already (side → point).
         selected: number of the pair chosen in the list; -1 for none.
     """
@@ -50,9 +51,16 @@ class Landmarks(QObject):
 
     @property
     def pairs(self) -> Pairs:
-        """The pairs of the present two volumes."""
-        key = self._key()
-        return self.kept.get(key, ()) if key else ()
+        """The pairs of the present two volumes: fixed ends in the case, moving at its header."""
+        pair = self.aligner.pair()
+        if pair is None:
+            return ()
+        key = (pair[0].id, pair[1].id)
+        found = self.kept.get(key)
+        if found is None:  # the roles were exchanged since
+            found = tuple(_exchanged(p) for p in self.kept.get(key[::-1], ()))
+        matrix = matrix_of(pair[1].placement)
+        return tuple(replace(p, fixed=_through(matrix, p.fixed)) for p in found)
 
     def position(self, pair: Landmark, side: str) -> Vector:
         """Return where one end of a pair lies now: (3,) RAS mm in the case."""
@@ -71,19 +79,25 @@ class Landmarks(QObject):
 
     def set(self, pairs: Sequence[Landmark], what: str, gesture: int = 0) -> None:
         """Replace all pairs as one undo step; steps of one gesture are taken back together."""
-        key = self._key()
-        if key is not None:
-            self.aligner.undo.push(EditLandmarks(self, key, tuple(pairs), what, gesture))
+        pair = self.aligner.pair()
+        if pair is None:
+            return
+        key = (pair[0].id, pair[1].id)
+        back = np.linalg.inv(matrix_of(pair[1].placement))
+        raw = tuple(replace(p, fixed=_through(back, p.fixed)) for p in pairs)
+        if key not in self.kept and key[::-1] in self.kept:
+            key, raw = key[::-1], tuple(_exchanged(p) for p in raw)
+        self.aligner.undo.push(EditLandmarks(self, key, raw, what, gesture))
 
     def add_here(self, world: ArrayLike) -> None:
         """Add a pair with both ends at a (3,) position of the case, to be dragged apart."""
-        if self._key() is not None:
+        if self.aligner.pair() is not None:
             self.half = {}
             self._add(_point(world), self._to_header(world))
 
     def click(self, side: str, world: ArrayLike) -> None:
         """Place one end of a new pair; the second end completes it."""
-        if self._key() is None:
+        if self.aligner.pair() is None:
             return
         self.half[side] = _point(world) if side == FIXED else self._to_header(world)
         if len(self.half) == 2:
@@ -194,18 +208,12 @@ class Landmarks(QObject):
         pairs[number] = pair
         self.set(pairs, what, gesture)
 
-    def _key(self) -> Key | None:
-        pair = self.aligner.pair()
-        return None if pair is None else (pair[0].id, pair[1].id)
-
     def to_case(self, point: ArrayLike) -> Vector:
         """Return where a (3,) RAS mm point of the moving volume's header space lies now."""
-        matrix = self.aligner.matrix
-        return np.asarray(matrix[:3, :3] @ np.asarray(point) + matrix[:3, 3])
+        return np.array(_through(self.aligner.matrix, point))
 
     def _to_header(self, world: ArrayLike) -> Point:
-        matrix = np.linalg.inv(self.aligner.matrix)
-        return _point(matrix[:3, :3] @ np.asarray(world) + matrix[:3, 3])
+        return _through(np.linalg.inv(self.aligner.matrix), world)
 
     def _aligner_changed(self) -> None:
         self.selected = min(self.selected, len(self.pairs) - 1)
@@ -240,6 +248,15 @@ class EditLandmarks(QUndoCommand):
             self._after = other._after
             return True
         return False
+
+
+def _exchanged(pair: Landmark) -> Landmark:
+    return replace(pair, fixed=pair.moving, moving=pair.fixed)
+
+
+def _through(matrix: NDArray[np.floating], point: ArrayLike) -> Point:
+    """Return where a (4, 4) map takes a (3,) point."""
+    return _point(matrix[:3, :3] @ np.asarray(point) + matrix[:3, 3])
 
 
 def _point(values: ArrayLike) -> Point:

@@ -127,6 +127,27 @@ def test_pairs_align_and_say_how_far_apart_they_stay(window: MainWindow) -> None
     assert "at least 3 pairs" in notes(window)[-1]
 
 
+def test_landmarks_stay_in_the_anatomy_when_roles_are_exchanged(window: MainWindow) -> None:
+    marks, aligner = window.align.landmarks, window.align.aligner
+    t2, ius = window.session.layers
+    place_pairs(window, TURN)
+    before, errors = marks.pairs, marks.errors()[0]
+    aligner.choose(moving=ius.id)
+    assert np.allclose(marks.errors()[0], errors)
+    window.commands.run("landmarks_rigid")
+    assert np.allclose(aligner.matrix, np.linalg.inv(TURN))
+    assert marks.errors()[2] == pytest.approx(0, abs=1e-9)
+    aligner.choose(moving=t2.id)  # now the fixed one lies elsewhere, its landmarks with it
+    assert marks.errors()[2] == pytest.approx(0, abs=1e-9)
+    marks.remove(3)
+    window.commands.run("undo")
+    window.commands.run("undo")
+    assert all(np.allclose(a.fixed, b.fixed) for a, b in zip(marks.pairs, before, strict=True))
+    window.session.set_tool(Tool.LANDMARKS)
+    window.files.close_case()
+    assert str(window.session.tool) == ""
+
+
 def test_landmarks_transform_and_volume_are_saved_and_read_back(
     qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
