@@ -28,7 +28,7 @@ from app.registering import Wish, number
 from app.request import Stage
 from app.state import Placement
 from app.theme import warning_colour
-from core.align import METHODS
+from core.align import DEFAULT_METHOD, METHODS
 
 STATES = {
     "header": "at its header's position",
@@ -87,9 +87,9 @@ class AlignPanel(QScrollArea):
             button.setDefaultAction(actions[name])
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Find out what turns are about, now that somebody may turn."""
+        """Let the planes follow what stays, and find out what turns are about."""
         super().showEvent(event)
-        self.desk.hand.find_pivot()
+        self._show()
 
     # ---- layout
 
@@ -180,7 +180,8 @@ class AlignPanel(QScrollArea):
         _say(self.doubt, f"Doubtful: {doubtful}" if doubtful else "")
         self.doubt.setStyleSheet(f"color:{warning_colour(self.palette())};font-weight:600")
         self.hand.setEnabled(pair is not None)
-        if self.isVisible():
+        if self.isVisible() and pair:
+            self.desk.session.set_reference(pair[1].id)
             self.desk.hand.find_pivot()
 
     def _show_stage(self, stage: Stage) -> None:
@@ -197,8 +198,8 @@ class AlignPanel(QScrollArea):
         with QSignalBlocker(self.method):
             self.method.clear()
             for method in METHODS:
-                self.method.addItem(method.capitalize(), Wish(method=method))
-            self.method.setCurrentIndex(0)
+                self.method.addItem(method[:1].upper() + method[1:], Wish(method=method))
+            self.method.setCurrentIndex(METHODS.index(DEFAULT_METHOD))
 
     def _say_method(self) -> None:
         self.desk.wish = self.method.currentData()
