@@ -22,9 +22,10 @@ Matrix = NDArray[np.float64]
 
 KINDS = ("rigid", "affine")
 MUTUAL_INFORMATION = "mutual information"
-METHODS = (MUTUAL_INFORMATION,)
+LC2 = "LC2"
+METHODS = (LC2, MUTUAL_INFORMATION)
 """Ways to register that need no model; see docs/registration.md for how well each did."""
-DEFAULT_METHOD = MUTUAL_INFORMATION
+DEFAULT_METHOD = LC2
 
 
 class AlignError(UserError):

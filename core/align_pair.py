@@ -17,6 +17,8 @@ SWEPT = ("iUS",)
 """Modalities with an image only where a probe passed."""
 MARGIN = 30.0
 """How far around the field of view (mm) the other image is kept, for it to move into."""
+EDGE_MM = 1.0
+"""Scale at which borders are found."""
 BINS = 32
 SAMPLE = 60_000
 """Points a measurement of mutual information looks at."""
@@ -32,6 +34,8 @@ class Pair:
         mask: (i, j, k) bool on ``grid``.
         grid: of the swept image.
         other: (i, j, k) float32 on ``other_grid``.
+        edges: (i, j, k) float32 on ``other_grid``: the other image's gradient magnitude, found at
+            the finest spacing and smoothed from there, as thin borders are gone in a coarse image.
         inside: (i, j, k) bool on ``other_grid``: where the other volume has voxels.
         other_grid: covers the swept grid and 30 mm around it.
     """
@@ -40,6 +44,7 @@ class Pair:
     mask: Mask
     grid: Grid
     other: Voxels
+    edges: Voxels
     inside: Mask
     other_grid: Grid
 
@@ -47,9 +52,9 @@ class Pair:
         """Return the same pair at a larger spacing (mm)."""
         grid, wide = self.grid.with_spacing(spacing), self.other_grid.with_spacing(spacing)
         swept, mask = resample_inside(self.swept, self.mask, self.grid, grid)
-        other = resample(self.other, self.other_grid, wide)
+        other, edges = (resample(v, self.other_grid, wide) for v in (self.other, self.edges))
         inside = resample_mask(self.inside, self.other_grid, wide)
-        return Pair(swept, mask, grid, other, inside, wide)
+        return Pair(swept, mask, grid, other, edges, inside, wide)
 
     @property
     def centre(self) -> NDArray[np.float64]:
@@ -113,7 +118,10 @@ def lay_out(swept: Volume, other: Volume, spacing: float) -> Pair:
             "lies within 30 mm of its field of view, so there is nothing to register. Centre the "
             "volumes first (--centre), or check that both are of one patient."
         )
-    return Pair(image, inside, grid, values, there, wide)
+    from scipy import ndimage
+
+    edges = ndimage.gaussian_gradient_magnitude(values, EDGE_MM / spacing)
+    return Pair(image, inside, grid, values, edges, there, wide)
 
 
 def coverage(pair: Pair, across: NDArray[np.float64]) -> float:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.align import (
+    LC2,
+    MUTUAL_INFORMATION,
     AlignError,
     Alignment,
     AlignProgress,
@@ -24,13 +26,15 @@ from core.align_pair import Pair, coverage, lay_out, which_is_swept
 from core.align_verdict import doubts
 from core.volume import Volume
 
-LEVELS = (4.0, 2.0, 1.0)
-"""mm; coarse to fine."""
+LEVELS = {LC2: (2.5, 1.5, 1.0), MUTUAL_INFORMATION: (4.0, 2.0, 1.0)}
+"""mm; coarse to fine. LC2 looks into small blocks; at 4 mm little is left to see in one."""
 STARTS = 13
 """Places the coarsest level begins from: the given one, and others around it."""
 REACH_MM = 9.0
 REACH_DEG = 9.0
 """How far around the given place the starts lie, along and about each axis."""
+ELSEWHERE_MM = 5.0
+"""Places this far apart are different answers."""
 KEPT = (4, 2)
 """Places that go on from each level to the next."""
 
@@ -60,10 +64,10 @@ def search(
     placed = moved(moving, start)
     fixed_is_swept = which_is_swept(fixed, placed)
     swept, other = (fixed, placed) if fixed_is_swept else (placed, fixed)
-    steps = _Steps(progress, stop, 1 + STARTS + sum(KEPT) + (1 if kind == "affine" else 0))
+    steps = _Steps(progress, stop, 1 + STARTS + sum(KEPT) + (KEPT[-1] if kind == "affine" else 0))
     steps.say("laying out")
-    fine = lay_out(swept, other, LEVELS[-1])
-    pairs = [*(fine.coarser(s) for s in LEVELS[:-1]), fine]
+    fine = lay_out(swept, other, LEVELS[method][-1])
+    pairs = [*(fine.coarser(s) for s in LEVELS[method][:-1]), fine]
     if coverage(pairs[0], np.eye(4)) < 0.1:
         raise AlignError(
             f"Less than a tenth of the field of view of {swept.source or 'the ultrasound'} lies "
@@ -71,17 +75,11 @@ def search(
             "each other. Centre them first (--centre), or adjust them by hand."
         )
     steps.done()
-    refine = _refine(method)
-    found = _rigid(refine, pairs, seed, steps)
-    across = found[0][0]
-    if kind == "affine":
-        steps.say("affine")
-        across, _ = refine(fine, across, "affine", seed, stop)
-        steps.done()
+    across, rival = _climb(_refine(method), pairs, kind, seed, steps)
     correction = inverted(across) if fixed_is_swept else across
     matrix = correction @ start
     before, after = similarity(fixed, moving, start), similarity(fixed, moving, matrix)
-    reason = doubts(fine, across, found, before, after)
+    reason = doubts(fine, across, rival, before, after)
     return Registration(
         Alignment(matrix, kind, method),
         before,
@@ -92,34 +90,50 @@ def search(
     )
 
 
-def _rigid(
-    refine: Refine, pairs: list[Pair], seed: int, steps: _Steps
-) -> list[tuple[Matrix, float]]:
-    """Return the places that came through to the finest level, the best first."""
+def _climb(
+    refine: Refine, pairs: list[Pair], kind: str, seed: int, steps: _Steps
+) -> tuple[Matrix, float]:
+    """Return the best map swept → other, and how near the best place elsewhere comes (0 to 1)."""
+    plan = [(pairs[0], "rigid", KEPT[0]), (pairs[1], "rigid", KEPT[1])]
+    plan += [(pairs[1], "affine", KEPT[1])] if kind == "affine" else []
+    plan += [(pairs[2], kind, KEPT[1])]
     places = [(across, 0.0) for across in starts(pairs[0].centre, seed)]
-    for pair, keep in zip(pairs, (*KEPT, KEPT[-1]), strict=True):
+    rival = 0.0
+    for pair, freedom, keep in plan:
         refined = []
         for across, _ in places:
-            steps.say(f"rigid, {pair.grid.spacing[0]:g} mm")
-            refined.append(refine(pair, across, "rigid", seed, steps.stop))
+            steps.say(f"{freedom}, {pair.grid.spacing[0]:g} mm")
+            refined.append(refine(pair, across, freedom, seed, steps.stop))
             steps.done()
         refined.sort(key=lambda found: -found[1])
+        if freedom == "rigid":
+            # The last time that places stand beside each other which began apart.
+            rival = _rival(refined, pair)
         places = distinct(refined, pair)[:keep]
+        steps.skip(keep - len(places))
     if not np.isfinite(places[0][1]):
         raise AlignError(
             "No start led to a place where the volumes overlap. Centre them first (--centre), or "
             "adjust them by hand."
         )
-    return places
+    return places[0][0], rival
+
+
+def _rival(found: list[tuple[Matrix, float]], pair: Pair) -> float:
+    """Return the similarity of the best place far from the best one, as a part of its own."""
+    best, value = found[0]
+    others = [v for across, v in found[1:] if apart(best, across, pair) > ELSEWHERE_MM]
+    return max(others, default=0.0) / value if value > 0 else 1.0
 
 
 def starts(centre: NDArray[np.float64], seed: int) -> list[Matrix]:
     """Return the maps (4, 4) to begin from: none, then an even spread drawn from ``seed``."""
-    from scipy.stats import qmc
-
-    draws = qmc.Sobol(6, rng=np.random.default_rng(seed)).random(16)[: STARTS - 1]
+    random = np.random.default_rng(seed)
+    # A Latin hypercube: along every axis and turn, each start has a slice of its own.
+    slices = np.stack([random.permutation(STARTS - 1) for _ in range(6)], axis=1)
+    draws = 2 * (slices + random.random(slices.shape)) / (STARTS - 1) - 1
     reach = np.array([REACH_MM] * 3 + [REACH_DEG] * 3)
-    return [np.eye(4), *(from_parameters((2 * d - 1) * reach, centre) for d in draws)]
+    return [np.eye(4), *(from_parameters(draw * reach, centre) for draw in draws)]
 
 
 def distinct(found: list[tuple[Matrix, float]], pair: Pair) -> list[tuple[Matrix, float]]:
@@ -139,10 +153,9 @@ def apart(a: Matrix, b: Matrix, pair: Pair) -> float:
 
 
 def _refine(method: str) -> Refine:
-    from core import align_mutual
+    from core import align_lc2, align_mutual
 
-    del method
-    return align_mutual.refine
+    return align_lc2.refine if method == LC2 else align_mutual.refine
 
 
 class _Steps:
@@ -163,6 +176,10 @@ class _Steps:
     def done(self) -> None:
         self._done += 1
         self._tell()
+
+    def skip(self, steps: int) -> None:
+        """Take off steps that are not needed: places that came together."""
+        self._total -= steps
 
     def _tell(self) -> None:
         left = None

@@ -11,8 +11,8 @@ COVERED = 0.5
 """Part of the field of view that must lie inside the other volume."""
 STRETCH = (0.85, 1.18)
 """Scales along any direction that a head and its ultrasound may differ by."""
-RIVAL = 0.85
-"""A second place this close to the best one's similarity makes the choice a guess."""
+RIVAL = 0.95
+"""A place elsewhere with this part of the best one's similarity makes the choice a guess."""
 FAR_MM = 25.0
 """A correction this large needs a look."""
 
@@ -20,7 +20,7 @@ FAR_MM = 25.0
 def doubts(
     pair: Pair,
     across: Matrix,
-    found: list[tuple[Matrix, float]],
+    rival: float,
     before: float,
     after: float,
 ) -> str:
@@ -29,7 +29,7 @@ def doubts(
     Args:
         pair: at the finest spacing.
         across: (4, 4) RAS+ mm, swept → other, the result.
-        found: the places that came through to the finest level, with their similarity.
+        rival: similarity of the best place elsewhere, as a part of the result's own.
         before: similarity at the start.
         after: similarity of the result.
     """
@@ -47,10 +47,10 @@ def doubts(
             f"The images agree less than before (mutual information {after:.3f} against "
             f"{before:.3f})."
         )
-    if len(found) > 1 and found[1][1] > RIVAL * found[0][1]:
+    if rival > RIVAL:
         return (
-            "Another place fits almost as well, so the images do not decide between them; compare "
-            "both by eye."
+            f"A place more than 5 mm away fits almost as well ({rival:.0%} of this one's "
+            "similarity); the images do not decide between them."
         )
     moved = float(np.linalg.norm(across[:3, :3] @ pair.centre + across[:3, 3] - pair.centre))
     if moved > FAR_MM:

@@ -18,14 +18,8 @@ from core.bundle import Bundle
 from core.case import Case
 from core.errors import UserError
 from core.grid import Grid
-from core.intensity import (
-    Mask,
-    Normaliser,
-    brain_mask,
-    field_of_view,
-    resample_inside,
-    resample_mask,
-)
+from core.intensity import Mask, Normaliser, brain_mask, resample_inside, resample_mask
+from core.preprocess import Measured, image_on, measure, working_grid
 from core.tiles import Tiling
 from core.version import __version__
 from core.volume import Volume, Voxels
@@ -144,6 +138,7 @@ def prepare(case: Case, bundle: Bundle, request: Request) -> Prepared:
         ModelError: the subset or a target is not the model's.
         CaseError: the volumes do not overlap.
         SynthesisError: an input is missing from the case, or nothing lies in the field of view.
+        PreprocessError: a volume would be larger than any head on the model's grid.
         IntensityError: an input is empty or constant.
     """
     config = bundle.config
@@ -186,51 +181,33 @@ def prepare(case: Case, bundle: Bundle, request: Request) -> Prepared:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Facts:
-    """What depends on one volume alone: stored closest to RAS+, its field of view, its range."""
-
-    volume: Volume
-    field: Mask
-    normaliser: Normaliser
-
-
 # A window asks for many layouts of the same volumes (every toggle of an input is one, every move of
-# the cursor another), so each step remembers its last answers. Volumes, facts and grids never
+# the cursor another), so each step remembers its last answers. Volumes, measures and grids never
 # change; each is its own key.
 @lru_cache(maxsize=4)
-def _facts(volume: Volume, percentiles: tuple[float, float]) -> _Facts:
-    own = volume.canonical()
-    field = field_of_view(own)
-    return _Facts(own, field, Normaliser.fit(own.voxels, field, percentiles))
+def _facts(volume: Volume, percentiles: tuple[float, float]) -> Measured:
+    return measure(volume, percentiles)
 
 
 @lru_cache(maxsize=2)
 def _model_grid(reference: Volume, spacing: tuple[float, float, float]) -> Grid:
-    grid = reference.grid.with_spacing(spacing)
-    if np.prod([float(n) for n in grid.shape]) > 1024**3:
-        raise SynthesisError(
-            f"On the model's grid this volume would have {grid.shape} voxels; expected a head, at "
-            "most 1024 voxels a side. Check the voxel size in the file's header."
-        )
-    return grid
+    return working_grid(reference, spacing)
 
 
 @lru_cache(maxsize=3)
-def _image(facts: _Facts, grid: Grid) -> Voxels:
-    values, inside = resample_inside(facts.volume.voxels, facts.field, facts.volume.grid, grid)
-    image = facts.normaliser.forward(values, inside)
+def _image(facts: Measured, grid: Grid) -> Voxels:
+    image, _ = image_on(facts, grid)
     image.setflags(write=False)
     return image
 
 
 @lru_cache(maxsize=2)
-def _swept(facts: _Facts, grid: Grid) -> Mask:
+def _swept(facts: Measured, grid: Grid) -> Mask:
     return _read_only(resample_mask(facts.field, facts.volume.grid, grid))
 
 
 @lru_cache(maxsize=2)
-def _brain(facts: _Facts, grid: Grid) -> Mask:
+def _brain(facts: Measured, grid: Grid) -> Mask:
     volume = facts.volume
     return _read_only(resample_mask(brain_mask(volume), volume.grid, grid))
 
@@ -246,7 +223,9 @@ def forget_volumes() -> None:
         remembered.cache_clear()
 
 
-def _target_fov(bundle: Bundle, request: Request, facts: Mapping[str, _Facts], grid: Grid) -> Mask:
+def _target_fov(
+    bundle: Bundle, request: Request, facts: Mapping[str, Measured], grid: Grid
+) -> Mask:
     if isinstance(request.fov, Volume):
         mask = request.fov.canonical()
         return resample_mask(mask.voxels > 0, mask.grid, grid)

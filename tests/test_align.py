@@ -133,6 +133,14 @@ def test_a_start_is_used(pair: tuple[Volume, Volume]) -> None:
     assert error_mm(result.alignment.matrix, offset) < 0.6
 
 
+def test_another_patient_s_images_are_doubtful(pair: tuple[Volume, Volume]) -> None:
+    ius, _ = pair
+    _, stranger = make_pair(seed=5)
+    result = register(ius, stranger)
+    assert result.doubtful
+    assert result.reason.endswith(".")
+
+
 def test_cancel_ends_the_search(pair: tuple[Volume, Volume]) -> None:
     ius, t2 = pair
     asked = 0

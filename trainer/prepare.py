@@ -16,14 +16,9 @@ from numpy.typing import NDArray
 from core.bundle import PLANES
 from core.case import Case
 from core.errors import UserError
-from core.intensity import (
-    STEP,
-    Normaliser,
-    field_of_view,
-    resample_inside,
-    resample_mask,
-)
+from core.intensity import STEP, resample_mask
 from core.io import read
+from core.preprocess import image_on, measure, working_grid
 from core.volume import Volume
 from trainer.check import content_hash
 from trainer.cohort import CohortCase
@@ -65,17 +60,14 @@ def _prepare(
     Case(case.id, volumes).check_overlap()
     # The ultrasound's grid when there is one: it is the smaller and the one a user looks at.
     first = next((m for m in SWEPT if m in volumes), next(iter(volumes)))
-    grid = volumes[first].grid.with_spacing(plan.spacing)
-    masks = {m: _mask(m, v, case) for m, v in volumes.items()}
+    grid = working_grid(volumes[first], plan.spacing)
     channels, seen = [], {}
     for m in modalities:
         image = np.full(grid.shape, -1.0, dtype=np.float32)
         if m in volumes:
-            own = volumes[m]
             # The scale comes from the whole volume, so that it does not depend on the other images.
-            scale = Normaliser.fit(own.voxels, masks[m], plan.percentiles)
-            raw, seen[m] = resample_inside(own.voxels, masks[m], own.grid, grid)
-            image = scale.forward(raw, seen[m])
+            measured = measure(volumes[m], plan.percentiles, _given_field(m, volumes[m], case))
+            image, seen[m] = image_on(measured, grid)
         channels.append(image)
     fov = seen[first]
     stacked = np.stack([*channels, fov.astype(np.float32)]).astype(np.float16)
@@ -84,10 +76,10 @@ def _prepare(
     }
 
 
-def _mask(modality: str, volume: Volume, case: CohortCase) -> NDArray[np.bool_]:
-    """Where a modality has an image, found as :mod:`core.synthesis` finds it, or as given."""
+def _given_field(modality: str, volume: Volume, case: CohortCase) -> NDArray[np.bool_] | None:
+    """Return the field of view that comes with a case, on the volume's grid; None to find it."""
     if modality not in SWEPT or case.fov is None:
-        return field_of_view(volume)
+        return None
     given = read(case.fov).canonical()
     return resample_mask(given.voxels > 0.5, given.grid, volume.grid)
 
