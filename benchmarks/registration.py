@@ -87,12 +87,7 @@ def by_elastix(ius: Volume, t2: Volume, kind: str, folder: Path) -> Matrix:
     still = replace(t2, voxels=resample(t2.voxels, t2.grid, ius.grid), grid=ius.grid)
     for name, volume in (("fixed", ius), ("moving", still)):
         write(volume, folder / f"{name}.nii")
-    import nibabel as nib
-
-    nib.save(  # type: ignore[no-untyped-call, attr-defined]
-        nib.Nifti1Image(mask.voxels.astype(np.uint8), ius.grid.affine),  # type: ignore[attr-defined, no-untyped-call]
-        folder / "mask.nii",
-    )
+    write(mask, folder / "mask.nii")
     command = ["elastix", "-f", "fixed.nii", "-m", "moving.nii", "-fMask", "mask.nii"]
     command += ["-out", ".", "-threads", "1"]
     for name, transform in (("rigid", "EulerTransform"), ("affine", "AffineTransform")):

@@ -59,7 +59,7 @@ def refine(
         diagonal = np.diag(np.diag(normal) + 1e-9 * np.trace(normal) + 1e-12)
         previous = best
         while best is previous and damping < 1e4:
-            move = np.linalg.solve(normal + damping * diagonal, slope)
+            move = _solved(normal + damping * diagonal, slope)
             trial = problem.at(problem.moved(best.across, move, kind))
             if trial.value > best.value:
                 best, damping = trial, max(damping / 5, 1e-4)
@@ -119,7 +119,7 @@ class _Problem:
         gram[:, 0, 0] = self._sum(features[:, 0] ** 2) + RIDGE * counts
         gram[:, 1, 1] = self._sum(features[:, 1] ** 2) + RIDGE * counts
         gram[:, 0, 1] = gram[:, 1, 0] = self._sum(features[:, 0] * features[:, 1])
-        mix = np.linalg.solve(gram, self._sum(features * swept[:, None])[..., None])[..., 0]
+        mix = _solved(gram, self._sum(features * swept[:, None])[..., None])[..., 0]
         residual = swept - (features * mix[self._block]).sum(1)
         explained = float((swept**2).sum() - (residual**2).sum())
         # Points that left the other image count as unexplained, so that nothing is won by leaving.
@@ -141,18 +141,18 @@ class _Problem:
         onto = np.stack(
             [self._sum(place.features[:, n : n + 1] * jacobian) for n in range(2)], axis=1
         )
-        share = np.linalg.solve(place.gram, onto)
+        share = _solved(place.gram, onto)
         for n in range(2):
             jacobian -= place.features[:, n : n + 1] * share[self._block, n]
         normal, slope = jacobian.T @ jacobian, jacobian.T @ place.residual
         if kind == "affine":
             linear = place.across[:3, :3]
-            turns = np.eye(9).reshape(9, 3, 3)
-            change = linear.T @ (turns + turns.transpose(0, 2, 1)) @ linear / 2
-            change = np.vstack([np.zeros((3, 9)), change.reshape(9, 9)])
+            units = np.eye(9).reshape(9, 3, 3)
+            change = linear.T @ (units + units.transpose(0, 2, 1)) @ linear / 2
+            effect = np.vstack([np.zeros((3, 9)), change.reshape(9, 9)])
             weight = STRAIN * self._total
-            normal += weight * change @ change.T
-            slope -= weight * change @ _strain(place.across).ravel()
+            normal += weight * effect @ effect.T
+            slope -= weight * effect @ _strain(place.across).ravel()
         return normal, slope
 
     def moved(self, across: Matrix, move: Array, kind: str) -> Matrix:
@@ -230,6 +230,10 @@ def _features(pair: Pair, spacing: float) -> tuple[Voxels, Voxels]:
     slopes = [slope for image in images for slope in np.gradient(image, np.float32(spacing))]
     flat = [v.reshape(-1).astype(np.float32) for v in (*images, pair.inside, *slopes)]
     return np.stack(flat[:3], axis=1), np.stack(flat[3:], axis=1)
+
+
+def _solved(matrix: Array, right: Array) -> Array:
+    return np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
 
 
 def _strain(across: Matrix) -> Array:
