@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import nox
@@ -39,14 +40,26 @@ def window(session: nox.Session) -> None:
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """Build ``dist/mhvae-studio`` and test the built program; docs/packaging.md says the rest."""
+    """Build ``dist/mhvae-studio``, make the downloads, test them; ``MHVAE_TORCH=cuda`` for CUDA."""
+    torch = os.environ.get("MHVAE_TORCH", "cpu")
     session.install("-c", "constraints.txt", ".[package,test]")
-    session.run("pyinstaller", "--noconfirm", "--log-level", "WARN", "pyinstaller.spec")
-    name = "mhvae-studio.exe" if os.name == "nt" else "mhvae-studio"
-    program = Path("dist/mhvae-studio", name).absolute()
+    session.run(
+        "pyinstaller", "--noconfirm", "--log-level", "WARN", "pyinstaller.spec",
+        env={"MHVAE_TORCH": torch},
+    )  # fmt: skip
+    folder = Path("dist/mhvae-studio")
+    program = folder / ("mhvae-studio.exe" if os.name == "nt" else "mhvae-studio")
+    session.run("python", "packaging/package_report.py", str(folder))
+    deb = ""
+    if sys.platform.startswith("linux"):
+        session.run("python", "packaging/linux.py", str(folder))
+        deb = str(next(iter(Path("dist").glob(f"*-{torch}.deb")), ""))
     session.run(
         "pytest", "tests/test_frozen.py", *session.posargs,
-        env={"MHVAE_FROZEN": str(program), "QT_QPA_PLATFORM": "offscreen"},
+        env={
+            "MHVAE_FROZEN": str(program.absolute()), "MHVAE_FROZEN_DEB": deb,
+            "MHVAE_TORCH": torch, "QT_QPA_PLATFORM": "offscreen",
+        },
     )  # fmt: skip
 
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import socket
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import psutil
@@ -20,15 +24,22 @@ from trainer_cohort import tiny_plan, write_cohort
 from virtual_screen import start_watching, virtual_screen
 
 from app.cli import COMMANDS
+from app.guide_pages import read_pages
 from core import assets, weights
 from core import bundle as bundles
 from core.bundle import Bundle, Preprocessing
-from core.io import read
+from core.grid import Grid
+from core.io import read, write
 from core.mhvae.config import MHVAEConfig
 from core.mhvae.model import MHVAE
+from core.transforms import read_transform
 from core.version import __version__
+from core.volume import Volume
 
 PROGRAM = Path(os.environ.get("MHVAE_FROZEN", "")).absolute()
+DEB = os.environ.get("MHVAE_FROZEN_DEB", "")
+LARGEST = 750e6
+"""Bytes of the unpacked program with the CPU build of torch, on Linux."""
 CONFIG = MHVAEConfig(tile=(32, 32), base_features=4, max_features=8, pools=3, final_blocks=1)
 
 pytestmark = [
@@ -78,7 +89,27 @@ def test_it_says_what_it_is_and_every_command_starts(bare: dict[str, str], tmp_p
     answer = json.loads(run(bare, tmp_path, "info", "--json"))
     assert answer["version"] == __version__
     assert answer["torch"] == torch.__version__
+    assert answer["torch_build"].startswith("CPU" if torch.version.cuda is None else "CUDA")
     assert len(answer["models"]) == len(list(assets.MODELS.glob("*.safetensors")))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measured on Linux only")
+@pytest.mark.skipif(torch.version.cuda is not None, reason="the CUDA build is larger")
+def test_it_is_small() -> None:
+    files = [p for p in PROGRAM.parent.rglob("*") if p.is_file() and not p.is_symlink()]
+    assert sum(p.stat().st_size for p in files) <= LARGEST
+
+
+def test_the_guide_and_the_licences_are_in_it() -> None:
+    inside = PROGRAM.parent / "_internal"
+    pages = {page.path.name for page in read_pages(assets.GUIDE)}
+    assert {p.name for p in (inside / "assets/guide").glob("*.md")} == pages
+    for page in read_pages(inside / "assets/guide"):
+        for picture in re.findall(r"\]\((images/[^)]+)\)", page.text):
+            assert (page.path.parent / picture).is_file(), picture
+    listed = (inside / "licences/LIST.md").read_text(encoding="utf-8")
+    for part in ("torch", "SimpleITK", "PySide6", "numpy", "Python"):
+        assert part.lower() in listed.lower()
 
 
 def test_self_test_passes(bare: dict[str, str], tmp_path: Path, model: list[str]) -> None:
@@ -108,6 +139,66 @@ def test_synthesis_equals_that_from_source(
 def test_simulation_in_two_processes(bare: dict[str, str], tmp_path: Path) -> None:
     options = ("--cases", 2, "--spacing", 4, "--workers", 2, "--json", "--out", tmp_path / "cohort")
     assert json.loads(run(bare, tmp_path, "simulate", *options))["cases"] == 2
+
+
+def test_formats_of_the_packed_library_are_read_and_registered(
+    bare: dict[str, str], tmp_path: Path
+) -> None:
+    ball = np.zeros((40, 36, 32), np.float32)
+    i, j, k = np.indices(ball.shape)
+    ball += 200 * ((i - 20) ** 2 + (j - 18) ** 2 / 2 + (k - 15) ** 2 < 90)
+    ball += 90 * ((i - 26) ** 2 + (j - 12) ** 2 + (k - 18) ** 2 < 20) + i
+    affine = np.diag((2.0, 2.0, 2.0, 1.0))
+    write(Volume(ball, Grid(ball.shape, affine), modality="T2"), tmp_path / "fixed.nrrd")
+    affine[0, 3] = 3.0
+    write(Volume(ball, Grid(ball.shape, affine), modality="iUS"), tmp_path / "moving.mha")
+    told = json.loads(run(bare, tmp_path, "info", "fixed.nrrd", "--json"))
+    assert told["volumes"][0]["shape"] == [40, 36, 32]
+    options = ("--fixed", "T2=fixed.nrrd", "--moving", "iUS=moving.mha", "--out", "out", "--json")
+    answer = json.loads(run(bare, tmp_path, "register", *options))
+    assert answer
+    transform = next((tmp_path / "out").rglob("*.tfm"))
+    found = read_transform(transform).matrix
+    assert abs(found[0, 3] + 3.0) < 2.0, found
+
+
+def test_two_processes_train_one_model(bare: dict[str, str], tmp_path: Path) -> None:
+    cohort, plan = write_cohort(tmp_path / "cohort"), tmp_path / "plan.json"
+    tiny_plan(cohort, optimiser__steps=4, log__validate_steps=4).save(plan)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    team = [
+        subprocess.Popen(
+            [PROGRAM, "train", plan, "--out", tmp_path / "run"], cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**bare, "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2",
+                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    for process in team:
+        _, words = process.communicate(timeout=900)
+        assert process.returncode == 0, words[-3000:]
+    assert json.loads((tmp_path / "run/run.json").read_text())
+    assert bundles.header(tmp_path / "run/model.safetensors").config.levels == 3
+
+
+@pytest.mark.skipif(not DEB, reason="MHVAE_FROZEN_DEB names no package")
+def test_the_debian_package_unpacks_and_starts(bare: dict[str, str], tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    subprocess.run(["dpkg-deb", "-x", Path(DEB).absolute(), root], check=True)
+    program = root / "usr/bin/mhvae-studio"
+    said = subprocess.run([program, "--version"], env=bare, capture_output=True, text=True)
+    assert said.stdout.split() == ["mhvae-studio", __version__]
+    entry = (root / "usr/share/applications/mhvae-studio.desktop").read_text()
+    assert "\nIcon=mhvae-studio\n" in entry
+    assert (root / "usr/share/icons/hicolor/256x256/apps/mhvae-studio.png").is_file()
+    types = ElementTree.parse(root / "usr/share/mime/packages/mhvae-studio.xml").getroot()
+    names = {t.get("type") for t in types}
+    assert names == set(re.findall(r"^MimeType=(.*)$", entry, re.M)[0].strip(";").split(";"))
+    for folder in (root / "usr/share").iterdir():
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o755
 
 
 def test_a_training_runs_is_resumed_and_evaluated(bare: dict[str, str], tmp_path: Path) -> None:
