@@ -20,7 +20,7 @@ class Page:
         path: its file.
         text: Markdown.
         title: its first heading.
-        headings: the headings of the second level below it.
+        headings: the headings of the second and third level below it.
     """
 
     path: Path
@@ -71,7 +71,7 @@ def _page(path: Path, text: str) -> Page:
     headings, code = [], False
     for line in text.splitlines():
         code ^= line.startswith("```")
-        if not code and (match := re.match(r"(#{1,2}) (.+)", line)):
+        if not code and (match := re.match(r"(#{1,3}) (.+)", line)):
             headings.append((len(match[1]), match[2].strip().replace("`", "")))
     title = next((words for level, words in headings if level == 1), path.stem)
-    return Page(path, text, title, tuple(words for level, words in headings if level == 2))
+    return Page(path, text, title, tuple(words for level, words in headings if level > 1))

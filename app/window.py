@@ -33,6 +33,7 @@ from app.commands import Commands
 from app.docks import build_docks
 from app.drops import DropTarget
 from app.engine.client import EngineClient
+from app.file_events import FileEvents
 from app.files import Files
 from app.help import Help
 from app.importing import Importer
@@ -289,6 +290,7 @@ def main(files: Sequence[str] = ()) -> int:
     if settings.appearance != "system":
         theme.set_scheme(settings.appearance)
     window = MainWindow(settings)
+    FileEvents(app, window.opener.open, window)
     window.open_when_shown([Path(f).absolute() for f in files])
     window.show()
     return int(app.exec())
