@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
@@ -16,10 +18,11 @@ from shell_stage import notes, open_files, put, ran, staged
 from viewer_stage import drag
 
 from app.dialogs.save_volume import SaveVolume
-from app.project import Entry, Project, ProjectError, load, save
-from app.state import Kind, Layout, Tool
+from app.project import Entry, Project, ProjectError, described, load, placement_of, save
+from app.state import Kind, Layout, Placement, Tool
 from app.window import MainWindow
 from core.align import Alignment, Matrix, from_parameters
+from core.grid import Grid
 from core.io import read
 from core.landmarks import Landmark, read_landmarks
 from core.transforms import read_transform
@@ -210,6 +213,26 @@ def test_a_project_keeps_alignments_and_landmarks(
     window.commands.run("align_header")
     assert window.session.layers[1].volume.grid.same_as(ius.header)
     assert window.session.layers[0].volume.grid.same_as(t2.header)
+
+
+@given(
+    st.lists(st.floats(-300, 300), min_size=6, max_size=6),
+    st.tuples(*[st.floats(-1e3, 1e3)] * 3),
+    st.none() | st.floats(0, 9),
+    st.text(max_size=9),
+)
+def test_an_alignment_comes_back_from_a_project_as_it_was(
+    params: list[float], centre: tuple[float, float, float], before: float | None, source: str
+) -> None:
+    alignment = Alignment(from_parameters(params, centre), "manual", source)
+    grid = Grid((3, 4, 5), np.eye(4))
+    told = json.loads(json.dumps(described(Placement(grid, alignment, before, before, source))))
+    again = placement_of(told, grid)
+    assert again is not None
+    assert (again.alignment.matrix == alignment.matrix).all()
+    assert (again.alignment.kind, again.alignment.source) == ("manual", source)
+    assert (again.before, again.after, again.doubtful) == (before, before, source)
+    assert placement_of(described(None), grid) is None
 
 
 def test_older_projects_open_and_damaged_alignments_are_a_sentence(tmp_path: Path) -> None:

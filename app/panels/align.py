@@ -210,7 +210,8 @@ def describe(placement: Placement | None, name: str) -> str:
     if placement is None:
         return f"{name} is {STATES['header']}."
     alignment = placement.alignment
-    source = f" ({alignment.source})" if alignment.source and alignment.kind != "manual" else ""
+    told = alignment.source and alignment.kind not in ("manual", "file")  # the file has a line
+    source = f" ({alignment.source})" if told else ""
     return f"{name} is {STATES.get(alignment.kind, alignment.kind)}{source}."
 
 
