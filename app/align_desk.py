@@ -23,7 +23,7 @@ from app.viewer.align_tools import LandmarkTool, MoveTool
 if TYPE_CHECKING:
     from app.window import MainWindow
 
-TRANSFORMS = "ITK transforms (*.tfm *.txt *.h5 *.hdf5);;All files (*)"
+TRANSFORMS = "ITK transforms (*.tfm *.txt *.mat *.h5 *.hdf5);;All files (*)"
 LANDMARKS = "Landmarks (*.json *.csv *.fcsv);;All files (*)"
 
 

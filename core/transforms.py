@@ -1,4 +1,4 @@
-"""ITK transform files (.tfm, .txt, .h5) as matrices, and back.
+"""ITK transform files (.tfm, .txt, .mat, .h5) as matrices, and back.
 
 An ITK transform sends a point of the fixed image's space to the moving image's space, in LPS+ mm:
 it tells a resampler where to look. A matrix of ours goes the other way, in RAS+ mm.
@@ -15,7 +15,8 @@ import numpy as np
 
 from core.align import AlignError, Alignment, Matrix, inverted
 
-SUFFIXES = (".tfm", ".txt", ".h5", ".hdf5")
+SUFFIXES = (".tfm", ".txt", ".mat", ".h5", ".hdf5")
+"""``.xfm`` is not among them: MINC means RAS by it, ITK reads it as LPS."""
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -23,7 +24,7 @@ def read_transform(path: Path | str, inverse: bool = False) -> Alignment:
     """Read an ITK transform that is affine, or a chain of such.
 
     Args:
-        path: ``.tfm``, ``.txt``, ``.h5`` or ``.hdf5``.
+        path: ``.tfm``, ``.txt``, ``.mat`` (as ANTs writes it), ``.h5`` or ``.hdf5``.
         inverse: the file was written for the other direction: it takes points of the *moving*
             volume to the fixed one, as when it was made to resample the fixed volume onto the
             moving one. The published ReMIND transforms ("US-to-MR") need this when the iUS is the

@@ -22,7 +22,7 @@ def lps_of(transform: sitk.Transform, point: np.ndarray) -> np.ndarray:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.tuples(*[NUMBERS] * 6), st.sampled_from([".tfm", ".txt", ".h5"]))
+@given(st.tuples(*[NUMBERS] * 6), st.sampled_from([".tfm", ".txt", ".mat", ".h5"]))
 def test_what_is_written_resamples_the_moving_onto_the_fixed_volume(
     tmp_path_factory: pytest.TempPathFactory, values: tuple[float, ...], suffix: str
 ) -> None:
