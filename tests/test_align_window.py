@@ -18,7 +18,7 @@ from app.notifications import Action
 from app.session import Session
 from app.state import Compare, Kind, Layout, Tool
 from app.window import MainWindow
-from core.align import Alignment, from_parameters
+from core.align import DEFAULT_METHOD, Alignment, from_parameters
 from core.transforms import write_transform
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
@@ -262,7 +262,7 @@ def test_a_registration_is_a_step_with_its_similarity(
     qtbot.waitUntil(lambda: not registrar.running, timeout=20_000)
     assert (grid_of(session, t2)[:3, 3] - start[:3, 3]).tolist() == [1.0, -2.0, 0.5]
     panel = window.align_panel
-    assert panel.state.text() == "T2 is registered, rigid (mutual information)."
+    assert panel.state.text() == f"T2 is registered, rigid ({DEFAULT_METHOD})."
     assert panel.gain.text() == "Similarity 0.250 → 0.750"
     assert not panel.doubt.text()
     idle(qtbot, window)
