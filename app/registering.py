@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PySide6.QtCore import QObject, Signal
 from app.aligning import Aligner
 from app.engine.protocol import Lines, Message
 from app.jobs import Child, Outcome, program_command
+from app.notifications import Action
 from app.request import Stage
 from app.state import Layer, Placement
 from core.align import DEFAULT_METHOD, Alignment
@@ -153,7 +155,7 @@ class Registrar(QObject):
                 "moved, while it ran. Register again."
             )
             return
-        placement = placement_of(message, pair[0], run.wish)
+        before, placement = pair[0].placement, placement_of(message, pair[0], run.wish)
         if not aligner.put(placement, f"{run.wish.kind} registration"):
             return
         moving, fixed = (x.modality or x.name for x in pair)
@@ -161,10 +163,16 @@ class Registrar(QObject):
         if placement.doubtful:
             aligner.notes.warning(
                 f"{moving} was registered to {fixed}, but this is doubtful: {placement.doubtful} "
-                "Look at it in the checkerboard (K); Ctrl+Z takes it back."
+                "Look at it in the checkerboard (K).",
+                [Action("Take it back", partial(self._take_back, run, before))],
             )
         else:
             aligner.notes.info(f"{moving} was registered to {fixed} ({run.wish.kind}, {gain}).")
+
+    def _take_back(self, run: _Run, before: Placement | None) -> None:
+        moving = self.aligner.moving
+        if moving is not None and moving.id == run.moving:
+            self.aligner.put(before, "As before the registration")
 
     def _ended(self, run: _Run, outcome: Outcome) -> None:
         if run is not self._run:

@@ -116,7 +116,7 @@ class Synthesiser(Choices):
     def adopt(self, modality: str, result: Result) -> None:
         """Take over a result that was read from a project, made from where volumes are now."""
         if OUTDATED not in self.session.layer(result.layer_id).name:
-            places = {m: v.grid for m, v in self.volumes().items()}
+            places = {m: v.grid for m, v in self.session.case().volumes.items()}
             result = replace(result, places=places)
         self._state.results[modality] = result
         self.results_changed.emit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,17 @@ from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, staged
 from viewer_stage import drag
 
+from app.cli import main as command_line
+from app.engine.protocol import Lines
 from app.notifications import Action
+from app.registering import Wish, _arguments
 from app.session import Session
 from app.state import Compare, Kind, Layout, Tool
 from app.window import MainWindow
-from core.align import DEFAULT_METHOD, Alignment, from_parameters
+from core.align import DEFAULT_METHOD, Alignment, Matrix, Registration, from_parameters
+from core.io import read
 from core.transforms import write_transform
+from core.volume import Volume
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_register.py"))]
@@ -288,6 +294,8 @@ def test_a_registration_that_goes_wrong_is_a_sentence(
     assert words in notes(window)[-1]
     if modality == "doubtful":
         assert "edge of the search" in window.align_panel.doubt.text()
+        last_action(window, "Take it back").run()
+        assert window.align.aligner.placement is None
     else:
         assert window.align.aligner.placement is None
 
@@ -339,3 +347,25 @@ def test_columns_follow_a_moved_volume(window: MainWindow, pair: tuple[str, str]
     before = window.area.render_image(1.0)
     window.align_panel.hand.boxes[1].setValue(4.0)
     assert window.area.render_image(1.0) != before
+
+
+def test_the_command_begins_where_the_window_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began: list[np.ndarray] = []
+
+    def search(fixed: Volume, moving: Volume, kind: str, start: Matrix, *_: object) -> Registration:
+        began.append(start)
+        return Registration(Alignment(start, kind), 0.1, 0.2, True, "Not searched.", 0.0)
+
+    monkeypatch.setattr("core.align_search.search", search)
+    fixed, moving = (read(put(tmp_path, name)) for name in ("a.nii.gz", "b.nii.gz"))
+    wish = Wish("affine")
+    arguments = _arguments(tmp_path, fixed, replace(moving, modality="T2"), TURN, wish)
+    assert command_line(arguments) == 0
+    assert np.allclose(began[0], TURN, atol=1e-9)
+    events = Lines().feed(capsys.readouterr().out.encode())
+    result = events[-1]
+    assert result["event"] == "result"
+    assert np.allclose(result["matrix"], TURN, atol=1e-9)
+    assert result["doubtful"]
