@@ -7,8 +7,8 @@ from pathlib import Path
 
 from core.io.dicom import Series
 from core.io.header import Header
+from core.io.search import Look, Progress, nothing_found
 from core.io.sniff import KNOWN, kind_of, probe_file, reader
-from core.io.survey import Look, Progress, nothing_found
 from core.volume import Volume, VolumeError
 
 
