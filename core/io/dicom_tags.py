@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.io.finish import damaged
 from core.io.limits import size_text
@@ -26,7 +26,7 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 _MAX_META = 1 << 16
 _UNDEFINED = 0xFFFFFFFF
-_VOXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # as float, double, integer
+_VOXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # as float, double, integer
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,13 @@ def read_tags(path: Path) -> Image | None:
                 f"{name}: a DICOM element declares {size_text(length)}; the file holds "
                 f"{size_text(size)}. It is cut short or damaged; copy or export it again."
             )
-        if tag in _VOXELS:
-            voxels_at = file.tell()
-        return tag in _VOXELS
+        if tag not in _VOXELS:
+            return False
+        voxels_at = file.tell()
+        return True
 
-    with path.open("rb") as file:
-        start = file.read(_MAX_META)
+    with path.open("rb") as opened:
+        start = opened.read(_MAX_META)
     if _DEFLATED in start[:4096] and _meta(start).find(_DEFLATED) >= 0:
         raise VolumeError(
             f"{name}: expected plain DICOM; its whole content is deflated, and how far it would "
@@ -124,7 +125,7 @@ def read_tags(path: Path) -> Image | None:
                 f"{name}: expected a DICOM image; its header is not there. It is cut "
                 "short or damaged; copy or export it again."
             )
-        if not tags.get("Rows") or not tags.get("Columns"):
+        if not _whole(tags, "Rows", 0) or not _whole(tags, "Columns", 0):
             return None
         return _image(path, tags, voxels_at)
 
@@ -143,7 +144,7 @@ def _meta(start: bytes) -> bytes:
 
 
 def _image(path: Path, tags: Any, voxels_at: int) -> Image:
-    frames = int(tags.get("NumberOfFrames") or 1)
+    frames = int(_float(tags, "NumberOfFrames") or 1)
     enhanced = "PerFrameFunctionalGroupsSequence" in tags
     if enhanced:
         _flatten(tags, everything=frames == 1)
@@ -151,21 +152,21 @@ def _image(path: Path, tags: Any, voxels_at: int) -> Image:
     position = _floats(tags, "ImagePositionPatient", 3)
     return Image(
         path=path,
-        series=str(tags.get("SeriesInstanceUID", "")),
-        uid=str(tags.get("SOPInstanceUID", "")),
-        number="" if (series := tags.get("SeriesNumber")) is None else str(series),
+        series=_word(tags, "SeriesInstanceUID"),
+        uid=_word(tags, "SOPInstanceUID"),
+        number=_word(tags, "SeriesNumber"),
         instance=None if (number := _float(tags, "InstanceNumber")) is None else int(number),
         description=str(tags.get("SeriesDescription") or ""),
         protocol=str(tags.get("ProtocolName") or ""),
-        kind=str(tags.get("Modality") or ""),
-        sop_class=str(tags.get("SOPClassUID", "")),
-        rows=int(tags.Rows),
-        columns=int(tags.Columns),
+        kind=_word(tags, "Modality"),
+        sop_class=_word(tags, "SOPClassUID"),
+        rows=_whole(tags, "Rows", 0),
+        columns=_whole(tags, "Columns", 0),
         frames=frames,
-        samples=int(tags.get("SamplesPerPixel") or 1),
-        photometric=str(tags.get("PhotometricInterpretation") or "MONOCHROME2"),
-        bits=int(tags.get("BitsAllocated") or 16),
-        signed=bool(tags.get("PixelRepresentation") or 0),
+        samples=_whole(tags, "SamplesPerPixel", 1),
+        photometric=_word(tags, "PhotometricInterpretation") or "MONOCHROME2",
+        bits=_whole(tags, "BitsAllocated", 16),
+        signed=bool(_whole(tags, "PixelRepresentation", 0)),
         syntax=str(getattr(tags.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2")),
         voxels_at=voxels_at,
         spacing=(spacing[0], spacing[1]) if spacing else None,
@@ -176,9 +177,9 @@ def _image(path: Path, tags: Any, voxels_at: int) -> Image:
         repetition=_float(tags, "RepetitionTime"),
         inversion=_float(tags, "InversionTime"),
         contrast=bool(tags.get("ContrastBolusAgent")),
-        image_type=_words(tags.get("ImageType")),
-        acquisition=str(tags.get("AcquisitionNumber") or ""),
-        temporal=str(tags.get("TemporalPositionIdentifier") or ""),
+        image_type=_words(tags, "ImageType"),
+        acquisition=_word(tags, "AcquisitionNumber"),
+        temporal=_word(tags, "TemporalPositionIdentifier"),
         offsets=_floats(tags, "GridFrameOffsetVector", frames) or (),
         multiframe=tags if frames > 1 else None,
     )
@@ -208,24 +209,56 @@ def _flatten(tags: Any, *, everything: bool) -> None:
                 setattr(tags, classic, items[0].get(element))
 
 
-def _words(value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(str(word) for word in value)
+@cache
+def _tag(keyword: str) -> int:
+    from pydicom.datadict import tag_for_keyword
+
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    return tag
 
 
-def _floats(tags: Any, key: str, count: int) -> tuple[float, ...] | None:
-    value = tags.get(key)
+def _words(tags: Any, keyword: str) -> tuple[str, ...]:
+    """Return the values of an element of plain text: numbers in digits, identifiers, codes.
+
+    They are taken as they are stored; making pydicom's own number types of them takes longer than
+    reading them from the file.
+    """
+    element = tags.get_item(_tag(keyword))
+    value = None if element is None else element.value
+    if isinstance(value, bytes):
+        text = value.decode("latin-1").strip("\0 ")
+        return tuple(word.strip() for word in text.split("\\")) if text else ()
+    if value is None or isinstance(value, str):
+        return (value,) if value else ()
     try:
-        numbers = tuple(float(n) for n in value)
-    except (TypeError, ValueError):
+        return tuple(str(word) for word in value)
+    except TypeError:
+        return (str(value),)
+
+
+def _word(tags: Any, keyword: str) -> str:
+    return "\\".join(_words(tags, keyword))
+
+
+def _whole(tags: Any, keyword: str, default: int) -> int:
+    """Return a whole number that is stored as two bytes."""
+    element = tags.get_item(_tag(keyword))
+    value = None if element is None else element.value
+    if isinstance(value, bytes):
+        order: Literal["little", "big"] = "little" if element.is_little_endian else "big"
+        return int.from_bytes(value[:2], order) if value else default
+    return default if value is None else int(value)
+
+
+def _floats(tags: Any, keyword: str, count: int) -> tuple[float, ...] | None:
+    try:
+        numbers = tuple(float(word) for word in _words(tags, keyword))
+    except ValueError:
         return None
     return numbers if len(numbers) == count else None
 
 
-def _float(tags: Any, key: str) -> float | None:
-    value = tags.get(key)
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
+def _float(tags: Any, keyword: str) -> float | None:
+    numbers = _floats(tags, keyword, 1)
+    return None if numbers is None else numbers[0]
