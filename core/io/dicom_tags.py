@@ -109,17 +109,19 @@ def read_tags(path: Path) -> Image | None:
         voxels_at = file.tell()
         return True
 
-    with path.open("rb") as opened:
-        start = opened.read(_MAX_META)
-    if _DEFLATED in start[:4096] and _meta(start).find(_DEFLATED) >= 0:
-        raise VolumeError(
-            f"{name}: expected plain DICOM; its whole content is deflated, and how far it would "
-            "grow cannot be known. Convert it to an uncompressed transfer syntax."
-        )
-    with damaged(name), warnings.catch_warnings():
+    # Most headers fit into the buffer, so that a file costs one read.
+    with (
+        path.open("rb", buffering=_MAX_META) as file,
+        damaged(name),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
-        with path.open("rb") as file:
-            tags = read_partial(file, stop_when=at_voxels, force=True, specific_tags=_wanted())
+        if _DEFLATED in _meta(file.peek()):
+            raise VolumeError(
+                f"{name}: expected plain DICOM; its whole content is deflated, and how far it "
+                "would grow cannot be known. Convert it to an uncompressed transfer syntax."
+            )
+        tags = read_partial(file, stop_when=at_voxels, force=True, specific_tags=_wanted())
         if "SOPClassUID" not in tags and "SeriesInstanceUID" not in tags:
             raise VolumeError(
                 f"{name}: expected a DICOM image; its header is not there. It is cut "
