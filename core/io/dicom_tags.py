@@ -24,7 +24,8 @@ _TAGS = [
 ]  # fmt: skip
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
-_MAX_META = 1 << 16
+_META = 1 << 12
+_BUFFER = 1 << 16
 _UNDEFINED = 0xFFFFFFFF
 _VOXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # as float, double, integer
 
@@ -111,16 +112,18 @@ def read_tags(path: Path) -> Image | None:
 
     # Most headers fit into the buffer, so that a file costs one read.
     with (
-        path.open("rb", buffering=_MAX_META) as file,
+        path.open("rb", buffering=_BUFFER) as file,
         damaged(name),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        if _DEFLATED in _meta(file.peek()):
+        start = file.read(_META)
+        if _DEFLATED in _meta(start):
             raise VolumeError(
                 f"{name}: expected plain DICOM; its whole content is deflated, and how far it "
                 "would grow cannot be known. Convert it to an uncompressed transfer syntax."
             )
+        file.seek(0)
         tags = read_partial(file, stop_when=at_voxels, force=True, specific_tags=_wanted())
         if "SOPClassUID" not in tags and "SeriesInstanceUID" not in tags:
             raise VolumeError(
