@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -128,6 +130,7 @@ class Registrar(QObject):
         child.ended.connect(lambda outcome: self._ended(run, outcome))
         self._say(Stage("starting"))
         child.start()
+        _give_way(child.pid)
 
     def _receive(self, run: _Run, message: Message) -> None:
         if run is not self._run:
@@ -198,6 +201,15 @@ class Registrar(QObject):
     def _say(self, stage: Stage) -> None:
         self.stage = stage
         self.stage_changed.emit(stage)
+
+
+def _give_way(pid: int) -> None:
+    """Let the window go first: a search may wait, a drag may not."""
+    import psutil
+
+    with suppress(psutil.Error):  # it may have ended already
+        below = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5
+        psutil.Process(pid).nice(below)
 
 
 def _nothing(_: object) -> None:
