@@ -587,6 +587,8 @@ def test_the_window_opens_one_wizard_and_keeps_its_draft(
     monkeypatch.setattr("app.wizard.draft.default_folder", lambda: tmp_path / "mine" / "runs")
     with staged(qtbot, tmp_path, monkeypatch) as window:
         window.commands.run("train_model")
+        window.commands.run("train_model")
+        qtbot.waitUntil(lambda: window.door.wizard is not None)
         wizard = window.door.wizard
         assert wizard is not None
         window.commands.run("train_model")
@@ -598,6 +600,7 @@ def test_the_window_opens_one_wizard_and_keeps_its_draft(
         assert window.door.wizard is None
         assert "kept as a draft" in window.notes.history[-1].sentence
         window.notes.history[-1].actions[0].run()
+        qtbot.waitUntil(lambda: window.door.wizard is not None)
         assert window.door.wizard is not None
         assert window.door.wizard.currentId() == SCAN
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QBrush, QColor, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from app.theme import warning_colour
-from app.wizard.cases import Table, Trouble
+from app.wizard.cases import Row, Table, Trouble
 from trainer.cohort import FOV
 
 CASE, PATIENT, FIRST = 0, 1, 2
@@ -27,6 +27,7 @@ class CaseTable(QTableWidget):
     def __init__(self) -> None:
         super().__init__()
         self._kinds: list[str] = []
+        self._shown: list[tuple[Row, list[Trouble], list[str]]] = []
         self._filling = False
         self.verticalHeader().setVisible(False)
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().lineSpacing() + 9)
@@ -38,6 +39,7 @@ class CaseTable(QTableWidget):
         self.setAlternatingRowColors(True)
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
+        self.horizontalHeader().setResizeContentsPrecision(50)
         self.itemChanged.connect(self._changed)
         self.cellDoubleClicked.connect(self._offer)
 
@@ -46,6 +48,10 @@ class CaseTable(QTableWidget):
     ) -> None:
         """Show the cases and what is wrong with them."""
         self._filling = True
+        header = self.horizontalHeader()
+        # Columns are measured once, at the end: with every item it would take seconds.
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.setUpdatesEnabled(False)
         place = self.currentRow(), self.currentColumn()
         self._kinds = [*modalities, FOV]
         heads = ["Case", "Patient", *modalities, "Mask", "To look at"]
@@ -53,8 +59,12 @@ class CaseTable(QTableWidget):
         self.setHorizontalHeaderLabels(heads)
         self.setRowCount(len(table.rows))
         bad = QColor(warning_colour(QGuiApplication.palette()))
+        known, self._shown = self._shown, []
         for n, row in enumerate(table.rows):
             told = found.get(row.id, [])
+            self._shown.append((row, told, heads))
+            if n < len(known) and known[n] == self._shown[n]:
+                continue
             case = _item(row.id, "Part of the cohort: Space takes the case in or out")
             case.setFlags(case.flags() | Qt.ItemFlag.ItemIsUserCheckable)
             case.setCheckState(Qt.CheckState.Checked if row.used else Qt.CheckState.Unchecked)
@@ -76,10 +86,9 @@ class CaseTable(QTableWidget):
                 if not row.used and column != CASE:
                     cell.setFlags(cell.flags() & ~Qt.ItemFlag.ItemIsEnabled)
                 self.setItem(n, column, cell)
-        header = self.horizontalHeader()
-        for column in range(len(heads)):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.resizeColumnsToContents()
         header.setSectionResizeMode(len(heads) - 1, QHeaderView.ResizeMode.Stretch)
+        self.setUpdatesEnabled(True)
         if 0 <= place[0] < self.rowCount():
             self.setCurrentCell(*place)
         elif self.rowCount():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -148,11 +148,23 @@ def troubles(
         modalities: what the model is to know.
         gone: files that are not there; see :func:`absent`.
     """
-    return {row.id: _troubles(row, table, modalities, gone) for row in table.rows if row.used}
+    owners: dict[Path, list[str]] = {}
+    for row in table.rows:
+        for path in row.files.values() if row.used else ():
+            owners.setdefault(path, []).append(row.id)
+    return {
+        row.id: _troubles(row, table.strays, owners, modalities, gone)
+        for row in table.rows
+        if row.used
+    }
 
 
 def _troubles(
-    row: Row, table: Table, modalities: Sequence[str], gone: frozenset[Path]
+    row: Row,
+    strays: Sequence[Path],
+    owners: Mapping[Path, list[str]],
+    modalities: Sequence[str],
+    gone: frozenset[Path],
 ) -> list[Trouble]:
     found = []
     if not any(m in row.files for m in modalities):
@@ -163,18 +175,14 @@ def _troubles(
             found.append(
                 Trouble("error", f"{path.name} ({kind}) is not there; choose another file.")
             )
-    owners = [
-        other.id
-        for other in table.rows
-        if other.used and other.id != row.id and set(other.files.values()) & set(row.files.values())
-    ]
-    if owners:
+    others = [case for path in row.files.values() for case in owners[path] if case != row.id]
+    if others:
         found.append(
-            Trouble("error", f"Shares a file with {owners[0]}; give each case its own, or one out.")
+            Trouble("error", f"Shares a file with {others[0]}; give each its own, or take one out.")
         )
     missing = [m for m in modalities if m not in row.files]
     if missing:
-        near = [p.name for p in table.strays if p.name.startswith(row.id)]
+        near = [p.name for p in strays if p.name.startswith(row.id)]
         hint = f" {near[0]} may be it: assign it." if near else " Assign one if there is one."
         found.append(
             Trouble("warning", f"No {' and no '.join(missing)}; it teaches only what it has.{hint}")

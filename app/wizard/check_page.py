@@ -40,6 +40,7 @@ class CheckPage(Page):
     def __init__(self, tools: Tools) -> None:
         super().__init__(tools)
         self.task = Task(self)
+        self._items: dict[str, QListWidgetItem] = {}
         self.bar = QProgressBar()
         self.stop = QPushButton("Stop")
         self.again = QPushButton("Check again")
@@ -216,10 +217,12 @@ class CheckPage(Page):
     def _fill_list(self) -> None:
         kept = self._case()
         self.list.clear()
+        self._items = {}
         for case in self.draft.used():
             item = QListWidgetItem(case.id)
             item.setData(Qt.ItemDataRole.UserRole, case.id)
             self.list.addItem(item)
+            self._items[case.id] = item
             self._mark(case.id)
             if case.id == kept:
                 self.list.setCurrentItem(item)
@@ -230,16 +233,12 @@ class CheckPage(Page):
 
     def _mark(self, case: str) -> None:
         facts = self.draft.checks.get(case)
-        found = [
-            item
-            for item in (self.list.item(n) for n in range(self.list.count()))
-            if item.data(Qt.ItemDataRole.UserRole) == case
-        ]
-        if not found:
+        item = self._items.get(case)
+        if item is None:
             return
         if facts is None:
-            found[0].setText(case)
-            found[0].setIcon(QIcon())
+            item.setText(case)
+            item.setIcon(QIcon())
             return
         doubtful = any(p["severity"] != "note" for p in facts["problems"])
         colour, word = (DOUBT, "look") if doubtful else (GOOD, "")
@@ -250,8 +249,8 @@ class CheckPage(Page):
             word = "incomplete"
         dot = QPixmap(10, 10)
         dot.fill(colour)
-        found[0].setIcon(QIcon(dot))
-        found[0].setText(f"{case}   {word}" if word else case)
+        item.setIcon(QIcon(dot))
+        item.setText(f"{case}   {word}" if word else case)
 
     def _count(self) -> None:
         draft = self.draft

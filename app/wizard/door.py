@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ class WizardDoor(QObject):
         super().__init__(window)
         self.window = window
         self.wizard: TrainerWizard | None = None
+        self._opening = False
 
     def commands(self) -> list[Command]:
         """Return the command for the menu Training."""
@@ -36,13 +38,16 @@ class WizardDoor(QObject):
                     "Lead from a folder of patients to a training run"),
         ]  # fmt: skip
 
-    def open(self) -> None:
-        """Show the wizard, at its first step or where it stands."""
-        if self.wizard is None:
-            self.wizard = self._make()
-        self.wizard.show()
-        self.wizard.raise_()
-        self.wizard.activateWindow()
+    def open(self, draft: Draft | None = None) -> None:
+        """Show the wizard where it stands, at its first step, or at a draft's."""
+        if self.wizard is not None:
+            self._show(self.wizard)
+        elif not self._opening:
+            # Its modules take a while to import; the window stays usable meanwhile.
+            self._opening = True
+            self.window.jobs.submit(
+                "Opening the wizard", _load, lambda _: self._loaded(draft), self.window.notes.error
+            )
 
     def close(self) -> None:
         """Close the wizard; its draft is kept."""
@@ -51,6 +56,18 @@ class WizardDoor(QObject):
             self.wizard.reject()
 
     # ---- inside
+
+    def _loaded(self, draft: Draft | None) -> None:
+        self._opening = False
+        self.wizard = self._make()
+        self._show(self.wizard)
+        if draft is not None:
+            self.wizard.go_on_with(draft)
+
+    def _show(self, wizard: TrainerWizard) -> None:
+        wizard.show()
+        wizard.raise_()
+        wizard.activateWindow()
 
     def _make(self) -> TrainerWizard:
         from app.wizard.base import Tools
@@ -73,14 +90,15 @@ class WizardDoor(QObject):
         return begin(draft, resume)
 
     def _kept(self, draft: Draft) -> None:
-        def go_on() -> None:
-            self.open()
-            assert self.wizard is not None
-            self.wizard.go_on_with(draft)
-
         self.window.notes.info(
-            "The training you were preparing is kept as a draft.", [Action("Go on", go_on)]
+            "The training you were preparing is kept as a draft.",
+            [Action("Go on", partial(self.open, draft))],
         )
 
     def _over(self, _: int) -> None:
         self.wizard = None
+
+
+def _load() -> None:
+    import app.runs.launch
+    import app.wizard.wizard  # noqa: F401

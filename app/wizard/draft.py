@@ -9,7 +9,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +152,7 @@ def _fingerprint(values: Any) -> str:
 
 
 def _table_dict(table: Table) -> dict[str, Any]:
-    rows = [
-        {**asdict(row), "files": {k: str(p) for k, p in row.files.items()}} for row in table.rows
-    ]
+    rows = [{**vars(row), "files": {k: str(p) for k, p in row.files.items()}} for row in table.rows]
     return {"rows": rows, "strays": [str(p) for p in table.strays]}
 
 
@@ -201,7 +199,7 @@ class DraftStore:
         draft.changed = time.time()
         beside = folder / ".draft.json.part"
         try:
-            beside.write_text(json.dumps(draft.to_dict(), indent=1), encoding="utf-8")
+            beside.write_text(json.dumps(draft.to_dict()), encoding="utf-8")
             os.replace(beside, folder / "draft.json")
         except OSError as error:
             raise DraftError(

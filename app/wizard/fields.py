@@ -153,12 +153,19 @@ DECIDED_ELSEWHERE = {
 """Settings that other steps of the wizard decide, or that follow from others."""
 
 
+def values_of(plan: Plan) -> dict[str, Any]:
+    """Return every setting's value by its dotted name."""
+    values = plan.to_dict()
+    found = {}
+    for name in FIELDS:
+        section, _, last = name.rpartition(".")
+        found[name] = (values[section] if section else values)[last]
+    return found
+
+
 def value_of(plan: Plan, name: str) -> Any:
-    """Return a setting's value by its dotted name."""
-    value: Any = plan.to_dict()
-    for word in name.split("."):
-        value = value[word]
-    return value
+    """Return one setting's value by its dotted name."""
+    return values_of(plan)[name]
 
 
 def shown(value: Any) -> str:

@@ -13,7 +13,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.wizard.fields import FIELDS, SECTIONS, FieldError, read, shown, tooltip, value_of
+from app.wizard.fields import (
+    FIELDS,
+    SECTIONS,
+    FieldError,
+    read,
+    shown,
+    tooltip,
+    value_of,
+    values_of,
+)
 from core.errors import UserError
 from trainer.patches import score_map
 from trainer.plan import Plan
@@ -71,8 +80,9 @@ class PlanTree(QTreeWidget):
         self.plan, self.base = plan, base
         self._filling = True
         fixed = bool(plan.start_from)
+        values, usuals = values_of(plan), values_of(base)
         for name, item in self._items.items():
-            value, usual = value_of(plan, name), value_of(base, name)
+            value, usual = values[name], usuals[name]
             item.setText(VALUE, shown(value))
             item.setText(DEFAULT, shown(usual))
             font = item.font(VALUE)

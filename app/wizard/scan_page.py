@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.wizard.base import Page, Sentence, Tools
 from app.wizard.case_table import CaseTable
-from app.wizard.cases import Table, absent, merge, table_of, troubles
+from app.wizard.cases import Table, Trouble, absent, merge, table_of, troubles
 from trainer.cohort import FOV, SUFFIXES, no_cases, survey
 
 
@@ -39,6 +39,7 @@ class ScanPage(Page):
         self._past: list[Table] = []
         self._future: list[Table] = []
         self._job = 0
+        self._found: dict[str, list[Trouble]] = {}
         self.table = CaseTable()
         self.state = QLabel()
         self.sentence = Sentence()
@@ -165,6 +166,7 @@ class ScanPage(Page):
     def _show(self) -> None:
         draft = self.draft
         found = troubles(draft.table, draft.modalities, self.gone)
+        self._found = found
         self.table.fill(draft.table, draft.modalities, found)
         used = draft.used()
         whole = sum(all(m in c.files for m in draft.modalities) for c in used)
@@ -189,8 +191,7 @@ class ScanPage(Page):
         """Say in full what is to look at in the case under the cursor."""
         index = self.table.currentRow()
         rows = self.draft.table.rows
-        found = troubles(self.draft.table, self.draft.modalities, self.gone)
-        told = found.get(rows[index].id, []) if 0 <= index < len(rows) else []
+        told = self._found.get(rows[index].id, []) if 0 <= index < len(rows) else []
         self.detail.say(f"{rows[index].id}: {' '.join(t.text for t in told)}" if told else "")
 
     def _show_strays(self) -> None:
