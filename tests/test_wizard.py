@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QEvent, QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QTableWidgetItem, QWizard
+from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QTableWidgetItem, QWizard
 from pytestqt.qtbot import QtBot
 from shell_stage import staged
 
@@ -396,6 +396,30 @@ def test_every_setting_is_edited_judged_and_reset_by_a_preset(stage: Stage) -> N
     assert (z.draft.plan.preset, z.draft.plan.data.test, z.draft.custom) == ("smoke", 0.3, False)
 
 
+def test_settings_are_edited_by_keys(stage: Stage, qtbot: QtBot) -> None:
+    z = stage.go(PRESET, cohort(stage.path / "data", "A", "B", "C"))
+    tree = z.preset.tree
+    tree.setFocus()
+    item = tree._items["data.batch"]
+    tree.expandItem(item.parent())
+    tree.setCurrentItem(item)
+    qtbot.keyClick(tree, Qt.Key.Key_Return)
+    editor = tree.findChild(QLineEdit)
+    assert isinstance(editor, QLineEdit)
+    qtbot.keyClicks(editor, "4")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: z.draft.plan.data.batch == 4)
+    assert z.currentId() == PRESET
+    tree.setCurrentItem(tree._items["optimiser.amp"])
+    qtbot.keyClick(tree, Qt.Key.Key_F2)
+    words = next(box for box in tree.findChildren(QComboBox) if box.isVisible())
+    assert [words.itemText(n) for n in range(words.count())] == ["yes", "no"]
+    assert words.currentText() == "no"
+    words.setCurrentText("yes")
+    words.activated.emit(0)
+    assert z.draft.plan.optimiser.amp
+
+
 def test_fine_tuning_takes_the_models_shape_and_refuses_other_modalities(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -538,7 +562,7 @@ def test_a_draft_comes_back_at_its_step(page: int, stage: Stage) -> None:
     assert z.folder.path.text() == str(source)
 
 
-def test_a_damaged_draft_is_left_out_and_a_draft_can_be_deleted(stage: Stage) -> None:
+def test_a_damaged_draft_is_left_out_and_a_draft_can_be_deleted(stage: Stage, qtbot: QtBot) -> None:
     stage.go(SCAN, cohort(stage.path / "data", "A"))
     stage.wizard.reject()
     torn = stage.store.root / "torn"
@@ -549,7 +573,11 @@ def test_a_damaged_draft_is_left_out_and_a_draft_can_be_deleted(stage: Stage) ->
     (old / "draft.json").write_text('{"schema": 0}')
     stage.wizard = z = stage.make()
     assert z.folder.drafts.count() == 1
-    z.folder.delete.click()
+    qtbot.keyClick(z.folder.drafts, Qt.Key.Key_Return)
+    assert z.currentId() == SCAN
+    z.reject()
+    stage.wizard = z = stage.make()
+    qtbot.keyClick(z.folder.drafts, Qt.Key.Key_Delete)
     assert z.folder.drafts.count() == 0
     assert not z.folder.box.isVisible()
 

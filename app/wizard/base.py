@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QLabel, QWizardPage
+from PySide6.QtWidgets import QLabel, QWidget, QWizardPage
 
 from app.engine.protocol import Lines, Message
 from app.jobs import Child, Jobs, Outcome, program_command
@@ -40,7 +40,12 @@ class Tools:
 
 
 class Page(QWizardPage):
-    """One step; it shows the draft and changes it."""
+    """One step; it shows the draft and changes it.
+
+    Attributes:
+        draft: what the wizard works on.
+        first: has the keyboard when the page comes up, by Next or by Back.
+    """
 
     changed = Signal()
     """The draft was changed; it will be saved."""
@@ -51,6 +56,7 @@ class Page(QWizardPage):
         super().__init__()
         self.tools = tools
         self.draft = Draft()
+        self.first: QWidget | None = None
         self.setTitle(self.title_text)
         self.setSubTitle(self.about)
 

@@ -99,7 +99,7 @@ class CaseTable(QTableWidget):
         """Enter assigns a file, Del takes it out; the wizard must not take Enter for Next."""
         row, column = self.currentRow(), self.currentColumn()
         kind = self._kind(column)
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and row >= 0:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_F2) and row >= 0:
             if column == PATIENT:
                 self.edit(self.model().index(row, column))
             elif kind:

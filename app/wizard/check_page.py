@@ -45,6 +45,7 @@ class CheckPage(Page):
         self.stop = QPushButton("Stop")
         self.again = QPushButton("Check again")
         self.list = QListWidget()
+        self.first = self.list
         self.list.setMaximumWidth(210)
         self.view = PairView()
         self.number = QLabel()
@@ -94,7 +95,6 @@ class CheckPage(Page):
             self.check()
         elif not self.task.running:
             self._rest()
-        self.list.setFocus()
 
     def leave(self) -> None:
         """End the check; what it found is kept when it was whole."""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QFormLayout,
@@ -70,7 +71,7 @@ class FolderPage(Page):
         form = QFormLayout()
         form.addRow("Cohort", row)
         form.addRow("Modalities", self.modalities)
-        self.drafts = QListWidget()
+        self.drafts = _DraftList()
         self.drafts.setToolTip("Double click or Enter goes on with a draft, Del deletes it")
         self.go_on = QPushButton("Go on")
         self.delete = QPushButton("Delete")
@@ -95,7 +96,9 @@ class FolderPage(Page):
         self.folder.clicked.connect(self._ask_folder)
         self.csv.clicked.connect(self._ask_csv)
         self.go_on.clicked.connect(self._resume)
-        self.drafts.itemActivated.connect(lambda _: self._resume())
+        self.drafts.itemDoubleClicked.connect(lambda _: self._resume())
+        self.drafts.wanted.connect(self._resume)
+        self.drafts.unwanted.connect(self._delete)
         self.delete.clicked.connect(self._delete)
 
     def enter(self) -> None:
@@ -207,3 +210,18 @@ class FolderPage(Page):
         if draft is not None:
             self.tools.store.remove(draft)
             self._list_drafts()
+
+
+class _DraftList(QListWidget):
+    """Takes Enter and Del for the draft under the cursor; the wizard would take Enter for Next."""
+
+    wanted = Signal()
+    unwanted = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.wanted.emit()
+        elif event.key() == Qt.Key.Key_Delete:
+            self.unwanted.emit()
+        else:
+            super().keyPressEvent(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QHeaderView,
@@ -67,7 +68,6 @@ class PlanTree(QTreeWidget):
         header.setSectionResizeMode(VALUE, QHeaderView.ResizeMode.Stretch)
         header.setStretchLastSection(False)
         self.itemChanged.connect(self._changed)
-        self.itemActivated.connect(lambda item, _: self._edit(item))
         self.itemDoubleClicked.connect(lambda item, _: self._edit(item))
 
     def fill(self, plan: Plan, base: Plan) -> None:
@@ -110,8 +110,20 @@ class PlanTree(QTreeWidget):
             return ("yes", "no")
         return FIELDS[name].choices
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter edits; the wizard must not take it for Next."""
+        item = self.currentItem()
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_F2) and item is not None:
+            if item.parent() is None:
+                item.setExpanded(not item.isExpanded())
+            self._edit(item)
+            event.accept()
+        else:
+            super().keyPressEvent(event)
+
     def _edit(self, item: QTreeWidgetItem) -> None:
-        if item.parent() is not None and not item.isDisabled():
+        busy = self.state() == QTreeWidget.State.EditingState
+        if item.parent() is not None and not item.isDisabled() and not busy:
             self.editItem(item, VALUE)
 
     def _changed(self, item: QTreeWidgetItem, column: int) -> None:

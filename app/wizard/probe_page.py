@@ -104,6 +104,7 @@ class ProbePage(Page):
         column.addLayout(top)
         column.addSpacing(10)
         column.addLayout(form)
+        column.addSpacing(10)
         column.addLayout(self._fix_row)
         column.addWidget(self.sentence)
         column.addStretch(1)
@@ -247,16 +248,21 @@ def _facts(found: dict[str, Any]) -> dict[str, str]:
     end = datetime.now() + timedelta(seconds=total)
     before = f", {duration(preparing)} of it preparing the cases" if preparing >= 1 else ""
     gib = {n: f"{found[n] / 1024:.1f} GiB" for n in ("need_mb", "there_mb", "free_mb")}
+    where = "a GPU" if found["device"] == "cuda" else "the CPU"
     how = "" if found["measured"] else ", told from steps of one and two tiles"
     values = (
         f"about {duration(total)}{before}",
         f"{end:%A, %d %B, %H:%M}, if it starts now",
-        f"{found['steps']}, every slice about {found['epochs']:.1f} times",
-        f"{found['step_seconds']:.2f} s on {'a GPU' if found['device'] == 'cuda' else 'the CPU'}"
-        f"{how}",
+        f"{found['steps']}, every slice about {found['epochs']:{places(found['epochs'])}} times",
+        f"{found['step_seconds']:{places(found['step_seconds'])}} s on {where}{how}",
         f"{gib['need_mb']} of {gib['there_mb']}, {gib['free_mb']} free now",
     )
     return dict(zip(names, values, strict=True))
+
+
+def places(value: float) -> str:
+    """Return the format of a number with as many digits as it deserves."""
+    return ".0f" if value >= 10 else ".1f" if value >= 1 else ".2f"
 
 
 def duration(seconds: float) -> str:

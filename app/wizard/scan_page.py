@@ -41,6 +41,7 @@ class ScanPage(Page):
         self._job = 0
         self._found: dict[str, list[Trouble]] = {}
         self.table = CaseTable()
+        self.first = self.table
         self.state = QLabel()
         self.sentence = Sentence()
         self.detail = Sentence()
@@ -82,7 +83,6 @@ class ScanPage(Page):
             self._look(self.draft.table)
         else:
             self.scan()
-        self.table.setFocus()
 
     def leave(self) -> None:
         """Forget a scan under way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget, QWizard
 
@@ -105,6 +105,9 @@ class TrainerWizard(QWizard):
             font.setBold(n == number)
             mark.setFont(font)
             mark.setEnabled(n <= number)
+        first = self.steps[number].first
+        if first is not None:
+            QTimer.singleShot(0, first, first.setFocus)  # after the wizard's own choice
         self.draft.page = number
         self.keep()
         name = f" – {self.draft.title}" if self.draft.source else ""

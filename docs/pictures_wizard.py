@@ -1,0 +1,105 @@
+"""Makes the pictures of the trainer wizard: eight simulated cases with three problems planted.
+
+``python docs/pictures_wizard.py FOLDER`` needs a screen (or Xvfb) of at least 1200 x 900 pixels.
+The cohort is simulated into ``FOLDER/iUS-cohort`` unless it is there; that takes some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from pictures import IMAGES, wait
+from PySide6.QtWidgets import QApplication
+
+from app.jobs import Jobs
+from app.settings import Settings
+from app.wizard.base import Tools
+from app.wizard.draft import DraftStore
+from app.wizard.wizard import TrainerWizard
+from core.grid import Grid
+from core.io import read, write
+from core.phantom import write_cohort
+from core.volume import Volume
+
+SIZE = (1120, 760)
+
+
+def plant(folder: Path) -> None:
+    """Simulate eight cases; misname a file, move a volume away, take an ultrasound out."""
+    write_cohort(8, 1, folder, spacing=1.2, workers=os.cpu_count() or 1)
+    (folder / "Case002-T2.nii.gz").rename(folder / "Case002-scan_a.nii.gz")
+    for kind in ("iUS", "fov"):
+        (folder / f"Case006-{kind}.nii.gz").unlink()
+    moved = read(folder / "Case004-T2.nii.gz")
+    affine = np.array(moved.grid.affine)
+    affine[1, 3] += 600
+    write(Volume(moved.voxels, Grid(moved.grid.shape, affine)), folder / "Case004-T2.nii.gz")
+
+
+def main() -> None:
+    """Walk through the wizard and keep every page."""
+    root = Path(sys.argv[1])
+    cohort = root / "iUS-cohort"
+    if not cohort.exists():
+        plant(cohort)
+    app = QApplication(sys.argv[:1])
+    with tempfile.TemporaryDirectory() as scratch:
+        jobs = Jobs()
+        store = DraftStore(Path(scratch) / "drafts")
+        settings = Settings(Path(scratch) / "settings.ini")
+        wizard = TrainerWizard(Tools(settings, jobs, store, lambda _: root))
+        wizard.resize(*SIZE)
+        wizard.show()
+        wizard.draft.place = root / "runs"
+
+        def keep(name: str) -> None:
+            wait(400)
+            wizard.grab().save(str(IMAGES / f"wizard-{name}.png"))
+
+        def rest() -> None:
+            tasks = (wizard.check.task, wizard.probe.task)
+            while jobs.busy or any(task.running for task in tasks):
+                wait(100)
+
+        wizard.folder.take([cohort])
+        keep("folder")
+        wizard.next()
+        rest()
+        wizard.scan.table.setCurrentCell(1, 3)
+        keep("scan")
+        wizard.scan.assign.click()
+        wizard.next()
+        rest()
+        wizard.check.list.setCurrentRow(2)
+        keep("check")
+        wizard.check.list.setCurrentRow(3)
+        keep("check-far")
+        wizard.next()
+        keep("split")
+        wizard.next()
+        rest()
+        wizard.preset.radios["smoke"].click()
+        wizard.preset.tree.set_value("optimiser.steps", "400")
+        keep("preset")
+        wizard.preset.radios["paper"].click()
+        wizard.next()
+        rest()
+        keep("probe")
+        wizard.back()
+        wizard.preset.radios["smoke"].click()
+        wizard.next()
+        rest()
+        wizard.draft.place = root / "runs"
+        wizard.next()
+        keep("train")
+        wizard.reject()
+        jobs.close()
+    del app
+
+
+if __name__ == "__main__":
+    main()
