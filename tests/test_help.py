@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from core.version import __version__
 
 pytestmark = pytest.mark.qt_log_ignore("does not support (propagateSizeHints|raise)")
 
+ROOT = Path(__file__).resolve().parent.parent
 PEOPLE = (
     "Erika Mustermann T2.nii.gz: expected one 3-D volume; found 4 dimensions. Choose another file.",
     "mustermann_erika: expected NIfTI volumes; found none. Choose another file or folder.",
@@ -180,3 +182,27 @@ def test_links_headings_and_words_are_found(qtbot: QtBot, window: MainWindow) ->
     assert guide.view.textCursor().selectedText().lower() == "discriminator"
     assert not guide.found.text()
     qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+
+
+def test_troubleshooting_explains_sentences_that_the_program_says() -> None:
+    said = " ".join(_literals(ROOT / name) for name in ("app", "core", "trainer"))
+    said = re.sub(r"\s+", " ", said)
+    text = (GUIDE / "troubleshooting.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| .+ \|$", text, re.MULTILINE)
+    phrases = [part.strip(" ,") for row in rows for part in row.split("…")]
+    assert len(phrases) > 40
+    missing = [p for p in phrases if p and p != "the sentence says" and p not in said]
+    assert missing == []
+
+
+def _literals(folder: Path) -> str:
+    """Every text in the code, f-strings with … for what is filled in."""
+    found = []
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [v.value if isinstance(v, ast.Constant) else "…" for v in node.values]
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
