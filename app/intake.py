@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ class Intake:
         action: ``KEEP``, ``SKIP``, or the id of the layer it replaces.
         said: whether the user named the modality.
         known: sentence saying that the case holds it already; empty otherwise.
+        apart: sentence saying that its positions are not those of the others; empty otherwise.
     """
 
     header: Header
@@ -42,6 +43,7 @@ class Intake:
     action: str = KEEP
     said: bool = False
     known: str = ""
+    apart: str = ""
 
     @property
     def key(self) -> Key:
@@ -69,7 +71,7 @@ class Intake:
         header = self.header
         if header.problem:
             return header.problem
-        said = [self.known, header.duplicate, *header.remarks, *header.warnings]
+        said = [self.known, header.duplicate, *header.remarks, self.apart, *header.warnings]
         found = [sentence for sentence in said if sentence]
         if not found and header.members and header.grid is not None:
             found = [f"{header.grid.shape[2]} slices, evenly spaced."]
@@ -104,9 +106,27 @@ def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[I
         skip = bool(header.problem or header.duplicate or held or aside)
         in_case = f"The case holds it already, as {held}." if held else ""
         rows.append(Intake(header, modality, SKIP if skip else KEEP, known=in_case))
+    rows = _say_frames(rows)
     if sum(row.kept for row in rows) > MANY:
-        rows = [Intake(r.header, r.modality, SKIP, known=r.known) for r in rows]
+        rows = [replace(row, action=SKIP) for row in rows]
     return rows
+
+
+def _say_frames(rows: Sequence[Intake]) -> list[Intake]:
+    """Say of DICOM volumes whose positions are in another frame of reference than the first's."""
+    framed = [row for row in rows if row.kept and row.header.frame]
+    if not framed:
+        return list(rows)
+    first = framed[0].header
+    words = (
+        f"Its positions are in another frame of reference than those of {first.source}: align it."
+    )
+    return [
+        replace(row, apart=words)
+        if row.usable and row.header.frame not in ("", first.frame)
+        else row
+        for row in rows
+    ]
 
 
 def needs_decision(rows: Sequence[Intake]) -> bool:

@@ -79,6 +79,16 @@ def test_what_is_set_beforehand() -> None:
     assert [r.header.path.name for r in sorted(rows[:6], key=rank)][-1] == "seg.nii"
 
 
+def test_other_frames_of_reference_are_named() -> None:
+    rows = first_choices(
+        [series("T2", frame="a"), series("T1", "T1", frame="a"), series("iUS", "iUS", frame="b"),
+         header("x.nii", "FLAIR")],
+        {},
+    )  # fmt: skip
+    assert [bool(row.apart) for row in rows] == [False, False, True, False]
+    assert "another frame of reference than those of T2" in rows[2].verdict
+
+
 def test_many_volumes_wait_for_a_choice() -> None:
     rows = first_choices([header(f"T2-{n}") for n in range(13)], {})
     assert not any(row.kept for row in rows)

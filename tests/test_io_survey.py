@@ -63,6 +63,26 @@ def test_random_names_change_nothing(tmp_path: Path) -> None:
     np.testing.assert_allclose(volume.grid.affine, affine, atol=1e-9)
 
 
+def test_files_without_a_preamble_are_found(tmp_path: Path) -> None:
+    """As written before 1993, and by some tools since: the data set alone, without a suffix."""
+    voxels, _ = write_series(tmp_path, shape=(16, 16))
+    for n, path in enumerate(sorted(tmp_path.iterdir())):
+        data = path.read_bytes()
+        length = int.from_bytes(data[140:144], "little")
+        (tmp_path / f"IM{n}").write_bytes(data[144 + length :])
+        path.unlink()
+    np.testing.assert_array_equal(read(one(survey([tmp_path]))).voxels, voxels)
+
+
+def test_frames_of_reference_are_told_apart(tmp_path: Path) -> None:
+    a, b = generate_uid(), generate_uid()
+    for n, uid in enumerate((a, a, b)):
+        write_series(tmp_path / str(n), FrameOfReferenceUID=uid, SeriesNumber=n)
+    first, second, third = survey([tmp_path])
+    assert first.frame == second.frame != third.frame
+    assert first.frame not in a
+
+
 def test_a_header_reads_its_own_files_only(tmp_path: Path) -> None:
     t2, _ = write_series(tmp_path, SeriesDescription="AX T2")
     write_series(tmp_path, SeriesDescription="AX T1", name="other")
@@ -337,7 +357,7 @@ def _image(n: int, echo: float) -> Image:
         photometric="MONOCHROME2", bits=16, signed=False, syntax="", voxels_at=1,
         spacing=(1.0, 1.0), position=(0.0, 0.0, float(n - echo / 10)), orientation=AXIAL,
         slice_step=None, echo=echo, repetition=None, inversion=None, contrast=False,
-        image_type=(), acquisition="", temporal="", offsets=(), multiframe=None,
+        image_type=(), frame="", acquisition="", temporal="", offsets=(), multiframe=None,
     )  # fmt: skip
 
 

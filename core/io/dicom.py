@@ -69,7 +69,7 @@ def gather(images: Iterable[Image]) -> list[Series]:
             header = Header(
                 path=group[0].path if single_file else folder,
                 format="DICOM multi-frame" if single_file else "DICOM series",
-                series=hashlib.sha256(what.encode()).hexdigest()[:12],
+                series=_digest(what),
                 warnings=_unnumbered(group) if len(groups) == 1 and not single_file else (),
                 remarks=_copies(twice) if n == 0 else (),
             )
@@ -101,6 +101,11 @@ def reopen(header: Header) -> Series:
 
 def _number(image: Image) -> int:
     return int(image.number) if image.number.isdecimal() else 0
+
+
+def _digest(identifier: str) -> str:
+    """Return what stands for an identifier of the file, which itself is not kept."""
+    return hashlib.sha256(identifier.encode()).hexdigest()[:12]
 
 
 def _common_folder(images: Sequence[Image]) -> Path:
@@ -161,6 +166,7 @@ def _series(images: list[Image], about: Header, echoes: bool) -> Series:
         warnings=() if problem else warnings + about.warnings,
         nature=nature_,
         remarks=(*filter(None, (why,)), *about.remarks),
+        frame=_digest(first.frame) if first.frame else "",
         members=tuple(image.path for image in images),
     )
     return Series(header, tuple(images), order)

@@ -17,7 +17,7 @@ _TAGS = [
     "SeriesDescription", "ProtocolName", "ContrastBolusAgent", "RepetitionTime", "EchoTime",
     "InversionTime", "SpacingBetweenSlices", "SeriesInstanceUID", "SeriesNumber",
     "AcquisitionNumber", "InstanceNumber", "TemporalPositionIdentifier",
-    "ImagePositionPatient", "ImageOrientationPatient",
+    "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient",
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns",
     "PixelSpacing", "BitsAllocated", "PixelRepresentation", "GridFrameOffsetVector",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
@@ -61,6 +61,7 @@ class Image:
     inversion: float | None
     contrast: bool
     image_type: tuple[str, ...]
+    frame: str  # FrameOfReferenceUID
     acquisition: str
     temporal: str
     offsets: tuple[float, ...]
@@ -78,8 +79,16 @@ class Image:
 
 
 def looks_like_dicom(start: bytes, suffix: str) -> bool:
-    """Tell from a file's first bytes, or its suffix when the preamble is missing."""
-    return start[128:132] == b"DICM" or suffix.lower() in (".dcm", ".ima")
+    """Tell from a file's first bytes, or its suffix when the preamble is missing.
+
+    Old files begin with the data set: an element of group 8, small, of a plausible type.
+    """
+    if start[128:132] == b"DICM" or suffix.lower() in (".dcm", ".ima"):
+        return True
+    explicit = start[4:6] in (b"UL", b"CS", b"UI", b"LO", b"SH")
+    implicit = int.from_bytes(start[4:8], "little") <= 128
+    first = len(start) >= 512 and start[:2] == b"\x08\x00" and start[2] <= 0x18 and not start[3]
+    return first and (explicit or implicit)
 
 
 def read_tags(path: Path) -> Image | None:
@@ -183,6 +192,7 @@ def _image(path: Path, tags: Any, voxels_at: int) -> Image:
         inversion=_float(tags, "InversionTime"),
         contrast=bool(tags.get("ContrastBolusAgent")),
         image_type=_words(tags, "ImageType"),
+        frame=_word(tags, "FrameOfReferenceUID"),
         acquisition=_word(tags, "AcquisitionNumber"),
         temporal=_word(tags, "TemporalPositionIdentifier"),
         offsets=_floats(tags, "GridFrameOffsetVector", frames) or (),

@@ -37,6 +37,8 @@ class Header:
             original acquisition; empty otherwise.
         remarks: sentences about what it is and how it was gathered; nothing to worry about.
         duplicate: sentence naming the volume with the same content; empty when there is none.
+        frame: digest of the frame of reference that DICOM positions are in; empty when not known.
+            Positions in different frames say nothing about each other.
         members: the files of a DICOM volume, in slice order; empty for other files.
     """
 
@@ -55,6 +57,7 @@ class Header:
     nature: str = ""
     remarks: tuple[str, ...] = ()
     duplicate: str = ""
+    frame: str = ""
     members: tuple[Path, ...] = ()
 
     @property
