@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from run_stage import line, make_run, start, step, write_log
 
 from app.runs.binning import CurveData, smooth
-from app.runs.history import History, sample
+from app.runs.history import History, Outline
 from trainer.events import EventReader, read_events
 from trainer.last_words import clean, last_words
 from trainer.runfolder import RunFolder, lock_for, lock_owner
@@ -133,8 +133,10 @@ def test_a_term_that_begins_late_has_no_values_before(tmp_path: Path) -> None:
 def test_a_long_log_is_outlined_without_undone_steps(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [start(), *(step(n) for n in range(1, 3000))])
     write_log(run, [start(1000, "b"), *(step(n, "b", loss=-1.0) for n in range(1001, 1500))])
-    log = run / "events.jsonl"
-    coarse = sample(log, log.stat().st_size, 200)
+    outline, calls = Outline(run / "events.jsonl", 200), iter(range(10**6))
+    assert outline.read(lambda: next(calls) >= 5) is None
+    coarse = outline.read(lambda: False)
+    assert coarse is not None
     steps, losses = coarse.values("loss")
     assert 50 < len(steps) <= 200
     assert (np.diff(steps) > 0).all()
@@ -284,6 +286,10 @@ def test_binning_keeps_every_peak_and_the_place_of_every_value() -> None:
         assert np.abs(x[shown == value] - place).min() <= 200
     x, shown = curve.points(49_990, 50_010, 500)
     assert shown[x == 50_003].tolist() == [-3]
+    kept = shown.copy()
+    curve.extend(np.zeros(0), np.zeros(0), 50)  # smoothing must not reach what is drawn already
+    assert shown.tolist() == kept.tolist()
+    curve.extend(np.zeros(0), np.zeros(0), 1)
     assert curve.at(50_003.4) == (50_003, -3)
     assert curve.at(10**9) == (99_999, 0)
     assert CurveData().at(3) is None

@@ -166,7 +166,7 @@ def test_curves_can_be_chosen_smoothed_zoomed_and_read(
     qtbot.waitUntil(lambda: view.lines[0].data.length == 200, timeout=10_000)
     assert view.box.viewRange()[0] == [50, 60]  # new numbers do not take the user's view away
     view.show_whole()
-    assert view.box.viewRange()[0][1] == 200
+    assert 200 <= view.box.viewRange()[0][1] <= 210
     centre = view.box.mapViewToScene(view.box.viewRect().center())
     place = view.view.mapFromScene(centre)
     view._hover(QPoint(place).toPointF())

@@ -139,6 +139,7 @@ class Journal:
             preprocessing=Preprocessing(*where),
             name=self.folder.path.name,
             card={
+                "trained_on": f"{data.get('training_cases', '?')} cases of the user's own cohort",
                 "training": {"plan": told, "step": step, "seconds": round(seconds)},
                 "data": data,
                 "metrics": self.metrics,

@@ -19,7 +19,7 @@ def smooth(values: NDArray[np.floating], width: int) -> Floats:
         width: how many values a mean takes; near the ends fewer, the same on both sides.
 
     Returns:
-        (n,); NaN where nothing in reach is finite.
+        (n,); what is not finite becomes NaN, so a curve begins and ends where it did.
     """
     exact = np.asarray(values, np.float64)
     if width <= 1 or len(exact) < 3:
@@ -33,7 +33,7 @@ def smooth(values: NDArray[np.floating], width: int) -> Floats:
     low, high = place - half, place + half + 1
     number = counts[high] - counts[low]
     total = sums[high] - sums[low]
-    return np.divide(total, number, out=np.full(len(exact), np.nan), where=number > 0)
+    return np.divide(total, number, out=np.full(len(exact), np.nan), where=finite)
 
 
 def extremes(
@@ -61,7 +61,7 @@ def extremes(
         x = x[starts]
         least, most = np.fmin.reduceat(least, starts), np.fmax.reduceat(most, starts)
     elif plain:
-        return x, least
+        return x.copy(), least.copy()  # what is drawn must not change with what is kept
     points, values = np.repeat(x, 2), np.empty(2 * len(x))
     values[::2], values[1::2] = least, most
     return points, values

@@ -41,9 +41,14 @@ class _Line:
 
     def draw(self, x: Floats, y: Floats) -> None:
         """Draw points; few of them also as dots, for a single one makes no line."""
+        drawn_x, drawn_y = self.item.xData, self.item.yData
+        same = drawn_x is not None and np.array_equal(x, drawn_x)
+        if same and np.array_equal(y, drawn_y, equal_nan=True):
+            return  # one more point of very many changes no pixel
         self.item.setData(x, y)
         few = x[:0] if len(x) > FEW else x
-        self.dots.setData(few, y[: len(few)])
+        if len(few) or len(self.dots.data):
+            self.dots.setData(few, y[: len(few)])
 
     def take(self, history: History, width: int) -> bool:
         """Take what is new in a history; returns whether anything was."""
@@ -57,6 +62,17 @@ class _Line:
         else:
             self.data.extend(np.zeros(0), np.zeros(0), width)
         return self.data.length != before
+
+
+class _Steps(pg.AxisItem):
+    """An axis of steps that writes 200k rather than 200000."""
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        if spacing >= 1e6:
+            return [f"{v / 1e6:g}M" if v else "0" for v in values]
+        if spacing >= 1e3:
+            return [f"{v / 1e3:g}k" if v else "0" for v in values]
+        return [f"{v:g}" for v in values]
 
 
 class ChartView(QFrame):
@@ -74,12 +90,11 @@ class ChartView(QFrame):
         self.title.setToolTip(chart.tip)
         self.log = QCheckBox("log")
         self.log.setToolTip("Logarithmic axis")
-        self.log.toggled.connect(lambda _: self.redraw())
-        self.view = pg.PlotWidget(background=None)
+        self.log.toggled.connect(self._set_log)
+        self.view = pg.PlotWidget(background=None, axisItems={"bottom": _Steps("bottom")})
         self.plot: pg.PlotItem = self.view.getPlotItem()
         self.plot.hideButtons()
         self.plot.setMenuEnabled(False)
-        self.plot.showGrid(x=False, y=True, alpha=0.15)
         self.plot.disableAutoRange()
         self.box: pg.ViewBox = self.plot.getViewBox()
         self.box.setDefaultPadding(0)
@@ -97,6 +112,7 @@ class ChartView(QFrame):
         self.whole = True
         self.width_ = 1
         self.last = 1.0
+        self._end = 0.0
         head = QHBoxLayout()
         head.addWidget(self.title)
         head.addStretch(1)
@@ -139,13 +155,15 @@ class ChartView(QFrame):
 
     def show_whole(self) -> None:
         """Show the whole run again."""
-        self.whole = True
+        self.whole, self._end = True, 0.0
         self.redraw()
 
     def redraw(self) -> None:
         """Bin the curves to the pixels and draw them."""
-        if self.whole:
-            self.box.setXRange(0, max(self.last, 1.0), padding=0)
+        if self.whole and not self.last <= self._end <= self.last * 1.05:
+            # A little ahead, so that the axes need not be drawn anew for every step.
+            self._end = self.last * 1.02
+            self.box.setXRange(0, self._end, padding=0)
         low, high = self.box.viewRange()[0]
         pixels = max(32, int(self.box.width()))
         log = self.log.isChecked()
@@ -160,9 +178,19 @@ class ChartView(QFrame):
             finite = y[np.isfinite(y)]
             if len(finite):
                 least, most = min(least, float(finite.min())), max(most, float(finite.max()))
-        self.plot.getAxis("left").setLogMode(y=log)
         if self.whole and least <= most:
-            margin = (most - least) * MARGIN or abs(most) * MARGIN or 1.0
+            self._fit(least, most)
+
+    def _set_log(self, log: bool) -> None:
+        self.plot.getAxis("left").setLogMode(y=log)
+        self.redraw()
+
+    def _fit(self, least: float, most: float) -> None:
+        """Show values from ``least`` to ``most``; a range that nearly fits stays."""
+        margin = (most - least) * MARGIN or abs(most) * MARGIN or 1.0
+        bottom, top = self.box.viewRange()[1]
+        inside = bottom <= least - margin / 3 and most + margin / 3 <= top
+        if not inside or top - bottom > (most - least + 2 * margin) * 1.2:
             self.box.setYRange(least - margin, most + margin, padding=0)
 
     # ---- the mouse

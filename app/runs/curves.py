@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 NAME, KEY = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 COLUMN_WIDTH = 235
 """Of a chart, pixels; as many stand side by side as fit."""
+SPEND_S = 0.01
+"""Time one turn of drawing may begin in."""
 SMOOTHING = (1, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Log lines in a mean, per notch of the slider."""
 
@@ -71,6 +74,9 @@ class CurvesPage(QWidget):
         self._grid.setSpacing(6)
         self._timer = QTimer(self, singleShot=True, interval=0)
         self._timer.timeout.connect(self._build_one)
+        self._stale: list[ChartView] = []
+        self._drawing = QTimer(self, singleShot=True, interval=0)
+        self._drawing.timeout.connect(self._draw_some)
         self._lay_out()
         self.smoothing.valueChanged.connect(lambda _: self._smooth())
         self.log.toggled.connect(self._log)
@@ -89,13 +95,25 @@ class CurvesPage(QWidget):
         if names != self._names:
             self._names = names
             self._plan(charts_for(names))
-        for view in self.views.values():
-            if view.isVisible():
-                view.show_history(history, self._width())
+        self._draw()
+
+    def _draw(self) -> None:
+        """Draw the charts on screen; the others when they are scrolled to."""
+        self._stale = [v for v in self.views.values() if not v.visibleRegion().isEmpty()]
+        self._draw_some()
+
+    def _draw_some(self) -> None:
+        """Draw for a few milliseconds: after a long log was read every curve is new."""
+        end = time.perf_counter() + SPEND_S
+        while self._stale and time.perf_counter() < end:
+            self._stale.pop(0).show_history(self.history, self._width())
+        if self._stale:
+            self._drawing.start()
 
     def stop(self) -> None:
         """Build no more."""
         self._timer.stop()
+        self._drawing.stop()
         self.jobs.drop(self._job)
 
     # ---- inside
@@ -109,15 +127,19 @@ class CurvesPage(QWidget):
         bar.addWidget(self.log)
         bar.addStretch(1)
         bar.addWidget(self.whole)
-        scroll = QScrollArea()
+        scroll = self.area = QScrollArea()
         scroll.setWidgetResizable(True)
+        # A bar that comes and goes would resize every chart.
+        scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.waiting, 1)
-        column.addWidget(self._grid_box, 1)
+        column.addWidget(self._grid_box)
+        column.addStretch(0)
         scroll.setWidget(inner)
+        scroll.verticalScrollBar().valueChanged.connect(lambda _: self._draw())
         parts = QSplitter()
         parts.addWidget(self.tree)
         parts.addWidget(scroll)
@@ -150,6 +172,7 @@ class CurvesPage(QWidget):
         chart = self._wanted.pop(0)
         view = ChartView(chart)
         old = self.views.get(chart.key)
+        self._stale = [v for v in self._stale if v is not old]
         if old is not None:
             view.log.setChecked(old.log.isChecked())
             for line in old.lines:
@@ -213,7 +236,12 @@ class CurvesPage(QWidget):
                 view.setVisible(not off)
                 shown += [] if off else [view]
         columns = max(1, min(3, (self.width() - 200) // COLUMN_WIDTH))
+        # Places and sizes do not depend on how many there are: one more must not redraw the rest.
+        height = max(190, (self.area.viewport().height() - 2 * self._grid.spacing()) // 3)
+        for place in range(3):
+            self._grid.setColumnStretch(place, int(place < columns))
         for place, view in enumerate(shown):
+            view.setFixedHeight(height)
             self._grid.addWidget(view, place // columns, place % columns)
         self.waiting.setVisible(not self.views)
         self._grid_box.setVisible(bool(self.views))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.runs.history import History, sample
-from trainer.events import EventReader
+from app.runs.history import History, Outline
+from trainer.events import EventReader, last_events
 from trainer.runfolder import is_run
 from trainer.runs import RunInfo, describe_run
 
@@ -21,7 +21,9 @@ SPEND_S = 0.008
 PIECE = 1 << 15
 LARGE = 1 << 22
 """Bytes from which a log is sampled first."""
-SAMPLES = 1500
+SAMPLES = 800
+TAIL = 1 << 15
+"""Bytes of a log that tell its state before it is read."""
 
 
 class RunFollower(QObject):
@@ -43,10 +45,11 @@ class RunFollower(QObject):
         super().__init__(parent)
         self.path = path
         self.history = History()
-        self.info = describe_run(path)
+        self.info = describe_run(path, last_events(path, TAIL))
         self.loaded = False
         self._reader = EventReader(path / "events.jsonl")
         self._full = self.history
+        self._outline: Outline | None = None
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._look)
 
@@ -55,8 +58,7 @@ class RunFollower(QObject):
         log = self.path / "events.jsonl"
         size = log.stat().st_size if log.exists() else 0
         if size > LARGE:
-            self.history = sample(log, size, SAMPLES)
-            self.changed.emit()
+            self._outline = Outline(log, SAMPLES)
         self._timer.start(0)
 
     def stop(self) -> None:
@@ -71,6 +73,13 @@ class RunFollower(QObject):
 
     def _look(self) -> None:
         end = time.perf_counter() + SPEND_S
+        if self._outline is not None:
+            coarse = self._outline.read(lambda: time.perf_counter() > end)
+            if coarse is not None:
+                self._outline, self.history = None, coarse
+                self.changed.emit()
+            self._timer.start(REST_MS)
+            return
         found = False
         while time.perf_counter() < end:
             events = self._reader.read(PIECE)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.events import Event, EventReader
+from trainer.events import Event, parse
 
 _NOT_TERMS = frozenset({"v", "attempt", "time", "event", "step", "preview", "part", "epoch"})
 _NAN = float("nan")
+LINE = 1 << 12
+"""Bytes in which a line of a log surely ends, and the next one too."""
 
 
 class Table:
@@ -158,18 +160,38 @@ class History:
         return [*self.steps.names, *(f"validation/{n}" for n in self.validations.names)]
 
 
-def sample(path: Path, size: int, count: int) -> History:
-    """Return a coarse history: events at ``count`` places spread over the first ``size`` bytes.
+class Outline:
+    """A coarse history: events at places spread over a log, read a few at a time.
 
     A long log takes seconds to read; its shape shows at once.
+
+    Args:
+        path: the log.
+        count: how many events.
     """
-    found: list[Event] = []
-    for place in np.linspace(0, size, count, endpoint=False).astype(int).tolist():
-        reader = EventReader(path, place)
-        found += reader.read(1 << 13)[:1]
-    coarse = History()
-    coarse.add(_forward(found))
-    return coarse
+
+    def __init__(self, path: Path, count: int) -> None:
+        self.path = path
+        size = path.stat().st_size
+        self._places = [size * n // count for n in range(count)]
+        self._found: list[Event] = []
+
+    def read(self, until: Callable[[], bool]) -> History | None:
+        """Read on until told to stop; returns the history once it is complete."""
+        try:
+            with self.path.open("rb") as log:
+                while self._places:
+                    if until():
+                        return None
+                    log.seek(self._places.pop(0))
+                    lines = log.read(LINE).split(b"\n", 2)
+                    event = parse(lines[1]) if len(lines) == 3 else None
+                    self._found += [event] if event else []
+        except OSError:
+            self._places = []
+        coarse = History()
+        coarse.add(_forward(self._found))
+        return coarse
 
 
 def _forward(events: Sequence[Event]) -> list[Event]:
