@@ -21,9 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.jobs import Jobs
 from app.runs.charts import COLOURS, Chart, Curve, charts_for
-from app.runs.curves import load_charts
 from app.runs.follow import RunFollower
 from app.runs.history import History, Table
 from app.runs.notes import settings_of, shown
@@ -55,13 +53,11 @@ class ComparePage(QWidget):
 
     Args:
         runs: their folders, at least two.
-        jobs: a thread loads the plotting library.
     """
 
-    def __init__(self, runs: Sequence[Path], jobs: Jobs, parent: QWidget | None = None) -> None:
+    def __init__(self, runs: Sequence[Path], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.runs = list(runs)[:MOST]
-        self.jobs = jobs
         self.followers = [RunFollower(path, self) for path in self.runs]
         self.term = QComboBox()
         self.term.setMinimumContentsLength(30)
@@ -78,7 +74,6 @@ class ComparePage(QWidget):
         self.everything = QCheckBox("All settings")
         self.everything.setToolTip("Also those that all these runs have in common")
         self.table = plan_table(self.runs)
-        self._ready = False
         self._terms: list[tuple[str, str]] = []
         self._lay_out()
         self.term.currentIndexChanged.connect(lambda _: self._rebuild())
@@ -86,7 +81,6 @@ class ComparePage(QWidget):
         self._filter()
         for follower in self.followers:
             follower.changed.connect(self._changed)
-        self._job = jobs.submit("Loading the charts", load_charts, self._loaded, self._failed)
 
     def start(self) -> None:
         """Begin to follow the runs."""
@@ -95,7 +89,6 @@ class ComparePage(QWidget):
 
     def stop(self) -> None:
         """Follow no longer."""
-        self.jobs.drop(self._job)
         for follower in self.followers:
             follower.stop()
 
@@ -126,16 +119,7 @@ class ComparePage(QWidget):
         whole.setContentsMargins(4, 4, 4, 4)
         whole.addWidget(parts)
 
-    def _loaded(self, _: None) -> None:
-        self._ready = True
-        self._changed()
-
-    def _failed(self, sentence: str) -> None:
-        self.waiting.setText(sentence)
-
     def _changed(self) -> None:
-        if not self._ready:
-            return
         terms = terms_of([f.history for f in self.followers])
         if terms != self._terms:
             self._terms = terms

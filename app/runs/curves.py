@@ -22,7 +22,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.jobs import Jobs
 from app.runs.charts import Chart, charts_for
 from app.runs.history import History
 
@@ -39,20 +38,14 @@ SMOOTHING = (1, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class CurvesPage(QWidget):
-    """Charts of a history; built one by one, so that the window never waits for them.
+    """Charts of a history; built one by one, so that the window never waits for all of them."""
 
-    Args:
-        jobs: a thread loads the plotting library.
-    """
-
-    def __init__(self, jobs: Jobs, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.jobs = jobs
         self.history = History()
         self.views: dict[str, ChartView] = {}
         self._names: list[str] = []
         self._wanted: list[Chart] = []
-        self._ready = False
         self.tree = QTreeWidget()
         self.tree.setHeaderHidden(True)
         self.tree.setMinimumWidth(150)
@@ -82,15 +75,10 @@ class CurvesPage(QWidget):
         self.log.toggled.connect(self._log)
         self.whole.clicked.connect(self._show_whole)
         self._smooth()
-        self._job = jobs.submit(
-            "Loading the charts", load_charts, self._loaded, self.waiting.setText
-        )
 
     def show_history(self, history: History) -> None:
         """Draw what is new; a chart appears when its first number does."""
         self.history = history
-        if not self._ready:
-            return
         names = history.names
         if names != self._names:
             self._names = names
@@ -114,7 +102,6 @@ class CurvesPage(QWidget):
         """Build no more."""
         self._timer.stop()
         self._drawing.stop()
-        self.jobs.drop(self._job)
 
     # ---- inside
 
@@ -151,10 +138,6 @@ class CurvesPage(QWidget):
         whole.addWidget(parts, 1)
         self._grid_box.hide()
 
-    def _loaded(self, _: None) -> None:
-        self._ready = True
-        self.show_history(self.history)
-
     def _plan(self, charts: list[Chart]) -> None:
         """Make charts that are new, and those that have got more curves, anew."""
         for chart in charts:
@@ -167,6 +150,8 @@ class CurvesPage(QWidget):
             self._timer.start()
 
     def _build_one(self) -> None:
+        # Only here, when the window stands: the library takes a while to load, and Qt's classes may
+        # not be loaded in a thread.
         from app.runs.chart_view import ChartView
 
         chart = self._wanted.pop(0)
@@ -275,10 +260,3 @@ def _swatch(colour: str) -> QIcon:
     picture = QPixmap(10, 10)
     picture.fill(QColor(colour))
     return QIcon(picture)
-
-
-def load_charts() -> None:
-    """Import the plotting library, which takes a third of a second."""
-    import pyqtgraph
-
-    assert pyqtgraph

@@ -74,10 +74,6 @@ class TrainingDesk(QObject):
             from trainer.known import known_runs
             from trainer.runs import age, describe_run
 
-            if known_runs():  # likely to be opened: loading its window would hold up the loop then
-                import app.runs.window
-
-                assert app.runs.window
             news = [path for path in known_runs() if age(path) < NEWS_S]
             return [describe_run(path) for path in news]
 

@@ -85,7 +85,7 @@ class RunPage(QWidget):
         self.more = QToolButton()
         self.more.setText("More")
         self.tabs = QTabWidget()
-        self.curves = CurvesPage(actions.jobs)
+        self.curves = CurvesPage()
         self.pictures = Filmstrip(path, modalities_of(path), actions.jobs)
         self.report = ReportPage(path, actions.open_file, lambda: use_model(self.model))
         self.notes = PlanAndNotes(path)

@@ -144,7 +144,7 @@ class RunsWindow(QWidget):
             self._show_page(paths[0])
         elif len(paths) > 1:
             self._drop_page()
-            self.compared = ComparePage(paths, self.jobs)
+            self.compared = ComparePage(paths)
             self.stack.addWidget(self.compared)
             self.stack.setCurrentWidget(self.compared)
             self.compared.start()
