@@ -1,7 +1,8 @@
 """Makes the pictures of the trainer wizard: eight simulated cases with three problems planted.
 
-``python docs/pictures_wizard.py FOLDER`` needs a screen (or Xvfb) of at least 1200 x 900 pixels.
-The cohort is simulated into ``FOLDER/iUS-cohort`` unless it is there; that takes some minutes.
+``python docs/pictures_wizard.py FOLDER [MAPS]`` needs a screen (or Xvfb) of at least 1200 x 900
+pixels. The cohort is simulated into ``FOLDER/iUS-cohort`` unless it is there, which takes some
+minutes; MAPS is the folder of tissue maps that ``mhvae-studio simulate --anatomy`` takes.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from core.volume import Volume
 SIZE = (1120, 760)
 
 
-def plant(folder: Path) -> None:
+def plant(folder: Path, maps: Path | None) -> None:
     """Simulate eight cases; misname a file, move a volume away, take an ultrasound out."""
-    write_cohort(8, 1, folder, spacing=1.2, workers=os.cpu_count() or 1)
+    write_cohort(8, 1, folder, maps, spacing=1.2, workers=os.cpu_count() or 1)
     (folder / "Case002-T2.nii.gz").rename(folder / "Case002-scan_a.nii.gz")
     for kind in ("iUS", "fov"):
         (folder / f"Case006-{kind}.nii.gz").unlink()
@@ -45,7 +46,7 @@ def main() -> None:
     root = Path(sys.argv[1])
     cohort = root / "iUS-cohort"
     if not cohort.exists():
-        plant(cohort)
+        plant(cohort, Path(sys.argv[2]) if len(sys.argv) > 2 else None)
     app = QApplication(sys.argv[:1])
     with tempfile.TemporaryDirectory() as scratch:
         jobs = Jobs()

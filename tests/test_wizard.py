@@ -401,7 +401,7 @@ def test_settings_are_edited_by_keys(stage: Stage, qtbot: QtBot) -> None:
     tree = z.preset.tree
     tree.setFocus()
     item = tree._items["data.batch"]
-    tree.expandItem(item.parent())
+    item.parent().setExpanded(True)
     tree.setCurrentItem(item)
     qtbot.keyClick(tree, Qt.Key.Key_Return)
     editor = tree.findChild(QLineEdit)

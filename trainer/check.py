@@ -208,7 +208,7 @@ def _check_place(case: CohortCase, volumes: Mapping[str, Volume], mask: Mask) ->
     try:
         Case(case.id, volumes).check_overlap()
     except UserError as error:
-        fix = "Register the volumes, or check that they are of one patient."
+        fix = "Align them in the main window and save the result, or leave the case out."
         return [Problem(case.id, "error", str(error), fix)]
     swept = next((m for m in SWEPT if m in volumes), None)
     if swept is None:

@@ -147,8 +147,8 @@ class SplitPage(Page):
         for part in PARTS:
             owners = {c.patient for c in cases if c.id in self.split[part]}
             told.append(
-                f"<span style='color:{COLOURS[part]}'>■</span> <b>{part}</b>: {len(owners)} "
-                f"patients, {len(self.split[part])} cases"
+                f"<span style='color:{COLOURS[part]}'>■</span> <b>{part}</b>: "
+                f"{_number(len(owners), 'patient')}, {_number(len(self.split[part]), 'case')}"
             )
         self.counts.setText("<br>".join(told))
         self._judge()
@@ -168,6 +168,10 @@ class SplitPage(Page):
             if not self.split["validation"]:
                 hints.append("Without validation patients the curves show training cases.")
             self.sentence.say(" ".join(hints))
+
+
+def _number(count: int, of: str) -> str:
+    return f"{count} {of}" if count == 1 else f"{count} {of}s"
 
 
 def _percent(tip: str) -> QSpinBox:
