@@ -13,7 +13,13 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QEvent, QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QTableWidgetItem, QWizard
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QTableWidgetItem,
+    QWizard,
+)
 from pytestqt.qtbot import QtBot
 from shell_stage import staged
 
@@ -401,7 +407,7 @@ def test_settings_are_edited_by_keys(stage: Stage, qtbot: QtBot) -> None:
     tree = z.preset.tree
     tree.setFocus()
     item = tree._items["data.batch"]
-    item.parent().setExpanded(True)
+    tree.expandAll()
     tree.setCurrentItem(item)
     qtbot.keyClick(tree, Qt.Key.Key_Return)
     editor = tree.findChild(QLineEdit)
