@@ -4,12 +4,15 @@ The expected key names and shapes are written out here from a description of the
 of the images with the authors' own code is measured in ``benchmarks/authors.py``.
 """
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from app.cli import main
+from core.bundle import header
 from core.mhvae.config import ModelError
 from core.published import Unstated, import_checkpoint
 
@@ -179,3 +182,20 @@ def test_pickled_objects_are_not_executed(
         import_checkpoint(tmp_path / "absent.pth")
     with pytest.raises(ModelError, match="dictionary of tensors"):
         import_checkpoint(saved(tmp_path, [torch.zeros(1)]))
+
+
+def test_the_command_says_what_the_weights_tell_and_what_they_do_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path, checkpoint(new=False))
+    assert main(["import-weights", str(path), "--inspect", "--events"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["event"] == "inspected"
+    assert told["modalities"] == ["iUS", "T2"]
+    assert told["defaults"]["decoders"] == "iUS,T2"
+    assert main(["import-weights", str(path)]) == 2
+    out = tmp_path / "model.safetensors"
+    words = [f"--{k}={v}" for k, v in told["defaults"].items()]
+    assert main(["import-weights", str(path), "--out", str(out), *words, "--events"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"event": "imported"}
+    assert header(out).card["assumed"] == "stated at import"

@@ -182,3 +182,35 @@ def test_masked_scores_are_the_house_metrics(models: list[Path], tmp_path: Path)
     mask = picture.real > -1
     expected = psnr(picture.real, picture.made, mask)
     assert picture.row.scores["psnr"] == pytest.approx(expected)
+
+
+def test_before_and_after_are_one_table_in_page_and_json(tmp_path: Path) -> None:
+    image = np.zeros((8, 8), np.float32)
+    rows = [
+        Row(model, f"c{n}", inputs, "iUS", {"psnr": 20 + n + gain, "mae": 0.5 - 0.1 * gain})
+        for model, gain in (("old", 0.0), ("new", 1.0))
+        for inputs in (("T2",), ("iUS",))
+        for n in range(9)
+    ]
+    bundles = {m: Bundle(CONFIG) for m in ("old", "new")}
+    pictures = [Picture(rows[0], image, image, {"T2": image})]
+    result = Evaluation("masked", bundles, rows, pictures, [], "LPIPS not computed")
+    files = write_report(result, tmp_path / "out", pair=("old", "new"))
+    told = json.loads(files["json"].read_text())
+    assert told["pair"] == {"before": "old", "after": "new"}
+    first, second, *_ = told["before_after"]
+    assert first["direction"] == "T2 → iUS"
+    assert (first["before"], first["after"]) == ("24.00 (2.74)", "25.00 (2.74)")
+    assert first["change"].startswith("+1.00 (+1.00")
+    assert first["verdict"] == "better"
+    assert second["metric"].startswith("MAE")
+    assert second["verdict"] == "better"  # lower is better
+    assert [c["reconstruction"] for c in told["before_after"]] == [False, False, True, True]
+    assert "Before and after" in files["html"].read_text()
+    assert (tmp_path / "out" / told["pictures"][0]["file"]).read_bytes()[:4] == b"\x89PNG"
+    few = Evaluation("masked", bundles, [r for r in rows if r.case < "c4"], [], [], "")
+    files = write_report(few, tmp_path / "out", pair=("old", "new"))
+    told = json.loads(files["json"].read_text())
+    assert told["before_after"][0]["p"] == "too few cases (4 of 8)"
+    assert told["before_after"][0]["verdict"] == "unsure"
+    assert not list((tmp_path / "out").glob("worst-*.png"))
