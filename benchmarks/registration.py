@@ -44,8 +44,8 @@ ELASTIX = """(FixedInternalImagePixelType "float") (MovingInternalImagePixelType
 (ResampleInterpolator "FinalBSplineInterpolator") (Resampler "DefaultResampler")
 (FixedImagePyramid "FixedSmoothingImagePyramid") (MovingImagePyramid "MovingSmoothingImagePyramid")
 (AutomaticTransformInitialization "false") (AutomaticScalesEstimation "true")
-(HowToCombineTransforms "Compose") (NumberOfResolutions 4) (MaximumNumberOfIterations 500)
-(NumberOfSpatialSamples 4000) (NewSamplesEveryIteration "true") (ImageSampler "RandomCoordinate")
+(HowToCombineTransforms "Compose") (NumberOfResolutions 4) (MaximumNumberOfIterations 250)
+(NumberOfSpatialSamples 2048) (NewSamplesEveryIteration "true") (ImageSampler "RandomCoordinate")
 (NumberOfHistogramBins 32) (RandomSeed 1) (ErodeMask "false") (WriteResultImage "false")
 (Transform "{transform}")
 """

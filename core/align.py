@@ -26,6 +26,8 @@ LC2 = "LC2"
 METHODS = (LC2, MUTUAL_INFORMATION)
 """Ways to register that need no model; see docs/registration.md for how well each did."""
 DEFAULT_METHOD = LC2
+THROUGH_THE_MODEL = "through the model"
+"""The way that needs a model and torch: ``core.align_model``."""
 
 
 class AlignError(UserError):

@@ -110,8 +110,9 @@ def lay_out(swept: Volume, other: Volume, spacing: float) -> Pair:
             f"{spacing:g} mm; expected an ultrasound of some centimetres. Choose another volume."
         )
     wide = _around(corners.min(0) - MARGIN, corners.max(0) + MARGIN, spacing)
-    there = resample(np.ones(other.grid.shape, np.float32), other.grid, wide) > 0.5
-    values = resample(other.voxels, other.grid, wide)
+    # What a model made ends where it was told to stop; that is no border of the brain.
+    known = swept_region(other) if other.synthetic else np.ones(other.grid.shape, dtype=bool)
+    values, there = resample_inside(other.voxels, known, other.grid, wide)
     if not there.any():
         raise AlignError(
             f"{swept.source or 'The ultrasound'}: nothing of {other.source or 'the other volume'} "

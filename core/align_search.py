@@ -64,7 +64,8 @@ def search(
     placed = moved(moving, start)
     fixed_is_swept = which_is_swept(fixed, placed)
     swept, other = (fixed, placed) if fixed_is_swept else (placed, fixed)
-    steps = _Steps(progress, stop, 1 + STARTS + sum(KEPT) + (KEPT[-1] if kind == "affine" else 0))
+    again = KEPT[-1] if kind == "affine" and method == LC2 else 0
+    steps = _Steps(progress, stop, 1 + STARTS + sum(KEPT) + again)
     steps.say("laying out")
     fine = lay_out(swept, other, LEVELS[method][-1])
     pairs = [*(fine.coarser(s) for s in LEVELS[method][:-1]), fine]
@@ -75,7 +76,7 @@ def search(
             "each other. Centre them first (--centre), or adjust them by hand."
         )
     steps.done()
-    across, rival = _climb(_refine(method), pairs, kind, seed, steps)
+    across, rival = _climb(method, pairs, kind, seed, steps)
     correction = inverted(across) if fixed_is_swept else across
     matrix = correction @ start
     before, after = similarity(fixed, moving, start), similarity(fixed, moving, matrix)
@@ -91,11 +92,13 @@ def search(
 
 
 def _climb(
-    refine: Refine, pairs: list[Pair], kind: str, seed: int, steps: _Steps
+    method: str, pairs: list[Pair], kind: str, seed: int, steps: _Steps
 ) -> tuple[Matrix, float]:
     """Return the best map swept → other, and how near the best place elsewhere comes (0 to 1)."""
+    refine = _refine(method)
     plan = [(pairs[0], "rigid", KEPT[0]), (pairs[1], "rigid", KEPT[1])]
-    plan += [(pairs[1], "affine", KEPT[1])] if kind == "affine" else []
+    # Mutual information has no price on strain: on coarse images its affine maps run away.
+    plan += [(pairs[1], "affine", KEPT[1])] if kind == "affine" and method == LC2 else []
     plan += [(pairs[2], kind, KEPT[1])]
     places = [(across, 0.0) for across in starts(pairs[0].centre, seed)]
     rival = 0.0

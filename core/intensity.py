@@ -210,7 +210,8 @@ def brain_mask(volume: Volume) -> Mask:
     coarse = volume.canonical()
     grid = coarse.grid.with_spacing(2.0)
     image = resample(coarse.voxels, coarse.grid, grid)
-    mask = _brain_at_2mm(image)
+    # Air is the darkest, also where an image is in the model's range and begins at -1.
+    mask = _brain_at_2mm(image - min(0.0, float(image.min())))
     return resample_mask(mask, grid, volume.grid)
 
 

@@ -12,9 +12,13 @@ import numpy as np
 
 from core.errors import UserError
 from core.grid import Grid
-from core.intensity import Mask, Normaliser, field_of_view, resample_inside
+from core.intensity import STEP, Mask, Normaliser, field_of_view, resample_inside
 from core.volume import Volume, Voxels
 
+PREPARED = Normaliser(-STEP, 1.0)
+"""The scale of a volume that is in the model's range already: it changes nothing."""
+STORED = 1 / 4096
+"""Step of prepared volumes: finer than the trainer's own, and -1, -255/256 and 1 are exact."""
 LARGEST = 1024
 """Voxels a side that a head may have on the working grid."""
 
@@ -43,12 +47,32 @@ def measure(
 ) -> Measured:
     """Find a volume's field of view (unless given, on its canonical grid) and its scale.
 
+    A volume that is in the model's range already (``mhvae-studio prepare`` writes such) keeps its
+    values: its scale came from the whole image, of which it may hold a part.
+
     Raises:
         IntensityError: it is empty or constant.
     """
     own = volume.canonical()
+    if is_prepared(own.voxels):
+        return Measured(own, own.voxels > -1 if field is None else field, PREPARED)
     inside = field_of_view(own) if field is None else field
     return Measured(own, inside, Normaliser.fit(own.voxels, inside, percentiles))
+
+
+def is_prepared(voxels: Voxels) -> bool:
+    """Tell whether an image is in the model's range as ``mhvae-studio prepare`` stores it.
+
+    That is: -1 outside, [-255/256, 1] inside, in whole steps of 1/4096 but not of 1/256. No image
+    in other units has all of that, with or without a background.
+    """
+    if voxels.max() > 1 or not -1 <= voxels.min() < 0:
+        return False
+    steps = voxels / np.float32(STORED)
+    coarse = np.float32(STORED / (1 - STEP))
+    if (steps != np.rint(steps)).any() or not (steps * coarse != np.rint(steps * coarse)).any():
+        return False
+    return bool(voxels.min(where=voxels > -1, initial=1) >= -STEP)
 
 
 def working_grid(reference: Volume, spacing: tuple[float, float, float]) -> Grid:

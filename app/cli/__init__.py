@@ -17,6 +17,7 @@ from core.version import __version__
 COMMANDS = {
     "synthesize": "make the missing modality of a patient",
     "register": "bring one volume onto another",
+    "prepare": "align a cohort and bring it onto one grid, for training",
     "info": "say what a file, a series or a model holds; or what this computer offers",
     "import-weights": "turn a checkpoint of the paper's authors into a model",
     "simulate": "write simulated T2 and iUS cases",

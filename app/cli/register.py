@@ -11,21 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from app.cli.terminal import Reporter, answer, output_folder
+from app.cli.terminal import DEVICES, Reporter, answer, output_folder
 from core.align import (
     DEFAULT_METHOD,
     METHODS,
-    Alignment,
+    THROUGH_THE_MODEL,
     AlignProgress,
-    Matrix,
     Registration,
     centred,
-    check_overlap,
-    inverted,
     moved,
     register,
-    similarity,
 )
+from core.align_choice import Choice, Search, align, record
+from core.case import box_distance
 from core.errors import Cancelled, UserError
 from core.io.modality import guess_from_text
 from core.volume import Volume
@@ -63,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="begin from this 4×4 matrix (row by row, moving to fixed, RAS mm)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of starts and sampling")
+    parser.add_argument("--model", metavar="NAME|FILE", help="for --method through the model")
+    parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for results")
     parser.add_argument(
         "--grid",
@@ -79,7 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_method(parser: argparse.ArgumentParser) -> None:
     """Declare ``--method``."""
-    parser.add_argument("--method", default=DEFAULT_METHOD, choices=METHODS)
+    parser.add_argument(
+        "--method",
+        default=DEFAULT_METHOD,
+        choices=(*METHODS, THROUGH_THE_MODEL),
+        help=f"how to compare the images (default: {DEFAULT_METHOD}); through the model makes the "
+        "one from the other first",
+    )
 
 
 def add_transform(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +128,7 @@ def _run(args: argparse.Namespace) -> int:
     report = Reporter()
     with report.stage("read"):
         fixed, moving = _read(args.fixed), _read(args.moving)
-    start = _start(args, fixed, moving)
+    choice = Choice(kind, args.method, args.transform, args.inverse, args.centre, seed=args.seed)
 
     def progress(step: AlignProgress) -> None:
         if args.events:
@@ -131,27 +137,16 @@ def _run(args: argparse.Namespace) -> int:
             report.progress(step.stage, step.done, step.total, step.seconds_left)
 
     with report.stage("register"):
-        if kind == "none":
-            result = _as_is(fixed, moving, start)
-        else:
-            result = register(
-                fixed,
-                moving,
-                kind=kind,
-                start=start.matrix,
-                method=args.method,
-                seed=args.seed,
-                progress=progress,
-            )
+        result = align(choice, fixed, moving, search=searcher(args), progress=progress)
     outputs: dict[str, str] = {}
     if args.out is not None:
         with report.stage("write"):
-            outputs = _write(args, fixed, moving, start.matrix, result)
-    record = {**_record(result), **({"outputs": outputs} if outputs else {})}
+            outputs = _write(args, fixed, moving, result)
+    values = {**record(result), **({"outputs": outputs} if outputs else {})}
     if args.events:
-        _event({"event": "result", **record})
+        _event({"event": "result", **values})
     else:
-        answer({**record, "timings": report.timings}, as_json=args.json)
+        answer({**values, "timings": report.timings}, as_json=args.json)
     return 0
 
 
@@ -169,42 +164,17 @@ def _read(text: str) -> Volume:
     return replace(volume, modality=guess)
 
 
-def _start(args: argparse.Namespace, fixed: Volume, moving: Volume) -> Alignment:
-    from core.transforms import read_transform
+def searcher(args: argparse.Namespace) -> Search:
+    """Return what does the search: through the model only where torch may be loaded."""
+    if args.method != THROUGH_THE_MODEL:
+        return register
+    from core.align_model import through_model
 
-    start = Alignment(np.eye(4), "header")
-    if args.start:
-        start = Alignment(np.array(args.start).reshape(4, 4), "manual")
-    if args.transform:
-        start = read_transform(args.transform, args.inverse)
-    if args.centre:
-        matrix = centred(fixed, moved(moving, start.matrix)).matrix @ start.matrix
-        start = Alignment(matrix, "centred", start.source)
-    return start
-
-
-def _as_is(fixed: Volume, moving: Volume, start: Alignment) -> Registration:
-    """Take a map without searching; refuse one that leaves nothing in common."""
-    check_overlap(fixed, moved(moving, start.matrix))
-    before = similarity(fixed, moving, np.eye(4))
-    after = similarity(fixed, moving, start.matrix)
-    turned = similarity(fixed, moving, inverted(start.matrix))
-    reason = ""
-    if start.kind == "file" and turned > after:
-        reason = (
-            f"The other direction of {start.source} fits better (mutual information {turned:.3f} "
-            f"against {after:.3f}); look at the picture, and try with --inverse switched."
-        )
-    elif after < before:
-        reason = (
-            f"The images agree less than before (mutual information {after:.3f} against "
-            f"{before:.3f})."
-        )
-    return Registration(start, before, after, bool(reason), reason, 0.0)
+    return through_model(args.model, args.device)
 
 
 def _write(
-    args: argparse.Namespace, fixed: Volume, moving: Volume, start: Matrix, result: Registration
+    args: argparse.Namespace, fixed: Volume, moving: Volume, result: Registration
 ) -> dict[str, str]:
     from core.intensity import resample
     from core.io import write
@@ -218,9 +188,10 @@ def _write(
     if args.grid == "fixed":
         values = resample(volume.voxels, volume.grid, fixed.grid)
         volume = replace(volume, voxels=values, grid=fixed.grid)
-    # Where a search or a file began is the "before" of the picture, unless that was far away.
-    before = np.eye(4) if result.alignment.kind in ("file", "header") else start
-    marks = {"registration": _record(result), "notice": "Registered volume. Research use only."}
+    # Volumes that were far apart show nothing side by side; their middles do.
+    far = box_distance(fixed, moving) > 0
+    before = centred(fixed, moving).matrix if far else np.eye(4)
+    marks = {"registration": record(result), "notice": "Registered volume. Research use only."}
     picture = args.out / f"{name}.png"
     save_picture(checkerboards(fixed, moving, before, matrix), picture)
     return {
@@ -228,21 +199,6 @@ def _write(
         "transform": str(write_transform(args.out / f"{name}.tfm", result.alignment)),
         "picture": str(picture),
         "record": str(args.out / f"{name}.json"),
-    }
-
-
-def _record(result: Registration) -> dict[str, Any]:
-    """Return a registration as JSON values; the matrix is moving → fixed, RAS+ mm."""
-    alignment = result.alignment
-    return {
-        "kind": alignment.kind,
-        "source": alignment.source,
-        "matrix": alignment.matrix.tolist(),
-        "before": round(result.before, 6),
-        "after": round(result.after, 6),
-        "doubtful": result.doubtful,
-        "reason": result.reason,
-        "seconds": round(result.seconds, 2),
     }
 
 
