@@ -22,9 +22,10 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 from shell_stage import staged
+from trainer_cohort import write_case
 
 import core.bundle
-from app.jobs import Jobs
+from app.jobs import Jobs, program_command
 from app.settings import Settings
 from app.wizard.base import Tools
 from app.wizard.begin import begin
@@ -66,6 +67,7 @@ class Stage:
 
     def __init__(self, qtbot: QtBot, tmp_path: Path) -> None:
         self.qtbot, self.path = qtbot, tmp_path
+        self.patience = 15_000
         self.jobs = Jobs()
         self.store = DraftStore(tmp_path / "drafts")
         self.resumed: list[Path] = []
@@ -92,7 +94,7 @@ class Stage:
         z = self.wizard
         self.qtbot.waitUntil(
             lambda: not (self.jobs.busy or z.check.task.running or z.probe.task.running),
-            timeout=15_000,
+            timeout=self.patience,
         )
 
     def go(self, page: int, source: Path | None = None) -> TrainerWizard:
@@ -639,3 +641,24 @@ def test_the_window_opens_one_wizard_and_keeps_its_draft(
         assert window.door.wizard.currentId() == SCAN
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert list((tmp_path / "mine" / "drafts").glob("*/draft.json"))
+
+
+def test_the_pages_understand_the_real_commands(stage: Stage) -> None:
+    source = stage.path / "data"
+    source.mkdir()
+    for n in range(5):
+        write_case(source, f"Case{n:03d}", n, size=48, slices=24)
+    (source / "Case003-T2.nii.gz").write_bytes(b"torn")
+    z = stage.wizard
+    z.tools.command = program_command
+    stage.patience = 90_000
+    z = stage.go(CHECK, source)
+    assert not z.draft.usable("Case003")
+    assert "Case003-T2" in z.draft.checks["Case003"]["problems"][0]["text"]
+    assert z.check.view.image is not None
+    assert "explains" in z.check.number.text()
+    z = stage.go(PRESET)
+    z.preset.radios["smoke"].click()
+    z = stage.go(TRAIN)
+    assert z.draft.probe["light"] == "green"
+    assert z.probe.facts["Steps"].text().startswith("300, every slice about ")

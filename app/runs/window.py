@@ -32,7 +32,7 @@ from trainer.runfolder import is_run
 from trainer.runs import find_runs
 
 EMPTY = (
-    "<h3>No training run yet</h3><p>A run started with <b>Training, New training…</b> or with "
+    "<h3>No training run yet</h3><p>A run started with <b>Training, Train a model…</b> or with "
     "<code>mhvae-studio train</code> appears here, whoever started it.</p>"
     "<p>Runs that lie in another folder: <b>Add folder…</b></p>"
 )

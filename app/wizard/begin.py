@@ -31,9 +31,9 @@ def begin(draft: Draft, resume: Callable[[Path], object]) -> Path:
         plan = draft.write_cohort(folder.path)
         plan.save(run / "plan.json")
         locked_split(run / "split.json", draft.accepted(), plan.data)
+        resume(run)
         if place.resolve() != default_folder().resolve():
             add_folder(run)
-        resume(run)
     except OSError as error:
         discard(run)
         raise TrainerError(

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QIcon, QKeySequence, QPixmap, QShortcut
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
     QProgressBar,
     QPushButton,
     QToolButton,
@@ -20,12 +18,11 @@ from PySide6.QtWidgets import (
 )
 
 from app.wizard.base import Page, Sentence, Task, Tools
+from app.wizard.case_list import CaseList
 from app.wizard.draft import DraftError
 from app.wizard.overlay import CHECKER, OVERLAY
 from app.wizard.pair_view import PairView
 from trainer.cohort import write_csv
-
-GOOD, DOUBT, OUT = "#3c9a55", "#c98a1b", "#b3261e"
 
 
 class CheckPage(Page):
@@ -40,13 +37,11 @@ class CheckPage(Page):
     def __init__(self, tools: Tools) -> None:
         super().__init__(tools)
         self.task = Task(self)
-        self._items: dict[str, QListWidgetItem] = {}
         self.bar = QProgressBar()
         self.stop = QPushButton("Stop")
         self.again = QPushButton("Check again")
-        self.list = QListWidget()
+        self.list = CaseList()
         self.first = self.list
-        self.list.setMaximumWidth(210)
         self.view = PairView()
         self.number = QLabel()
         self.number.setWordWrap(True)
@@ -73,13 +68,13 @@ class CheckPage(Page):
         self.again.clicked.connect(self.check)
         self.accept.clicked.connect(lambda: self._decide(True))
         self.reject.clicked.connect(lambda: self._decide(False))
-        self.previous.clicked.connect(lambda: self._move(-1))
-        self.following.clicked.connect(lambda: self._move(1))
+        self.previous.clicked.connect(lambda: self.list.move_by(-1))
+        self.following.clicked.connect(lambda: self.list.move_by(1))
         self.modes.idClicked.connect(lambda _: self._show_case())
         self.other.currentIndexChanged.connect(lambda _: self._show_case())
         for keys, run in (
-            ("PgDown", lambda: self._move(1)),
-            ("PgUp", lambda: self._move(-1)),
+            ("PgDown", lambda: self.list.move_by(1)),
+            ("PgUp", lambda: self.list.move_by(-1)),
             ("A", lambda: self._decide(True)),
             ("X", lambda: self._decide(False)),
             ("V", self._next_mode),
@@ -140,8 +135,8 @@ class CheckPage(Page):
             }
             self.bar.setMaximum(int(event["total"]))
             self.bar.setValue(int(event["done"]))
-            self._mark(event["case"])
-            if self._case() in ("", event["case"]):
+            self.list.mark(self.draft, event["case"])
+            if self.list.case() in ("", event["case"]):
                 self._show_case()
 
     def _ended(self, sentence: str) -> None:
@@ -163,12 +158,8 @@ class CheckPage(Page):
 
     # ---- one case
 
-    def _case(self) -> str:
-        item = self.list.currentItem()
-        return str(item.data(Qt.ItemDataRole.UserRole)) if item else ""
-
     def _show_case(self) -> None:
-        case = self._case()
+        case = self.list.case()
         facts = self.draft.checks.get(case, {})
         mode = self.modes.checkedId()
         picture = facts.get("picture")
@@ -179,7 +170,7 @@ class CheckPage(Page):
             (CHECKER, OVERLAY)[mode] if mode < 2 else mode - 2,
             max(1, self.other.currentIndex() + 1),
         )
-        self.number.setText(_fits(facts, self.draft.modalities))
+        self.number.setText(self._fits(case, facts))
         told = [f"{p['text'].rstrip('.')}. {p['fix']}" for p in facts.get("problems", [])]
         waiting = "Waiting for the check." if not facts and case else ""
         self.problems.setText("\n".join(told) or waiting)
@@ -193,20 +184,28 @@ class CheckPage(Page):
         self.previous.setEnabled(self.list.currentRow() > 0)
         self.following.setEnabled(self.list.currentRow() < self.list.count() - 1)
 
+    def _fits(self, case: str, facts: dict[str, Any]) -> str:
+        """Say how well the images of a case fit."""
+        told = [
+            f"<b>{m}</b> explains <b>{one['similarity']:.0%}</b> of the ultrasound where it lies, "
+            f"{one['moved']:.0%} when moved by 9 mm"
+            for m, one in facts.get("fits", {}).items()
+        ]
+        if told:
+            return "; ".join(told) + "."
+        pair = bool(case) and len(self.draft.table.row(case).case().files) > 1
+        both = "They have too little in common to be compared by number."
+        return "" if not facts else both if pair else "No pair to compare."
+
     def _decide(self, accept: bool) -> None:
-        case = self._case()
+        case = self.list.case()
         if not self.draft.checks.get(case) or not self.draft.usable(case):
             return
         self.draft.decisions[case] = accept
-        self._mark(case)
+        self.list.mark(self.draft, case)
         self._count()
         self._show_case()
         self.said()
-
-    def _move(self, step: int) -> None:
-        row = self.list.currentRow() + step
-        if 0 <= row < self.list.count():
-            self.list.setCurrentRow(row)
 
     def _next_mode(self) -> None:
         buttons = self.modes.buttons()
@@ -215,42 +214,9 @@ class CheckPage(Page):
     # ---- list and counts
 
     def _fill_list(self) -> None:
-        kept = self._case()
-        self.list.clear()
-        self._items = {}
-        for case in self.draft.used():
-            item = QListWidgetItem(case.id)
-            item.setData(Qt.ItemDataRole.UserRole, case.id)
-            self.list.addItem(item)
-            self._items[case.id] = item
-            self._mark(case.id)
-            if case.id == kept:
-                self.list.setCurrentItem(item)
-        if self.list.currentRow() < 0 and self.list.count():
-            self.list.setCurrentRow(0)
+        self.list.fill(self.draft)
         self._count()
         self._show_case()
-
-    def _mark(self, case: str) -> None:
-        facts = self.draft.checks.get(case)
-        item = self._items.get(case)
-        if item is None:
-            return
-        if facts is None:
-            item.setText(case)
-            item.setIcon(QIcon())
-            return
-        doubtful = any(p["severity"] != "note" for p in facts["problems"])
-        colour, word = (DOUBT, "look") if doubtful else (GOOD, "")
-        if not self.draft.accepts(case):
-            colour = OUT
-            word = "rejected" if self.draft.usable(case) else "cannot be used"
-        elif any(p["severity"] == "note" for p in facts["problems"]) and not doubtful:
-            word = "incomplete"
-        dot = QPixmap(10, 10)
-        dot.fill(colour)
-        item.setIcon(QIcon(dot))
-        item.setText(f"{case}   {word}" if word else case)
 
     def _count(self) -> None:
         draft = self.draft
@@ -314,15 +280,3 @@ class CheckPage(Page):
         column.addLayout(top)
         column.addLayout(middle, 1)
         column.addWidget(self.sentence)
-
-
-def _fits(facts: dict[str, Any], modalities: tuple[str, ...]) -> str:
-    """Say how well the images of a case fit."""
-    fits = facts.get("fits", {})
-    told = [
-        f"<b>{m}</b> explains <b>{one['similarity']:.0%}</b> of the ultrasound where it lies, "
-        f"{one['moved']:.0%} when moved by 9 mm"
-        for m, one in fits.items()
-        if m in modalities
-    ]
-    return "; ".join(told) + "." if told else ("No pair to compare." if facts else "")

@@ -238,6 +238,7 @@ class ScanPage(Page):
         if table.strays:
             menu.addSeparator()
         menu.addAction("Choose file…", partial(self._ask, case, kind))
+        menu.addAction("Choose DICOM folder…", partial(self._ask_folder, case, kind))
         if kind in table.row(case).files:
             menu.addAction("Take this file out", lambda: self._edit(table.clear(case, kind)))
         menu.popup(at)
@@ -249,6 +250,13 @@ class ScanPage(Page):
         wanted = " ".join(f"*{s}" for s in SUFFIXES)
         found, _ = QFileDialog.getOpenFileName(
             self, f"{kind} of {case}", str(self.draft.source), f"Volumes ({wanted});;All files (*)"
+        )
+        if found:
+            self._place(case, kind, Path(found))
+
+    def _ask_folder(self, case: str, kind: str) -> None:
+        found = QFileDialog.getExistingDirectory(
+            self, f"Folder with the DICOM series of {case}'s {kind}", str(self.draft.source)
         )
         if found:
             self._place(case, kind, Path(found))
