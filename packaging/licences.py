@@ -35,9 +35,9 @@ def system_licences(libraries: Iterable[str]) -> list[Entry]:
 
 def licence_name(about: metadata.PackageMetadata) -> str:
     """Return what a distribution's metadata call its licence; some put the whole text there."""
-    if expression := about.get("License-Expression"):
-        return expression
-    said = about.get("License", "").strip()
+    if "License-Expression" in about:
+        return about["License-Expression"]
+    said = about["License"].strip() if "License" in about else ""
     if said and "\n" not in said:
         return said
     classes = [c.split(" :: ")[-1] for c in about.get_all("Classifier") or [] if "License ::" in c]
