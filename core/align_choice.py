@@ -34,6 +34,8 @@ class Choice:
         inverse: whether the transform was made for the other direction.
         centre: whether to bring the middles of both images together first.
         seed: of the search.
+        start: where the search begins without a transform: a 4×4 matrix row by row, moving →
+            fixed, RAS+ mm; the headers' positions when empty.
     """
 
     kind: str = "none"
@@ -42,6 +44,7 @@ class Choice:
     inverse: bool = False
     centre: bool = False
     seed: int = 0
+    start: tuple[float, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -62,6 +65,8 @@ def begin(choice: Choice, fixed: Volume, moving: Volume) -> Alignment:
     from core.transforms import read_transform
 
     start = Alignment(np.eye(4), "header")
+    if choice.start:
+        start = Alignment(np.array(choice.start, dtype=np.float64).reshape(4, 4), "manual")
     if choice.transform is not None:
         start = read_transform(choice.transform, choice.inverse)
     if choice.centre:

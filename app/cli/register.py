@@ -128,7 +128,15 @@ def _run(args: argparse.Namespace) -> int:
     report = Reporter()
     with report.stage("read"):
         fixed, moving = _read(args.fixed), _read(args.moving)
-    choice = Choice(kind, args.method, args.transform, args.inverse, args.centre, seed=args.seed)
+    choice = Choice(
+        kind,
+        args.method,
+        args.transform,
+        args.inverse,
+        args.centre,
+        args.seed,
+        tuple(args.start or ()),
+    )
 
     def progress(step: AlignProgress) -> None:
         if args.events:
