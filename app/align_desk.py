@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from app.registering import Registrar, Wish
 from app.state import Compare, Tool
 from app.viewer.align_marks import AlignMarks
 from app.viewer.align_tools import LandmarkTool, MoveTool
+from core.align import DEFAULT_METHOD, THROUGH_THE_MODEL
 
 if TYPE_CHECKING:
     from app.window import MainWindow
@@ -32,12 +34,13 @@ class AlignDesk(QObject):
 
     Args:
         window: whose case is aligned.
+
+    Attributes:
+        method: how registrations compare images; the panel chooses it.
     """
 
     wanted = Signal()
     """The Align panel should be shown."""
-    methods_changed = Signal()
-    """Other ways to register are offered."""
 
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
@@ -47,7 +50,7 @@ class AlignDesk(QObject):
         self.transforms = Transforms(self.aligner)
         self.registrar = Registrar(self.aligner)
         self.landmarks = Landmarks(self.aligner)
-        self.wish = Wish()
+        self.method = DEFAULT_METHOD
         self.offers = Offers(
             window.opener, self.aligner, self.transforms, self.wanted.emit, self.ask_transform
         )
@@ -82,7 +85,17 @@ class AlignDesk(QObject):
 
     def register(self, kind: str) -> None:
         """Register the moving volume by the method chosen in the panel."""
-        self.registrar.start(Wish(kind, self.wish.method, self.wish.model))
+        wish = Wish(kind, self.method)
+        if self.method == THROUGH_THE_MODEL:
+            bundle = self.window.synthesiser.bundle
+            if bundle is None or bundle.path is None:
+                self.window.notes.error(
+                    "Registration through the model needs a model, and none is chosen. Choose one "
+                    "under Synthesis, or register by another method."
+                )
+                return
+            wish = replace(wish, model=str(bundle.path))
+        self.registrar.start(wish)
 
     def toggle_tool(self, tool: Tool) -> None:
         """Begin or end a tool; beginning shows both volumes over each other."""

@@ -22,7 +22,14 @@ from app.registering import Wish, _arguments
 from app.session import Session
 from app.state import Compare, Kind, Layout, Tool
 from app.window import MainWindow
-from core.align import DEFAULT_METHOD, Alignment, Matrix, Registration, from_parameters
+from core.align import (
+    DEFAULT_METHOD,
+    THROUGH_THE_MODEL,
+    Alignment,
+    Matrix,
+    Registration,
+    from_parameters,
+)
 from core.io import read
 from core.transforms import write_transform
 from core.volume import Volume
@@ -257,6 +264,14 @@ def test_two_unaligned_volumes_are_quietly_offered_to_be_aligned(
     assert window.align_dock.isVisible()
 
 
+def test_volumes_on_one_grid_are_not_offered_to_be_aligned(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"), put(tmp_path, "iUS.nii.gz", seed=1))
+    assert len(window.session.layers) == 2
+    assert not [n for n in window.notes.history if n.actions]
+
+
 def test_a_registration_is_a_step_with_its_similarity(
     qtbot: QtBot, window: MainWindow, pair: tuple[str, str]
 ) -> None:
@@ -312,6 +327,25 @@ def test_cancel_answers_at_once_and_moves_nothing(
     assert not registrar.running
     assert window.align.aligner.placement is None
     assert window.align_panel.progress.isHidden()
+
+
+def test_registration_through_the_model_uses_the_one_chosen(
+    qtbot: QtBot, window: MainWindow, pair: tuple[str, str]
+) -> None:
+    given: list[str] = []
+    registrar, box = window.align.registrar, window.align_panel.method
+    registrar.command = lambda arguments: (given.extend(arguments), [*FAKE, *arguments])[1]
+    box.setCurrentIndex(box.findData(THROUGH_THE_MODEL))
+    box.activated.emit(box.currentIndex())
+    window.commands.run("align_rigid")
+    qtbot.waitUntil(lambda: not registrar.running, timeout=20_000)
+    bundle = window.synthesiser.bundle
+    assert bundle is not None
+    assert given[given.index("--model") + 1] == str(bundle.path)
+    assert "(through the model)" in window.align_panel.state.text()
+    window.synthesiser.set_models([])
+    window.commands.run("align_rigid")
+    assert "needs a model" in notes(window)[-1]
 
 
 def test_closing_the_window_ends_a_registration(

@@ -24,11 +24,11 @@ from app.align_desk import AlignDesk
 from app.panels.align_hand import HandBox
 from app.panels.align_landmarks import LandmarkBox, command_button
 from app.panels.synthesis import duration
-from app.registering import Wish, number
+from app.registering import number
 from app.request import Stage
 from app.state import Placement
 from app.theme import warning_colour
-from core.align import DEFAULT_METHOD, METHODS
+from core.align import METHODS, THROUGH_THE_MODEL
 
 STATES = {
     "header": "at its header's position",
@@ -61,7 +61,10 @@ class AlignPanel(QScrollArea):
         self.moving.setToolTip("The volume that is moved")
         self.fixed.setToolTip("The volume that stays where it is")
         self.method = QComboBox()
-        self.method.setToolTip("How a registration tells that two images fit")
+        self.method.setToolTip(
+            "How a registration tells that two images fit; through the model makes the one from "
+            "the other first, with the model chosen under Synthesis"
+        )
         for box in (self.moving, self.fixed, self.method):
             box.setMinimumContentsLength(8)
             box.setSizeAdjustPolicy(
@@ -144,11 +147,12 @@ class AlignPanel(QScrollArea):
         desk = self.desk
         self.moving.activated.connect(lambda n: desk.aligner.choose(moving=self.moving.itemData(n)))
         self.fixed.activated.connect(lambda n: desk.aligner.choose(fixed=self.fixed.itemData(n)))
-        self.method.activated.connect(lambda _: self._say_method())
+        for method in (*METHODS, THROUGH_THE_MODEL):
+            self.method.addItem(method[:1].upper() + method[1:], method)
+        self.method.setCurrentIndex(self.method.findData(desk.method))
+        self.method.activated.connect(self._say_method)
         desk.aligner.changed.connect(self._show)
         desk.registrar.stage_changed.connect(self._show_stage)
-        desk.methods_changed.connect(self._show_methods)
-        self._show_methods()
 
     # ---- what changed
 
@@ -194,15 +198,8 @@ class AlignPanel(QScrollArea):
         self.stage.setText(f"{stage.name.capitalize()}{left}" if running else "")
         self.stage.setVisible(running)
 
-    def _show_methods(self) -> None:
-        with QSignalBlocker(self.method):
-            self.method.clear()
-            for method in METHODS:
-                self.method.addItem(method[:1].upper() + method[1:], Wish(method=method))
-            self.method.setCurrentIndex(METHODS.index(DEFAULT_METHOD))
-
-    def _say_method(self) -> None:
-        self.desk.wish = self.method.currentData()
+    def _say_method(self, _: int) -> None:
+        self.desk.method = str(self.method.currentData())
 
 
 def describe(placement: Placement | None, name: str) -> str:
