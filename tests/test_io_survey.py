@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import tempfile
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from dicom_factory import (
     save,
     write_series,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
@@ -359,6 +361,22 @@ def _image(n: int, echo: float) -> Image:
         slice_step=None, echo=echo, repetition=None, inversion=None, contrast=False,
         image_type=(), frame="", acquisition="", temporal="", offsets=(), multiframe=None,
     )  # fmt: skip
+
+
+@given(at=st.integers(100, 700), new=st.binary(min_size=1, max_size=8), cut=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_damaged_bytes_never_cause_more_than_a_sentence(at: int, new: bytes, cut: bool) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_series(folder, count=3, SeriesDescription="T2", EchoTime=90, RepetitionTime=3000)
+        ds, _ = enhanced(np.array([[0.0, 0.0, 2.0 * n] for n in range(3)]))
+        save(ds, folder / "e.dcm")
+        for path in (folder / "slice-002.dcm", folder / "e.dcm"):
+            data = path.read_bytes()
+            path.write_bytes(data[:at] + new + (b"" if cut else data[at + len(new) :]))
+        for header in survey([folder]):
+            with suppress(VolumeError):
+                assert header.problem or read(header).voxels.size
 
 
 def test_real_series_shuffled_and_damaged(real_data: Path, tmp_path: Path) -> None:
