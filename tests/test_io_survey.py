@@ -139,7 +139,7 @@ def test_equal_content_under_other_names_is_a_duplicate(tmp_path: Path) -> None:
     found = {header.source: header.duplicate for header in survey([tmp_path])}
     assert found == {
         "1 T2": "",
-        "2 T2 again": "Its content is that of 1 T2 in a.",
+        "2 T2 again": "Its content is that of series 1 T2 in a.",
         "3 T2 changed": "",
         "x.nii.gz": "",
         "y.nii.gz": "Its content is that of x.nii.gz.",

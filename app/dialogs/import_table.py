@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QSize, Qt, QTimer
+from PySide6.QtCore import QModelIndex, QRect, QSize, Qt, QTimer
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -38,6 +38,7 @@ WIDTHS = {
     Column.SIZE: 134,
     Column.ACTION: 140,
 }
+PADDING = 8
 HINT = "Drop files or folders here, or add them. DICOM folders may be nested."
 
 
@@ -133,7 +134,7 @@ class ImportTable(QDialog):
         table.setShowGrid(False)
         table.setAlternatingRowColors(True)
         table.verticalHeader().hide()
-        table.verticalHeader().setMinimumSectionSize(SIZE + 8)
+        table.verticalHeader().setDefaultSectionSize(SIZE + PADDING)
         head = table.horizontalHeader()
         head.setHighlightSections(False)
         head.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -141,11 +142,26 @@ class ImportTable(QDialog):
             table.setColumnWidth(column, width)
         head.setSectionResizeMode(Column.VERDICT, QHeaderView.ResizeMode.Stretch)
         head.sectionResized.connect(lambda *_: self._fit.start())
-        self._fit.timeout.connect(table.resizeRowsToContents)
+        self._fit.timeout.connect(self._fit_rows)
         cell = ChoiceCell(self.model, self._modalities, self._choose, table)
         for column in (Column.MODALITY, Column.ACTION):
             table.setItemDelegateForColumn(column, cell)
         return table
+
+    def _fit_rows(self) -> None:
+        """Make rows as tall as their texts; Qt's own way takes far too long for hundreds."""
+        metrics = self.table.fontMetrics()
+        wrap = int(Qt.TextFlag.TextWordWrap)
+        for n in range(self.model.rowCount()):
+            height = SIZE
+            for column in (Column.VOLUME, Column.WHY, Column.SIZE, Column.VERDICT):
+                text = str(self.model.index(n, column).data() or "")
+                width = self.table.columnWidth(column) - PADDING
+                if metrics.horizontalAdvance(text) > width:
+                    room = QRect(0, 0, width, 10_000)
+                    height = max(height, metrics.boundingRect(room, wrap, text).height())
+            if self.table.rowHeight(n) != height + PADDING:
+                self.table.setRowHeight(n, height + PADDING)
 
     def _edit(self, index: QModelIndex) -> None:
         """Open a cell's list with one click; a click that extends a selection does not."""

@@ -55,9 +55,9 @@ def mark_duplicates(
             for n in copies[1:]:
                 folder = _folder(first)
                 where = "" if folder == _folder(found[n]) else f" in {folder.name}"
-                found[n] = replace(
-                    found[n], duplicate=f"Its content is that of {first.source}{where}."
-                )
+                kind = "series " if len(first.members) > 1 and first.description else ""
+                same = f"Its content is that of {kind}{first.source}{where}."
+                found[n] = replace(found[n], duplicate=same)
     return found
 
 
