@@ -213,7 +213,7 @@ def main() -> None:
         settings = Path(place) / "settings.ini"
         without = [start("", settings) for _ in range(args.repeats)]
         print("without, painted s", [round(f["painted_s"], 2) for f in without])
-        for events in (100, args.events):
+        for events in sorted({100, args.events}):
             run = make_run(folder, events)
             found = [start(str(run), settings) for _ in range(args.repeats)]
             print(f"-- with a run of {events} events")

@@ -14,15 +14,20 @@ from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from run_stage import line, make_run, start, step
+from safetensors.numpy import save_file
 from shell_stage import model, notes, open_files, put, ran, staged
 
 from app.dialogs.keys import sheet
+from app.models import store
 from app.notifications import Severity
 from app.settings import Settings
 from app.state import Kind, MousePreset
 from app.window import MainWindow
+from core.bundle import KEY, Bundle
 from core.grid import Grid
 from core.io import write
+from core.mhvae.config import MHVAEConfig
 from core.volume import Volume
 
 # The offscreen platform has no window manager to tell sizes to.
@@ -309,3 +314,41 @@ def test_an_opened_ultrasound_is_looked_at(
     assert np.abs(window.session.cursor - (35.5, 1.5 * 25, 2 * 10)).max() < 4
     view = window.session.view_of("")
     assert 3 < view.zoom <= 5
+
+
+def test_a_runs_model_is_put_into_the_list_used_and_remembered(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Bundle(MHVAEConfig(), name="my run")
+    path = tmp_path / "run" / "model.safetensors"
+    path.parent.mkdir()
+    save_file({"a": np.zeros(2, np.float32)}, path, metadata={KEY: made.to_json()})
+    monkeypatch.setattr(store, "user_models", lambda: tmp_path / "models")
+    window.training.use_model(path)
+    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+    bundle = window.synthesiser.bundle
+    assert bundle is not None
+    assert bundle.path == tmp_path / "models" / "my-run.safetensors"
+    assert window.synthesis.model.currentText() == "my run"
+    assert window.settings.form()["model"] == "my run"
+    assert any("Using the model my run" in sentence for sentence in notes(window))
+
+
+@pytest.mark.qt_log_ignore("does not support raise")
+def test_runs_under_way_are_told_at_the_start(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused = [start(), step(30), line("end", step=30, state="paused")]
+    runs = [make_run(tmp_path / "first", paused), make_run(tmp_path / "second", [start(), step(3)])]
+    monkeypatch.setattr("trainer.known.known_runs", lambda: runs)
+    window.training.greet()
+    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+    told = notes(window)[-2:]
+    assert told[0] == "The training first is paused at 10%."
+    assert told[1].startswith("The training second crashed. The process is gone")
+    assert QApplication.activeModalWidget() is None
+    window.notes.history[-1].actions[0].run()
+    shown = window.training._runs_window()
+    assert shown.isVisible()
+    assert shown.page is not None
+    assert shown.page.path == runs[1]

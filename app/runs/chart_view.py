@@ -20,34 +20,40 @@ FEW = 40
 
 
 class _Line:
-    """One curve on screen."""
+    """One curve; what draws it is made when it is first shown."""
 
     def __init__(self, curve: Curve, plot: pg.PlotItem) -> None:
         self.curve = curve
+        self.plot = plot
         self.data = CurveData()
         self.visible = curve.shown
         self.cuts = -1
-        self.item = pg.PlotCurveItem(pen=pg.mkPen(curve.colour, width=1), connect="finite")
-        self.dots = pg.ScatterPlotItem(pen=None, brush=curve.colour, size=4, pxMode=True)
-        plot.addItem(self.item)
-        plot.addItem(self.dots)
-        self.show(self.visible)
+        self.item: pg.PlotCurveItem | None = None
+        self.dots: pg.ScatterPlotItem | None = None
 
     def show(self, visible: bool) -> None:
         """Draw the curve or not."""
         self.visible = visible
-        self.item.setVisible(visible)
-        self.dots.setVisible(visible)
+        for item in (self.item, self.dots):
+            if item is not None:
+                item.setVisible(visible)
 
     def draw(self, x: Floats, y: Floats) -> None:
         """Draw points; few of them also as dots, for a single one makes no line."""
+        if self.item is None:
+            pen = pg.mkPen(self.curve.colour, width=1)
+            self.item = pg.PlotCurveItem(pen=pen, connect="finite")
+            self.plot.addItem(self.item)
         drawn_x, drawn_y = self.item.xData, self.item.yData
         same = drawn_x is not None and np.array_equal(x, drawn_x)
         if same and np.array_equal(y, drawn_y, equal_nan=True):
             return  # one more point of very many changes no pixel
         self.item.setData(x, y)
         few = x[:0] if len(x) > FEW else x
-        if len(few) or len(self.dots.data):
+        if self.dots is None and len(few):
+            self.dots = pg.ScatterPlotItem(pen=None, brush=self.curve.colour, size=4)
+            self.plot.addItem(self.dots)
+        if self.dots is not None and (len(few) or len(self.dots.data)):
             self.dots.setData(few, y[: len(few)])
 
     def take(self, history: History, width: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -152,8 +153,12 @@ class CurvesPage(QWidget):
     def _build_one(self) -> None:
         # Only here, when the window stands: the library takes a while to load, and Qt's classes may
         # not be loaded in a thread.
+        first = "app.runs.chart_view" not in sys.modules
         from app.runs.chart_view import ChartView
 
+        if first:
+            self._timer.start()  # that was enough for one turn
+            return
         chart = self._wanted.pop(0)
         view = ChartView(chart)
         old = self.views.get(chart.key)

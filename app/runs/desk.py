@@ -125,7 +125,9 @@ class TrainingDesk(QObject):
         window.jobs.submit(f"Adding {path.parent.name}", work, self._use, window.notes.error)
 
     def _use(self, bundle: Bundle) -> None:
-        self.window.synthesiser.add_model(bundle)
+        it = self.window.synthesiser
+        it.set_models([*(b for b in it.models if b.path != bundle.path), bundle])
+        it.set_form(model=str(bundle.path))  # also remembers it for the next start
         self.window.notes.info(f"Using the model {bundle.name}. {bundle.intended_use}")
         if self._runs is not None:
             self._runs.message.setText(f"{bundle.name} is in the model list and in use.")
