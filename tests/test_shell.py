@@ -31,7 +31,7 @@ from core.mhvae.config import MHVAEConfig
 from core.volume import Volume
 
 # The offscreen platform has no window manager to tell sizes to.
-pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+pytestmark = pytest.mark.qt_log_ignore("does not support")
 
 
 @pytest.fixture
@@ -334,7 +334,6 @@ def test_a_runs_model_is_put_into_the_list_used_and_remembered(
     assert any("Using the model my run" in sentence for sentence in notes(window))
 
 
-@pytest.mark.qt_log_ignore("does not support raise")
 def test_runs_under_way_are_told_at_the_start(
     qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
