@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,23 @@ def test_strays_are_told_apart_and_a_csv_gives_the_same_cohort(tmp_path: Path) -
     assert survey(tmp_path / "empty", BOTH).cases == ()
     with pytest.raises(TrainerError, match="holds no cases"):
         scan(tmp_path / "empty", BOTH)
+
+
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = write_cohort(tmp_path / "cohort", 1)
+    (cohort / "locked").mkdir()
+    look = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", path)
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(TrainerError, match="locked cannot be read"):
+        scan(cohort, BOTH)
 
 
 def test_check_tells_of_every_case_as_it_goes(

@@ -157,7 +157,15 @@ def _from_folder(root: Path, modalities: tuple[str, ...], strays: list[Path]) ->
 
 def _volumes(root: Path) -> Iterator[Path]:
     """Yield volume files and folders of DICOM files, in order, hidden folders left out."""
-    for folder, below, names in os.walk(root):
+
+    def refuse(error: OSError) -> None:
+        name = Path(error.filename or root).name
+        raise TrainerError(
+            f"The folder {name} cannot be read ({error.strerror}). Change its permissions, or take "
+            "it out of the cohort."
+        ) from error
+
+    for folder, below, names in os.walk(root, onerror=refuse):
         below[:] = sorted(name for name in below if not name.startswith("."))
         here = Path(folder)
         if any(name.lower().endswith(".dcm") for name in names) and here != root:
