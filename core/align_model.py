@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -72,12 +71,20 @@ def through_model(name: str | None = None, device: str = "auto") -> Callable[...
             *pair, kind=kind, method=LC2, seed=seed, progress=progress, cancelled=cancelled
         )
         whole = found.alignment.matrix @ matrix
-        return replace(
-            found,
-            alignment=Alignment(whole, kind, THROUGH_THE_MODEL),
-            before=similarity(fixed, moving, matrix),
-            after=similarity(fixed, moving, whole),
-            seconds=time.perf_counter() - began,
+        before, after = similarity(fixed, moving, matrix), similarity(fixed, moving, whole)
+        reason = found.reason
+        if not reason and after < before:
+            reason = (
+                "The made ultrasound fits, the real images agree less than before (mutual "
+                f"information {after:.3f} against {before:.3f})."
+            )
+        return Registration(
+            Alignment(whole, kind, THROUGH_THE_MODEL),
+            before,
+            after,
+            bool(reason),
+            reason,
+            time.perf_counter() - began,
         )
 
     return search

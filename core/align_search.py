@@ -35,6 +35,8 @@ REACH_DEG = 9.0
 """How far around the given place the starts lie, along and about each axis."""
 ELSEWHERE_MM = 5.0
 """Places this far apart are different answers."""
+AGREE, MORE = 3, 33
+"""When fewer starts than this end in the best place, this many more are tried."""
 KEPT = (4, 2)
 """Places that go on from each level to the next."""
 
@@ -102,16 +104,26 @@ def _climb(
     plan += [(pairs[2], kind, KEPT[1])]
     places = [(across, 0.0) for across in starts(pairs[0].centre, seed)]
     rival = 0.0
-    for pair, freedom, keep in plan:
-        refined = []
-        for across, _ in places:
-            steps.say(f"{freedom}, {pair.grid.spacing[0]:g} mm")
-            refined.append(refine(pair, across, freedom, seed, steps.stop))
-            steps.done()
-        refined.sort(key=lambda found: -found[1])
-        if freedom == "rigid":
-            # The last time that places stand beside each other which began apart.
-            rival = _rival(refined, pair)
+    for level, (pair, freedom, keep) in enumerate(plan):
+
+        def climb(
+            begin: list[tuple[Matrix, float]], pair: Pair = pair, freedom: str = freedom
+        ) -> list[tuple[Matrix, float]]:
+            found = []
+            for across, _ in begin:
+                steps.say(f"{freedom}, {pair.grid.spacing[0]:g} mm")
+                found.append(refine(pair, across, freedom, seed, steps.stop))
+                steps.done()
+            return sorted(found, key=lambda place: -place[1])
+
+        refined = climb(places)
+        if level == 0 and _agreeing(refined, pair) < AGREE:
+            # Starts that all end in places of their own have hardly found the right one.
+            more = [(across, 0.0) for across in starts(pair.centre, seed + 1, MORE)[1:]]
+            steps.skip(-len(more))
+            refined = sorted([*refined, *climb(more)], key=lambda place: -place[1])
+        if level < 2 and freedom == "rigid":
+            rival = max(rival, _rival(refined, pair))
         places = distinct(refined, pair)[:keep]
         steps.skip(keep - len(places))
     if not np.isfinite(places[0][1]):
@@ -122,6 +134,11 @@ def _climb(
     return places[0][0], rival
 
 
+def _agreeing(found: list[tuple[Matrix, float]], pair: Pair) -> int:
+    """Return how many starts ended within half of ``ELSEWHERE_MM`` of the best place."""
+    return sum(apart(found[0][0], across, pair) < ELSEWHERE_MM / 2 for across, _ in found)
+
+
 def _rival(found: list[tuple[Matrix, float]], pair: Pair) -> float:
     """Return the similarity of the best place far from the best one, as a part of its own."""
     best, value = found[0]
@@ -129,12 +146,12 @@ def _rival(found: list[tuple[Matrix, float]], pair: Pair) -> float:
     return max(others, default=0.0) / value if value > 0 else 1.0
 
 
-def starts(centre: NDArray[np.float64], seed: int) -> list[Matrix]:
+def starts(centre: NDArray[np.float64], seed: int, many: int = STARTS) -> list[Matrix]:
     """Return the maps (4, 4) to begin from: none, then an even spread drawn from ``seed``."""
     random = np.random.default_rng(seed)
     # A Latin hypercube: along every axis and turn, each start has a slice of its own.
-    slices = np.stack([random.permutation(STARTS - 1) for _ in range(6)], axis=1)
-    draws = 2 * (slices + random.random(slices.shape)) / (STARTS - 1) - 1
+    slices = np.stack([random.permutation(many - 1) for _ in range(6)], axis=1)
+    draws = 2 * (slices + random.random(slices.shape)) / (many - 1) - 1
     reach = np.array([REACH_MM] * 3 + [REACH_DEG] * 3)
     return [np.eye(4), *(from_parameters(draw * reach, centre) for draw in draws)]
 

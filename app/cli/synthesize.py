@@ -6,20 +6,19 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from app.cli.register import CommandError, add_transform
 from app.cli.terminal import DEVICES, Reporter, answer, output_folder, peak_memory
+from core.align import moved
+from core.align_choice import Choice, align, record
+from core.align_pair import SWEPT
 from core.bundle import Bundle, find
 from core.case import Case
-from core.errors import UserError
 from core.synthesis import Prepared, Request, Synthesis, on_grid, prepare
 from core.volume import Volume
 
 FORMATS = ("nii.gz", "nrrd", "mha")
-
-
-class CommandError(UserError):
-    """Arguments that do not fit together."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODALITY=PATH",
-        required=True,
         help="a volume the model may see: a file or a DICOM folder; repeat for several",
     )
+    parser.add_argument(
+        "--cohort",
+        type=Path,
+        metavar="DIR",
+        help="many cases instead of --input: a folder of them or a CSV that lists them; finished "
+        "cases are kept, so a stopped run goes on where it was",
+    )
+    add_alignment(parser)
     parser.add_argument(
         "--target",
         action="append",
@@ -74,8 +80,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def add_alignment(parser: argparse.ArgumentParser) -> None:
+    """Declare how volumes that do not lie on each other are brought together."""
+    parser.add_argument(
+        "--register",
+        default="none",
+        choices=("none", "rigid", "affine"),
+        help="first bring the other volumes onto the model's first modality (the iUS)",
+    )
+    add_transform(parser)
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    if args.cohort is not None:
+        from app.cli.synthesize_cohort import run as run_cohort
+
+        return run_cohort(args)
+    if not args.input:
+        raise CommandError("synthesize needs --input MODALITY=PATH, or --cohort DIR.")
     report = Reporter()
     bundle = find(args.model)
     inputs = _pairs(args.input, "--input", bundle)
@@ -86,15 +109,9 @@ def run(args: argparse.Namespace) -> int:
     with report.stage("read"):
         case = _read(inputs, truths)
         fov = args.fov if args.fov in ("auto", "whole") else _read_one("mask", Path(args.fov))
-    temperature = args.temperature
-    request = Request(
-        subset=tuple(m for m in bundle.config.modalities if m in inputs),
-        targets=targets,
-        temperature=(1.0 if args.samples > 1 else 0.0) if temperature is None else temperature,
-        samples=args.samples,
-        seed=args.seed,
-        fov=fov,
-        batch=args.batch,
+    case, aligned = _aligned(args, case, report)
+    request = request_of(
+        args, tuple(m for m in bundle.config.modalities if m in inputs), targets, fov
     )
     with report.stage("prepare"):
         prepared = prepare(case, bundle, request)
@@ -113,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
             request,
             progress=lambda p: report.progress(p.stage, p.done, p.total, p.seconds_left),
         )
-    measured = _measure(case, result, prepared)
+    measured = measure(case, result, prepared)
     with report.stage("write"):
         saved = result if args.grid == "model" else on_grid(result, prepared.reference)
         outputs = _write(saved, measured, args.out, args.format)
@@ -130,12 +147,62 @@ def run(args: argparse.Namespace) -> int:
             "seconds": report.timings,
             "peak_memory_mb": round(peak_memory() / 1e6),
             **({"metrics": measured} if measured else {}),
+            **({"alignment": aligned} if aligned else {}),
             "warnings": [w for v in case.volumes.values() for w in v.warnings],
             "notice": f"Synthetic. {bundle.intended_use}",
         },
         as_json=args.json,
     )
     return 0
+
+
+def request_of(
+    args: argparse.Namespace,
+    subset: tuple[str, ...],
+    targets: tuple[str, ...],
+    fov: Literal["auto", "whole"] | Volume,
+) -> Request:
+    """Return what the options ask for."""
+    temperature = args.temperature
+    return Request(
+        subset=subset,
+        targets=targets,
+        temperature=(1.0 if args.samples > 1 else 0.0) if temperature is None else temperature,
+        samples=args.samples,
+        seed=args.seed,
+        fov=fov,
+        batch=args.batch,
+    )
+
+
+def _aligned(
+    args: argparse.Namespace, case: Case, report: Reporter
+) -> tuple[Case, dict[str, dict[str, object]]]:
+    """Bring the other volumes onto the one whose grid decides (the iUS, where there is one)."""
+    choice = Choice(args.register, transform=args.transform, inverse=args.inverse, seed=args.seed)
+    if not choice.changes:
+        return case, {}
+    first = next((m for m in SWEPT if m in case.volumes), next(iter(case.volumes)))
+    others = [m for m in case.volumes if m != first]
+    if not others:
+        raise CommandError(
+            f"--register and --transform bring a volume onto another; only {first} was given. Give "
+            "the other one with --input or --truth."
+        )
+    volumes, notes = dict(case.volumes), {}
+    with report.stage("align"):
+        for m in others:
+            result = align(
+                choice,
+                volumes[first],
+                volumes[m],
+                progress=lambda p: report.progress(p.stage, p.done, p.total, p.seconds_left),
+            )
+            volumes[m] = moved(volumes[m], result.alignment.matrix)
+            notes[m] = record(result)
+            if result.doubtful:
+                report.warn(f"The alignment of {m} is doubtful. {result.reason}")
+    return Case(case.name, volumes), notes
 
 
 def _pairs(texts: list[str], option: str, bundle: Bundle) -> dict[str, Path]:
@@ -183,7 +250,7 @@ def _read_one(modality: str, path: Path) -> Volume:
     return replace(read(path), modality=modality)
 
 
-def _measure(case: Case, result: Synthesis, prepared: Prepared) -> dict[str, Any]:
+def measure(case: Case, result: Synthesis, prepared: Prepared) -> dict[str, Any]:
     """Compare every target with its real volume, where the case has one."""
     from core.judge import judge
 

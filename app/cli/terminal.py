@@ -88,6 +88,11 @@ class Reporter:
         sys.stderr.write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
         sys.stderr.flush()
 
+    def warn(self, sentence: str) -> None:
+        """Say something the user should look at, on a line of its own."""
+        self._clear()
+        sys.stderr.write(f"{sentence}\n")
+
     def _clear(self) -> None:
         if self._live:
             sys.stderr.write("\r\x1b[K")

@@ -1,0 +1,216 @@
+"""``mhvae-studio synthesize --cohort``: a whole data set, one model, one table of outcomes."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from app.cli.register import CommandError
+from app.cli.synthesize import measure, request_of
+from app.cli.terminal import Reporter, answer, output_folder
+from core.bundle import Bundle, find
+from core.case import Case
+from core.engine import Engine
+from core.errors import UserError
+from core.grid import Grid
+from core.io import probe, read, write
+from core.synthesis import Request, on_grid, prepare
+from trainer.cohort import LABELS, SUFFIXES, CohortCase, scan
+
+TABLE = "outcomes.csv"
+COLUMNS = ("case", "outcome", "inputs", "files", "labels", "psnr_db", "ssim", "seconds", "reason")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; the model is loaded once, finished cases are kept."""
+    for option in ("input", "truth", "transform"):
+        if getattr(args, option):
+            raise CommandError(f"--cohort takes its volumes from the cohort; leave out --{option}.")
+    if args.register != "none":
+        raise CommandError("--cohort takes aligned cases; align them with mhvae-studio prepare.")
+    bundle = find(args.model)
+    targets = tuple(dict.fromkeys(args.target))
+    if not targets:
+        raise CommandError("--cohort needs --target MODALITY: what to make of every case.")
+    bundle.config.check_subset(targets)
+    cases = scan(args.cohort, bundle.config.modalities)
+    if args.out.resolve() == args.cohort.resolve():
+        raise CommandError("--out is the cohort itself; choose another folder.")
+    output_folder(args.out)
+    report = Reporter()
+    start = time.perf_counter()
+    rows: list[dict[str, Any]] = []
+    engine: Engine | None = None
+    try:
+        for case in cases:
+            row = _kept(args, bundle, case, targets)
+            if row is None:
+                engine = engine or _engine(args, bundle)
+                row = _one(args, engine, bundle, case, targets, report)
+            rows.append(row)
+            left = (time.perf_counter() - start) / len(rows) * (len(cases) - len(rows))
+            report.progress("cases", len(rows), len(cases), left)
+    finally:
+        _write_table(args.out / TABLE, rows)
+    counts = {name: sum(r["outcome"] == name for r in rows) for name in ("done", "kept", "failed")}
+    answer(
+        {
+            **counts,
+            "table": str(args.out / TABLE),
+            "model": bundle.name,
+            "seconds": round(time.perf_counter() - start, 1),
+            "problems": [f"{r['case']}: {r['reason']}" for r in rows if r["reason"]],
+            "notice": f"Synthetic. {bundle.intended_use}",
+        },
+        as_json=args.json,
+    )
+    return 0
+
+
+def _engine(args: argparse.Namespace, bundle: Bundle) -> Engine:
+    from core.passes import choose_device
+    from core.weights import load
+
+    assert bundle.path is not None
+    return Engine(load(bundle.path)[1], bundle, choose_device(args.device))
+
+
+def _one(
+    args: argparse.Namespace,
+    engine: Engine,
+    bundle: Bundle,
+    case: CohortCase,
+    targets: tuple[str, ...],
+    report: Reporter,
+) -> dict[str, Any]:
+    """Synthesise one case; what goes wrong is a line of the table."""
+    began = time.perf_counter()
+    row: dict[str, Any] = {"case": case.id, "reason": ""}
+    try:
+        request, loaded = _load(args, bundle, case, targets)
+        prepared = prepare(loaded, bundle, request)
+        result = engine.run(
+            loaded,
+            prepared,
+            request,
+            progress=lambda p: report.progress(case.id, p.done, p.total, p.seconds_left),
+        )
+        measured = measure(loaded, result, prepared)
+        grid = loaded.volumes[request.subset[0]].grid
+        saved = result if args.grid == "model" else on_grid(result, grid)
+        labels = _carry_labels(args, case, saved.volumes[targets[0]].grid)
+        row["labels"] = " ".join(labels["files"])
+        row["reason"] = " ".join(labels["left"])
+        row["inputs"] = " ".join(request.subset)
+        row["files"] = " ".join(_name(args, case, m) for m in targets)
+        scores = measured.get(targets[0], {})
+        row |= {k: scores[k] for k in ("psnr_db", "ssim") if k in scores}
+        row["outcome"], row["seconds"] = "done", round(time.perf_counter() - began, 1)
+        for m in targets:
+            marks = dict(result.provenance["targets"][m])
+            if m in measured:
+                marks["metrics"] = measured[m]
+            marks["cohort"] = {"key": _key(args, bundle, case, targets), "row": row}
+            write(saved.volumes[m], args.out / _name(args, case, m), marks=marks)
+    except UserError as error:
+        row |= {"outcome": "failed", "reason": str(error)}
+        row["seconds"] = round(time.perf_counter() - began, 1)
+    return row
+
+
+def _load(
+    args: argparse.Namespace, bundle: Bundle, case: CohortCase, targets: tuple[str, ...]
+) -> tuple[Request, Case]:
+    subset = tuple(m for m in bundle.config.modalities if m in case.files and m not in targets)
+    if not subset:
+        raise CommandError(
+            f"expected a volume to make {', '.join(targets)} of; the case has "
+            f"{', '.join(case.files) or 'none'}. Add one, or choose another target."
+        )
+    # Inputs first: their grid is the one that the results and the label maps are on.
+    names = (*subset, *(m for m in targets if m in case.files))
+    volumes = {m: replace(read(case.files[m]), modality=m, source=m) for m in names}
+    fov = args.fov if args.fov in ("auto", "whole") else read(args.fov)
+    return request_of(args, subset, targets, fov), Case(case.id, volumes)
+
+
+def _name(args: argparse.Namespace, case: CohortCase, modality: str) -> str:
+    return f"{case.id}-{modality}.{args.format}"
+
+
+def label_maps(case: CohortCase) -> list[Path]:
+    """Find the label maps that lie beside a case: its name and a word like labels, seg, mask."""
+    own = next(iter(case.files.values())).parent
+    alone = own.name == case.id or own.name.startswith(("ses-", "anat"))
+    return sorted(
+        p
+        for p in own.iterdir()
+        if p.name.endswith(SUFFIXES)
+        and LABELS & set(re.findall(r"[a-z0-9]+", p.name.lower()))
+        and (alone or (p.name.startswith(case.id) and not p.name[len(case.id)].isalnum()))
+    )
+
+
+def _carry_labels(args: argparse.Namespace, case: CohortCase, grid: Grid) -> dict[str, list[str]]:
+    """Copy the label maps that lie on the result's grid; name the others."""
+    copied, left = [], []
+    for path in label_maps(case):
+        header = probe(path)[0]
+        if header.grid is None or not header.grid.same_as(grid):
+            left.append(f"{path.name} lies on another grid and was not carried along.")
+            continue
+        name = path.name if path.name.startswith(case.id) else f"{case.id}-{path.name}"
+        part = args.out / f".part-{name}"
+        shutil.copyfile(path, part)
+        os.replace(part, args.out / name)
+        copied.append(name)
+    return {"files": copied, "left": left}
+
+
+def _key(args: argparse.Namespace, bundle: Bundle, case: CohortCase, targets: Sequence[str]) -> str:
+    """Name a finished case after everything that decides it."""
+    stamps = [
+        (p.name, p.stat().st_size, p.stat().st_mtime_ns)
+        for p in (*case.files.values(), *label_maps(case))
+        if p.exists()
+    ]
+    settings = [args.temperature, args.samples, args.seed, args.fov, args.grid, args.format]
+    decides = [bundle.sha256, list(targets), settings, stamps]
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+
+
+def _kept(
+    args: argparse.Namespace, bundle: Bundle, case: CohortCase, targets: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Return the line of a case that was made before, from the same files and settings."""
+    key = _key(args, bundle, case, targets)
+    row: dict[str, Any] | None = None
+    for m in targets:
+        path = args.out / _name(args, case, m)
+        try:
+            record = json.loads((args.out / f"{case.id}-{m}.json").read_text(encoding="utf-8"))
+            if record["cohort"]["key"] != key or not path.is_file():
+                return None
+            row = {**record["cohort"]["row"], "outcome": "kept"}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    return row
+
+
+def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    part = path.with_name(f".part-{path.name}")
+    with part.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", restval="")
+        table.writeheader()
+        table.writerows(rows)
+    os.replace(part, path)
