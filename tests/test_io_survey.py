@@ -172,6 +172,13 @@ def test_everything_given_has_its_say(tmp_path: Path) -> None:
     assert len(survey([tmp_path / "good", tmp_path / "good", *(tmp_path / "good").iterdir()])) == 1
 
 
+def test_a_folder_without_access_is_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "no access" in one(survey([tmp_path])).problem
+
+
 def test_damaged_slices_are_named(tmp_path: Path) -> None:
     write_series(tmp_path)
     whole = (tmp_path / "slice-003.dcm").read_bytes()

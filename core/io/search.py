@@ -89,6 +89,11 @@ class Look:
         kind = kind_of(path)
         path = path.absolute()
         if kind == "folder":
+            if not os.access(path, os.R_OK | os.X_OK):
+                raise VolumeError(
+                    f"{path.name}: expected a folder to look into; no access. Check the "
+                    "permissions."
+                )
             found: list[Path] = []
             for file in _below(path):
                 found.append(file)
