@@ -262,6 +262,9 @@ def test_a_long_run_is_yellow_and_one_click_bounds_it() -> None:
     bounded = judge(plan(optimiser__steps=10**6).override(fix.settings), measured(), COUNT)
     assert bounded.light == "green"
     assert bounded.total_seconds == pytest.approx(86400 + 60)
+    beside = judge(plan(optimiser__steps=10**6), measured(gpu=True), COUNT)
+    assert {"device": "auto"} in [dict(fix.settings) for fix in beside.fixes]
+    assert {"device": "auto"} not in [dict(fix.settings) for fix in long.fixes]
     short = judge(plan(optimiser__budget_seconds=30.0), measured(), COUNT)
     assert (short.light, short.steps) == ("yellow", 10)
     assert "before every slice" in short.reason

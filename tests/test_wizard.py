@@ -518,6 +518,11 @@ def test_a_name_that_is_taken_or_impossible_is_told(stage: Stage) -> None:
     z.preset.radios["smoke"].click()
     z = stage.go(TRAIN)
     assert z.train.name.text() == "data-smoke"
+    for _ in range(2):
+        z.back()
+    z.preset.radios["paper"].click()
+    stage.go(TRAIN)
+    assert z.train.name.text() == "data-paper"
     (stage.path / "runs" / "old").mkdir(parents=True)
     (stage.path / "runs" / "old" / "x").touch()
     for name in ("old", "", "a/b", ".x"):

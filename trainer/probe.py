@@ -68,7 +68,7 @@ def measure(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Meas
         torch.set_num_threads(plan.threads)
     if device.type == "cpu":
         keep_memory()  # as in training
-    memory = memory_of(device)
+    memory, gpu = memory_of(device), torch.cuda.is_available()
     part = plan.data.micro_batch or plan.data.batch
     size = plan.data.batch
     part = plan.data.micro_batch or size
@@ -96,7 +96,7 @@ def measure(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Meas
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
         return Measured(0.0, 0.0, memory.there_mb + 1, 0.0, 0.0, False, memory, device.type)
-    return Measured(plain, adversarial, need, one, growth, whole, memory, device.type)
+    return Measured(plain, adversarial, need, one, growth, whole, memory, device.type, gpu)
 
 
 def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:

@@ -38,6 +38,7 @@ class Measured:
         whole: whether whole steps were run; else all is told from steps of one and two tiles.
         memory: of the device.
         device: ``"cpu"`` or ``"cuda"``.
+        gpu: whether there is a GPU, used or not.
     """
 
     plain_seconds: float
@@ -48,6 +49,7 @@ class Measured:
     whole: bool
     memory: Memory
     device: str = "cpu"
+    gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,8 +202,8 @@ def _fixes_for_memory(plan: Plan, found: Measured, limit: float) -> tuple[Fix, .
 def _fixes_for_time(plan: Plan, found: Measured) -> tuple[Fix, ...]:
     day = Fix("Stop after 24 hours", {"optimiser.budget_seconds": DAY})
     gpu: tuple[Fix, ...] = ()
-    if plan.device == "cpu" and found.device == "cpu":
-        gpu = (Fix("Use a GPU if there is one", {"device": "auto"}),)
+    if found.gpu and found.device == "cpu":
+        gpu = (Fix("Use the GPU", {"device": "auto"}),)
     return (day, *gpu, *_smaller_preset(plan))
 
 

@@ -72,9 +72,8 @@ class TrainPage(Page):
         """Show the summary; propose a name that is free."""
         draft = self.draft
         place = draft.place or default_folder()
-        if not draft.name:
-            draft.name = _free(place, f"{draft.title.removesuffix('.csv')}-{draft.plan.preset}")
-        self.name.setText(draft.name)
+        proposed = f"{draft.title.removesuffix('.csv')}-{draft.plan.preset}"
+        self.name.setText(draft.name or _free(place, proposed))
         self.place.setText(str(place))
         self._summarise()
         self._judge()
@@ -85,6 +84,8 @@ class TrainPage(Page):
 
     def validatePage(self) -> bool:
         """Start the run; stay when that did not work."""
+        self.draft.name = self.name.text().strip()
+        self.draft.place = Path(self.place.text().strip())
         try:
             self.started = self.tools.begin(self.draft)
         except UserError as error:
