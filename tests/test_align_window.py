@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -334,7 +334,12 @@ def test_registration_through_the_model_uses_the_one_chosen(
 ) -> None:
     given: list[str] = []
     registrar, box = window.align.registrar, window.align_panel.method
-    registrar.command = lambda arguments: (given.extend(arguments), [*FAKE, *arguments])[1]
+
+    def command(arguments: Sequence[str]) -> list[str]:
+        given.extend(arguments)
+        return [*FAKE, *arguments]
+
+    registrar.command = command
     box.setCurrentIndex(box.findData(THROUGH_THE_MODEL))
     box.activated.emit(box.currentIndex())
     window.commands.run("align_rigid")
