@@ -16,10 +16,13 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
+import nibabel as nib
 import numpy as np
 import psutil
 import pytest
 import torch
+from dicom_factory import write_series
+from test_io_formats import minc1, minc2
 from trainer_cohort import tiny_plan, write_cohort
 from virtual_screen import start_watching, virtual_screen
 
@@ -160,6 +163,21 @@ def test_formats_of_the_packed_library_are_read_and_registered(
     transform = next((tmp_path / "out").rglob("*.tfm"))
     found = read_transform(transform).matrix
     assert abs(found[0, 3] + 3.0) < 2.0, found
+
+
+def test_dicom_minc_and_analyze_are_read(
+    bare: dict[str, str], tmp_path: Path, model: list[str]
+) -> None:
+    write_series(tmp_path / "series", count=16, shape=(24, 24), spacing=(2.0, 2.0))
+    minc1(tmp_path / "one.mnc")
+    minc2(tmp_path / "two.mnc")
+    nib.save(nib.Spm99AnalyzeImage(np.ones((5, 4, 3), np.int16), np.eye(4)), tmp_path / "old.img")
+    for name in ("series", "one.mnc", "two.mnc", "old.img"):
+        (volume,) = json.loads(run(bare, tmp_path, "info", name, "--json"))["volumes"]
+        assert volume["problem"] == "", volume
+    options = ("--input", "T2=series", "--device", "cpu", "--json", *model, "--out", "made")
+    outputs = json.loads(run(bare, tmp_path, "synthesize", *options))["outputs"]
+    assert read(tmp_path / outputs["synthetic iUS"]).synthetic
 
 
 def test_two_processes_train_one_model(bare: dict[str, str], tmp_path: Path) -> None:
