@@ -119,7 +119,7 @@ def test_a_page_follows_its_run_and_shows_a_crash(
     qtbot.waitUntil(lambda: page.info.state == "running", timeout=10_000)
     qtbot.waitUntil(lambda: "l1" in page.curves.views, timeout=20_000)
     view = page.curves.views["l1"]
-    assert view.lines[0].data.length == 39
+    qtbot.waitUntil(lambda: view.lines[0].data.length == 39, timeout=10_000)
     assert "Epoch 1 of 3" in page.sentence.text()
     assert page.pause.isVisible()
     assert not page.resume.isVisible()

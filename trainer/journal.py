@@ -139,7 +139,7 @@ class Journal:
             preprocessing=Preprocessing(*where),
             name=self.folder.path.name,
             card={
-                "trained_on": f"{data.get('training_cases', '?')} cases of the user's own",
+                "trained_on": f"{data.get('training_cases', '?')} cases this user brought",
                 "training": {"plan": told, "step": step, "seconds": round(seconds)},
                 "data": data,
                 "metrics": self.metrics,

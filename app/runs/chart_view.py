@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt
@@ -28,8 +30,8 @@ class _Line:
         self.data = CurveData()
         self.visible = curve.shown
         self.cuts = -1
-        self.item: pg.PlotCurveItem | None = None
-        self.dots: pg.ScatterPlotItem | None = None
+        self.item: Any = None
+        self.dots: Any = None
 
     def show(self, visible: bool) -> None:
         """Draw the curve or not."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from app.runs.charts import Chart, charts_for
 from app.runs.history import History
+from app.runs.preload import Preload
 
 if TYPE_CHECKING:
     from app.runs.chart_view import ChartView
@@ -68,6 +68,8 @@ class CurvesPage(QWidget):
         self._grid.setSpacing(6)
         self._timer = QTimer(self, singleShot=True, interval=0)
         self._timer.timeout.connect(self._build_one)
+        self._preload = Preload()
+        self._fresh: ChartView | None = None
         self._stale: list[ChartView] = []
         self._drawing = QTimer(self, singleShot=True, interval=0)
         self._drawing.timeout.connect(self._draw_some)
@@ -151,14 +153,14 @@ class CurvesPage(QWidget):
             self._timer.start()
 
     def _build_one(self) -> None:
-        # Only here, when the window stands: the library takes a while to load, and Qt's classes may
-        # not be loaded in a thread.
-        first = "app.runs.chart_view" not in sys.modules
+        if self._fresh is not None:
+            self._place(self._fresh)
+            return
+        if not self._preload.go_on():
+            self._timer.start()
+            return
         from app.runs.chart_view import ChartView
 
-        if first:
-            self._timer.start()  # that was enough for one turn
-            return
         chart = self._wanted.pop(0)
         view = ChartView(chart)
         old = self.views.get(chart.key)
@@ -172,7 +174,12 @@ class CurvesPage(QWidget):
             old.deleteLater()
         self.views[chart.key] = view
         view.log.setVisible(chart.key not in ("psnr", "ssim"))
-        self._list(chart, view)
+        self._fresh = view  # put into the grid, which paints it, in a turn of its own
+        self._timer.start()
+
+    def _place(self, view: ChartView) -> None:
+        self._fresh = None
+        self._list(view.chart, view)
         self._arrange()
         view.show_history(self.history, self._width())
         if self._wanted:
