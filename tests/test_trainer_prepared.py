@@ -187,6 +187,7 @@ def test_a_case_with_one_modality_is_prepared_alone(tmp_path: Path) -> None:
     outcome = prepare_files(case, Preparation(spacing=(3.0,) * 3), out)
     assert outcome["outcome"] == "done"
     assert outcome["alignment"] == {}
+    assert "no iUS" in outcome["reason"]
 
 
 @pytest.mark.parametrize(

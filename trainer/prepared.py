@@ -165,9 +165,11 @@ def _prepare(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
         for m, part in covered.items()
         if part < 0.5
     ]
+    missing = [m for m in how.modalities if m not in own]
+    notices = [f"There is no {m}; the case teaches only what it has." for m in missing]
     return {
         "outcome": "doubtful" if doubts else "done",
-        "reason": " ".join(doubts),
+        "reason": " ".join(doubts + notices),
         "modalities": list(own),
         "alignment": notes,
         "shape": list(grid.shape),
