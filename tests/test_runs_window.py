@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -426,3 +427,38 @@ def test_only_a_file_the_system_can_open_is_opened(
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda _: False)
     window.actions_.open_folder(tmp_path)
     assert "no program" in window.message.text()
+
+
+def test_fine_tuning_begins_a_new_run_with_the_models_weights(
+    qtbot: QtBot, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.runs.fine_tune import SAME, FineTune
+    from core.bundle import find
+    from trainer.plan import Plan
+
+    begun: list[tuple[Plan, Path]] = []
+    monkeypatch.setattr(launch, "start", lambda plan, run: begun.append((plan, run)))
+    built_in = find()
+    assert built_in.path is not None
+    old = make_run(runs / "old", [start(), step(1)], seed=5)
+    shutil.copyfile(built_in.path, old / "model.safetensors")
+    dialog = FineTune(old / "model.safetensors")
+    qtbot.addWidget(dialog)
+    assert dialog.name.text() == "old-tuned"
+    assert dialog.preset.currentText() == SAME
+    dialog.start()
+    assert "Choose the folder of the cohort" in dialog.message.text()  # the old one is gone
+    assert begun == []
+    (tmp_path / "cohort").mkdir()
+    dialog.cohort.setText(str(tmp_path / "cohort"))
+    dialog.name.setText("../elsewhere")
+    dialog.start()
+    assert "without slashes" in dialog.message.text()
+    dialog.name.setText("next")
+    with qtbot.waitSignal(dialog.started) as started:
+        dialog.start()
+    plan, run = begun[0]
+    assert started.args == [run]
+    assert run == runs / "next"
+    assert (plan.seed, plan.preset) == (5, "smoke")
+    assert Path(plan.start_from) == old / "model.safetensors"
