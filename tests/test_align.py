@@ -33,6 +33,7 @@ def pair() -> tuple[Volume, Volume]:
     return make_pair()
 
 
+@settings(deadline=None)
 @given(SIX, POINT)
 def test_sliders_survive_the_way_through_a_matrix(
     values: tuple[float, ...], centre: tuple[float, ...]
