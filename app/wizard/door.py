@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, QTimer
 
 from app.commands import Command
 from app.notifications import Action
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
     from app.window import MainWindow
     from app.wizard.draft import Draft
     from app.wizard.wizard import TrainerWizard
+
+
+WITHOUT_QT = ("trainer.plan", "trainer.cohort", "trainer.pairing")
+"""The slow part of what the wizard needs; it may be imported in a thread."""
+MODULES = (
+    "app.runs.launch",
+    *(f"app.wizard.{page}_page" for page in ("folder", "scan", "check", "split", "preset")),
+    *(f"app.wizard.{page}" for page in ("probe_page", "train_page", "wizard", "begin")),
+)
+"""The rest, in steps of a few milliseconds each."""
 
 
 class WizardDoor(QObject):
@@ -43,10 +55,12 @@ class WizardDoor(QObject):
         if self.wizard is not None:
             self._show(self.wizard)
         elif not self._opening:
-            # Its modules take a while to import; the window stays usable meanwhile.
             self._opening = True
             self.window.jobs.submit(
-                "Opening the wizard", _load, lambda _: self._loaded(draft), self.window.notes.error
+                "Opening the wizard",
+                lambda: [import_module(name) for name in WITHOUT_QT],
+                lambda _: self._load(MODULES, draft),
+                self.window.notes.error,
             )
 
     def close(self) -> None:
@@ -56,6 +70,18 @@ class WizardDoor(QObject):
             self.wizard.reject()
 
     # ---- inside
+
+    def _load(self, modules: Sequence[str], draft: Draft | None) -> None:
+        """Import one module a turn of the event loop, so that the window goes on answering.
+
+        Not in a thread, for these use Qt: PySide6 makes its classes where they are first asked
+        for, and may crash when that is not the window's thread.
+        """
+        if not modules:
+            self._loaded(draft)
+            return
+        import_module(modules[0])
+        QTimer.singleShot(0, self, partial(self._load, modules[1:], draft))
 
     def _loaded(self, draft: Draft | None) -> None:
         self._opening = False
@@ -97,8 +123,3 @@ class WizardDoor(QObject):
 
     def _over(self, _: int) -> None:
         self.wizard = None
-
-
-def _load() -> None:
-    import app.runs.launch
-    import app.wizard.wizard  # noqa: F401
