@@ -17,6 +17,7 @@ from app.opening import PROJECT_SUFFIX
 from app.project import Entry, ProjectError
 from app.state import Kind
 from core.assets import DEMO_CASE
+from core.files import replacing
 
 if TYPE_CHECKING:
     from app.window import MainWindow
@@ -136,13 +137,12 @@ class Files(QObject):
         marked = with_footer(image, made)
 
         def work() -> Path:
-            part = path.with_name(f".{path.stem}.part.png")
-            if not marked.save(str(part)):
-                raise ProjectError(
-                    f"{path.name}: the picture could not be written. Choose a folder you may "
-                    "write to, with free space."
-                )
-            part.replace(path)
+            with replacing(path) as part:
+                if not marked.save(str(part)):
+                    raise ProjectError(
+                        f"{path.name}: the picture could not be written. Choose a folder you may "
+                        "write to, with free space."
+                    )
             return path
 
         window.jobs.submit(

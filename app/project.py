@@ -18,6 +18,7 @@ import numpy as np
 from app.state import Kind, Placement
 from core.align import AlignError, Alignment
 from core.errors import UserError
+from core.files import write_text
 from core.grid import Grid
 from core.landmarks import Landmark
 from core.version import __version__
@@ -117,12 +118,9 @@ def save(project: Project, path: Path) -> Path:
     for entry in values["entries"]:
         entry["path"] = _relative(entry["path"], path.parent)
     text = json.dumps({"schema": SCHEMA, **values}, indent=1, sort_keys=True)
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        write_text(path, text)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise ProjectError(
             f"{path.name}: the project could not be written ({error.strerror}). Choose a folder "
             "you may write to, with free space."

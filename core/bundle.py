@@ -185,7 +185,7 @@ def available() -> list[Bundle]:
     """List the models that can be chosen by name: built-in ones first, then the user's own."""
     found = []
     for folder in (assets.MODELS, user_models()):
-        for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []:
+        for path in sorted(folder.glob(f"[!.]*{SUFFIX}")) if folder.is_dir() else []:
             try:
                 found.append(header(path))
             except ModelError:

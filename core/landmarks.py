@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.align import AlignError, Alignment, Matrix, nearest_rotation
+from core.files import write_text
 
 SCHEMA = 1
 SUFFIXES = (".json", ".csv", ".fcsv")
@@ -118,10 +118,8 @@ def write_landmarks(path: Path | str, landmarks: Sequence[Landmark]) -> tuple[Pa
             moving: _slicer([(p.name, p.moving) for p in landmarks]),
         }
     for target, text in texts.items():
-        part = target.with_name(f".part-{target.name}")
         try:
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, target)
+            write_text(target, text)
         except OSError as error:
             raise AlignError(
                 f"{target.name}: the landmarks could not be written. Choose a folder you may "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from core.case import Case
+from core.files import replacing
 from core.grid import Grid
 from core.intensity import resample
 from core.synthesis import Synthesis
@@ -85,11 +85,10 @@ def save_picture(sheet: Image.Image, path: Path) -> None:
     Raises:
         VolumeError: it cannot be written.
     """
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(part, format="PNG")
-        os.replace(part, path)
+        with replacing(path) as part:
+            sheet.save(part, format="PNG")
     except OSError as error:
         raise VolumeError(
             f"{path.name}: the picture could not be written ({error}). Choose a folder you may "

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from core.bundle import KEY, Bundle, header
+from core.files import replacing
 from core.mhvae.config import ModelError
 
 _HEAD = 8
@@ -35,9 +34,8 @@ def relabel(path: Path, name: str) -> Bundle:
     old = header(path)
     was = [*old.card.get("renamed_from", []), {"name": old.name, "sha256": old.sha256}]
     new = replace(old, name=name, card={**old.card, "renamed_from": was})
-    beside = path.with_name(f".{path.name}.part")
     try:
-        with path.open("rb") as source, beside.open("wb") as target:
+        with replacing(path) as part, path.open("rb") as source, part.open("wb") as target:
             length = int.from_bytes(source.read(_HEAD), "little")
             head = json.loads(source.read(length))
             head["__metadata__"] = {**head["__metadata__"], KEY: new.to_json()}
@@ -45,12 +43,8 @@ def relabel(path: Path, name: str) -> Bundle:
             text += b" " * (-len(text) % _HEAD)  # the weights begin at a multiple of eight
             target.write(len(text).to_bytes(_HEAD, "little") + text)
             shutil.copyfileobj(source, target, 1 << 20)
-        os.replace(beside, path)
     except OSError as error:
         raise ModelError(
             f"{path.name} could not be renamed ({error.strerror}); it is as it was."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
     return header(path)

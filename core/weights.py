@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.bundle import KEY, Bundle, header
+from core.files import replacing
 from core.mhvae.config import MHVAEConfig, ModelError
 from core.mhvae.model import MHVAE
 from core.mhvae.mvae import MVAE
@@ -68,16 +69,14 @@ def save(
     tensors = {
         k: v.detach().to("cpu", dtype).contiguous().clone() for k, v in model.state_dict().items()
     }
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        rights = part.stat().st_mode
-        save_file(tensors, part, metadata={KEY: bundle.to_json()})
-        part.chmod(rights)  # the library keeps its files to their owner
-        os.replace(part, path)
+        with replacing(path) as part:
+            part.touch()
+            rights = part.stat().st_mode
+            save_file(tensors, part, metadata={KEY: bundle.to_json()})
+            part.chmod(rights)  # the library keeps its files to their owner
     except Exception as error:
-        part.unlink(missing_ok=True)
         raise ModelError(
             f"{path.name}: the model could not be written to {path.parent.name or '.'} ({error}). "
             "Choose a folder you may write to, with enough free space."

@@ -32,7 +32,7 @@ def test_round_trip(saved: Path) -> None:
     assert len(bundle.sha256) == 64
     for name, tensor in original.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name])
-    assert not list(saved.parent.glob("*.part"))
+    assert not list(saved.parent.glob(".part-*"))
 
 
 def test_half_precision_is_loaded_as_float32(saved: Path, tmp_path: Path) -> None:
@@ -102,6 +102,8 @@ def test_files_that_are_no_bundles_are_refused(tmp_path: Path, saved: Path) -> N
 def test_models_are_found_by_name_and_path(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets, "MODELS", saved.parent)
     monkeypatch.setattr(bundles, "user_models", lambda: saved.parent / "none")
+    (saved.parent / f".part-{saved.name}").write_bytes(saved.read_bytes())  # being written
+    assert [bundle.path for bundle in bundles.available()] == [saved]
     assert bundles.find().name == "small"
     assert bundles.find("small").path == saved
     assert bundles.find(str(saved)).name == "small"

@@ -87,7 +87,7 @@ def test_damaged_projects_are_one_sentence(tmp_path: Path, text: str, words: str
 
 def test_a_failed_save_leaves_the_old_project(tmp_path: Path) -> None:
     path = save(Project(name="old"), tmp_path / "case.mhvae.json")
-    (tmp_path / "case.mhvae.json.part").mkdir()
+    (tmp_path / ".part-case.mhvae.json").mkdir()
     with pytest.raises((ProjectError, OSError)):
         save(Project(name="new"), path)
     assert load(path).name == "old"

@@ -106,7 +106,7 @@ def test_killed_three_times_and_terminated_ends_with_the_same_weights(
     whole = [e for e in read_events(undisturbed) if e["event"] == "step"]
     mine = [e for e in read_events(run) if e["event"] == "step"]
     assert [e["loss"] for e in whole] == [e["loss"] for e in mine]
-    assert not list(run.rglob("*.part"))
+    assert not list(run.rglob(".part-*"))
 
 
 def test_full_disk_keeps_the_old_checkpoint_and_resumes_exactly(
@@ -126,7 +126,7 @@ def test_full_disk_keeps_the_old_checkpoint_and_resumes_exactly(
         train(tiny_plan(cohort), run, say=quiet)
     monkeypatch.undo()
     assert [p.name for p in checkpoint.listed(run / "checkpoints")][-1] == "step-000000008.pt"
-    assert not list(run.rglob("*.part"))
+    assert not list(run.rglob(".part-*"))
     train(RunFolder.open(run).plan(), run, resume=True, say=quiet)
     assert_same_run(undisturbed, run)
 

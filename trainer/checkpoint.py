@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from core.files import replacing
 from trainer.errors import TrainerError
 
 
@@ -17,15 +18,12 @@ def save(state: dict[str, Any], path: Path) -> None:
     Raises:
         OSError: no space or no permission; the old file is untouched and nothing is left beside it.
     """
-    beside = path.with_name(f".{path.name}.part")
     try:
-        with beside.open("wb") as stream:
+        with replacing(path) as part, part.open("wb") as stream:
             torch.save(state, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(beside, path)
     except (OSError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
         # torch reports a full disk as a RuntimeError of its archive writer, in its own words.
         why = error.strerror if isinstance(error, OSError) else "no space left, or the disk failed"
         raise OSError(f"{path.name} could not be written: {why}") from error

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.files import replacing
 from trainer.errors import TrainerError
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mnc")
@@ -228,15 +229,13 @@ def write_csv(cases: Sequence[CohortCase], path: Path, modalities: tuple[str, ..
         OSError: it cannot be written.
     """
     names = [FOV] if any(case.fov for case in cases) else []
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["case", "patient", *modalities, *names])
         for case in cases:
             files = [case.files.get(m) for m in modalities] + [case.fov for _ in names]
             places = [_from(path.parent, file) if file else "" for file in files]
             writer.writerow([case.id, case.patient, *places])
-    os.replace(beside, path)
 
 
 def _from(folder: Path, file: Path) -> str:

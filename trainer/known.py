@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.files import write_text
 from trainer.runs import default_folder, find_runs
 
 
@@ -43,6 +43,4 @@ def known_runs() -> list[Path]:
 def _write(folders: Iterable[Path]) -> None:
     path = _list()
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps([str(p) for p in folders], indent=1), encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, json.dumps([str(p) for p in folders], indent=1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import getpass
-import os
 import platform
 import re
 import traceback
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import IO
 
 from core.errors import Cancelled, UserError
+from core.files import write_text
 
 FILE = "last-words.txt"
 RAW = (".stderr", ".fault")
@@ -119,9 +119,6 @@ def _read(path: Path) -> str:
 
 def _write(run: Path, text: str) -> None:
     lines = [line for line in text.splitlines() if line.strip()]
-    beside = run / f".{FILE}.part"
-    try:
-        beside.write_text(clean("\n".join(lines[-LINES:])) + "\n", encoding="utf-8")
-        os.replace(beside, run / FILE)
-    except OSError:
-        pass  # the run's folder is gone, or its disk is full: the error itself is still told
+    # The run's folder may be gone, or its disk full: the error itself is still told.
+    with contextlib.suppress(OSError):
+        write_text(run / FILE, clean("\n".join(lines[-LINES:])) + "\n")

@@ -6,7 +6,6 @@ import base64
 import csv
 import html
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import Cancelled
+from core.files import replacing, write_text
 from trainer.cohort import FOV, CohortCase
 from trainer.prepared import PICTURES, Preparation, prepare_files
 
@@ -112,7 +112,7 @@ def write_table(outcomes: Sequence[dict[str, Any]], how: Preparation, out: Path)
         "range": [-1, 1],
         "notice": "Research use only.",
     }
-    _replace(out / RECORD, json.dumps({"settings": settings, "cases": kept}, indent=1))
+    write_text(out / RECORD, json.dumps({"settings": settings, "cases": kept}, indent=1))
     usable = [o for o in outcomes if o["outcome"] != "failed"]
     columns = ("case", "patient", *how.modalities, FOV)
     lines = [
@@ -120,7 +120,7 @@ def write_table(outcomes: Sequence[dict[str, Any]], how: Preparation, out: Path)
         for o in usable
     ]
     _write_csv(out / LIST, columns, lines)
-    _replace(out / PAGE, page(outcomes, out))
+    write_text(out / PAGE, page(outcomes, out))
 
 
 def _row(outcome: dict[str, Any]) -> dict[str, Any]:
@@ -168,15 +168,7 @@ def page(outcomes: Sequence[dict[str, Any]], out: Path) -> str:
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    part = path.with_name(f".part-{path.name}")
-    with part.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, columns, extrasaction="ignore", restval="")
         table.writeheader()
         table.writerows(rows)
-    os.replace(part, path)
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".part-{path.name}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ from core.align import DEFAULT_METHOD, AlignError, moved
 from core.align_choice import Choice, align, record
 from core.case import Case
 from core.errors import UserError
+from core.files import replacing, write_text
 from core.grid import Grid
 from core.intensity import Mask, resample_mask
 from core.io import read
@@ -82,9 +82,7 @@ def prepare_files(case: CohortCase, how: Preparation, out: Path) -> dict[str, An
         outcome = {"case": case.id, "patient": case.patient, "outcome": "failed", "reason": reason}
     outcome["seconds"] = round(time.perf_counter() - began, 1)
     if outcome["outcome"] != "failed":
-        part = out / f".part-{case.id}.json"
-        part.write_text(json.dumps(outcome, indent=1), encoding="utf-8")
-        os.replace(part, path)
+        write_text(path, json.dumps(outcome, indent=1))
     return outcome
 
 
@@ -235,9 +233,8 @@ def _save(image: Voxels, grid: Grid, path: Path, slope: float) -> None:
     rigid = bool(np.abs(unit.T @ unit - np.eye(3)).max() < 1e-5)
     file.set_sform(grid.affine, 1)
     file.set_qform(grid.affine if rigid else None, 1 if rigid else 0)
-    part = path.with_name(f".part-{path.name}")
-    nib.save(file, part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        nib.save(file, part)
 
 
 def _key(case: CohortCase, how: Preparation) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from core.files import write_text
 from trainer.before_after import Key, changes
 from trainer.errors import TrainerError
 from trainer.evaluate import Evaluation, Row
@@ -69,10 +70,8 @@ def write_report(
         for number, picture in enumerate(pictures, 1):
             (folder / f"worst-{number}.png").write_bytes(draw(picture))
         for kind, path in paths.items():
-            beside = path.with_name(f".{path.name}.part")
             # A CSV brings its own line ends.
-            beside.write_text(texts[kind](), encoding="utf-8", newline="")
-            beside.replace(path)
+            write_text(path, texts[kind](), newline="")
     except OSError as error:
         raise TrainerError(
             f"The report cannot be written to {folder.name} ({error.strerror}). Choose another "

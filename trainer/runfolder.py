@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from core.files import write_text
 from trainer.errors import TrainerError
 from trainer.events import VERSION, read_events
 from trainer.last_words import LastWords
@@ -167,9 +168,7 @@ def ask(path: Path, word: str) -> None:
     """
     if not is_run(path) or word not in ASKS:
         raise TrainerError(f"{path.name}: cannot ask a run to {word!r}.")
-    beside = path / ".control.part"
-    beside.write_text(word, encoding="utf-8")
-    os.replace(beside, path / "control")
+    write_text(path / "control", word)
 
 
 def is_run(path: Path) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.files import write_text
 from trainer.cohort import CohortCase
 from trainer.errors import TrainerError
 from trainer.plan import DataPlan
@@ -65,9 +65,7 @@ def locked_split(path: Path, cases: Sequence[CohortCase], plan: DataPlan) -> Spl
             if case.id not in known:
                 split[patients.get(case.patient, "training")].append(case.id)
     check_leakage(cases, split)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps(split, indent=1), encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, json.dumps(split, indent=1))
     return split
 
 

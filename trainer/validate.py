@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from core.files import replacing
 from core.metrics import ssim
 from trainer.dataset import Batch
 from trainer.losses import composite
@@ -109,12 +110,8 @@ def preview(
             picture = Image.fromarray(_grey(shown[row, 0]))
             picture = picture.resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
             sheet.paste(picture, (left, 2 * top + row * height * zoom))
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        sheet.save(beside, format="PNG")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as part:
+        sheet.save(part, format="PNG")
 
 
 def _grey(image: Tensor) -> NDArray[np.uint8]:

@@ -6,7 +6,6 @@ import argparse
 import csv
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
@@ -22,6 +21,7 @@ from core.bundle import Bundle, find
 from core.case import Case
 from core.engine import Engine
 from core.errors import UserError
+from core.files import replacing
 from core.grid import Grid
 from core.io import probe, read, write
 from core.synthesis import Request, on_grid, prepare
@@ -170,9 +170,8 @@ def _carry_labels(args: argparse.Namespace, case: CohortCase, grid: Grid) -> dic
             left.append(f"{path.name} lies on another grid and was not carried along.")
             continue
         name = path.name if path.name.startswith(case.id) else f"{case.id}-{path.name}"
-        part = args.out / f".part-{name}"
-        shutil.copyfile(path, part)
-        os.replace(part, args.out / name)
+        with replacing(args.out / name) as part:
+            shutil.copyfile(path, part)
         copied.append(name)
     return {"files": copied, "left": left}
 
@@ -208,9 +207,7 @@ def _kept(
 
 
 def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    part = path.with_name(f".part-{path.name}")
-    with part.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", restval="")
         table.writeheader()
         table.writerows(rows)
-    os.replace(part, path)

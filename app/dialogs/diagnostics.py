@@ -15,6 +15,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.files import write_text
+
 
 class Diagnostics(QDialog):
     """The report in an editor: what the user deletes is not saved.
@@ -61,12 +63,9 @@ class Diagnostics(QDialog):
 
     def save(self, path: Path) -> None:
         """Write what is shown, whole or not at all, and close; a failure is said and stays open."""
-        part = path.with_name(f".{path.name}.part")
         try:
-            part.write_text(self.text.toPlainText(), encoding="utf-8")
-            part.replace(path)
+            write_text(path, self.text.toPlainText())
         except OSError as error:
-            part.unlink(missing_ok=True)
             reason = error.strerror or type(error).__name__
             self.problem.setText(
                 f"{path.name} could not be written ({reason}); the report is still here. Choose "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -13,6 +11,7 @@ from typing import Any
 from core import assets
 from core.bundle import SUFFIX, Bundle, header, user_models
 from core.errors import UserError
+from core.files import replacing
 from core.relabel import relabel
 
 
@@ -45,7 +44,8 @@ def put(path: Path) -> Bundle:
     folder = user_models()
     if path.parent.resolve() == folder.resolve():
         return bundle
-    same = [p for p in sorted(folder.glob(f"*{SUFFIX}")) if p.stat().st_size == path.stat().st_size]
+    size = path.stat().st_size
+    same = [p for p in sorted(folder.glob(f"[!.]*{SUFFIX}")) if p.stat().st_size == size]
     for other in same:
         known = header(other)
         if known.sha256 == bundle.sha256:
@@ -144,17 +144,13 @@ def _mine(bundle: Bundle) -> Path:
 
 
 def _copy(source: Path, target: Path) -> Path:
-    beside = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, beside)
-        os.replace(beside, target)
+        with replacing(target) as part:
+            shutil.copyfile(source, part)
     except OSError as error:
         raise StoreError(
             f"{target.name} could not be written ({error.strerror}). Choose a folder you may write "
             "to, with free space."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
     return target

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import zipfile
 from pathlib import Path
 
+from core.files import replacing
 from trainer.errors import TrainerError
 from trainer.events import parse
 from trainer.last_words import clean
@@ -25,10 +24,9 @@ def export_run(run: Path, place: Path) -> Path:
     Raises:
         TrainerError: the run cannot be read or the file cannot be written.
     """
-    beside = place.with_name(f".{place.name}.part")
     try:
         aliases = case_aliases(run)
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+        with replacing(place) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
             plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
             told = {k: v for k, v in plan.items() if k not in PRIVATE}
             archive.writestr("plan.json", json.dumps(told, indent=1))
@@ -44,15 +42,11 @@ def export_run(run: Path, place: Path) -> Path:
                     archive.write(run / name, name, zipfile.ZIP_STORED)
             for picture in sorted((run / "previews").glob("step-*.png")):
                 archive.write(picture, f"previews/{picture.name}", zipfile.ZIP_STORED)
-        os.replace(beside, place)
     except (OSError, ValueError) as error:
         raise TrainerError(
             f"{place.name} could not be written ({error}). Choose a folder you may write to, with "
             "free space."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
     return place
 
 

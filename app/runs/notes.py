@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.errors import UserError
+from core.files import write_text
 from trainer.plan import Plan, load_plan
 
 FILE = "notes.txt"
@@ -62,10 +62,8 @@ class PlanAndNotes(QWidget):
         text = self.notes.toPlainText()
         if text == self._saved or not self.run.is_dir():
             return
-        beside = self.run / f".{FILE}.part"
         try:
-            beside.write_text(text, encoding="utf-8")
-            os.replace(beside, self.run / FILE)
+            write_text(self.run / FILE, text)
         except OSError as error:
             self._say(f"The notes could not be saved ({error.strerror}); copy them elsewhere.")
             return

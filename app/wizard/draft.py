@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 import uuid
@@ -15,6 +14,7 @@ from typing import Any
 
 from app.wizard.cases import Row, Table
 from core.errors import UserError
+from core.files import write_text
 from trainer.cohort import CohortCase, write_csv
 from trainer.plan import Plan, plan_from_dict, preset
 from trainer.runs import default_folder
@@ -197,10 +197,8 @@ class DraftStore:
         """
         folder = self.folder(draft)
         draft.changed = time.time()
-        beside = folder / ".draft.json.part"
         try:
-            beside.write_text(json.dumps(draft.to_dict()), encoding="utf-8")
-            os.replace(beside, folder / "draft.json")
+            write_text(folder / "draft.json", json.dumps(draft.to_dict()))
         except OSError as error:
             raise DraftError(
                 f"The draft cannot be kept ({error.strerror}). Make room in your user folder."

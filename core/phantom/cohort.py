@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from core.files import replacing, write_text
 from core.phantom.case import Phantom, simulate_case
 from core.phantom.physics import PhysicsName
 from core.volume import Volume
@@ -119,9 +119,7 @@ def save_case(phantom: Phantom, out: Path, name: str) -> Path:
     ):
         save_volume(volume, out / f"{name}-{kind}.nii.gz", integer)
     path = out / f"{name}.json"
-    part = out / f".part-{name}.json"
-    part.write_text(json.dumps({"case": name, **phantom.meta}, indent=1), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, json.dumps({"case": name, **phantom.meta}, indent=1))
     return path
 
 
@@ -139,6 +137,5 @@ def save_volume(volume: Volume, path: Path, integer: bool) -> None:
     image.header["descrip"] = b"Simulated data, research use only"
     image.set_qform(volume.grid.affine, 1)
     image.set_sform(volume.grid.affine, 1)
-    part = path.with_name(f".part-{path.name}")
-    nib.save(image, part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        nib.save(image, part)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from core.files import replacing
 from trainer.errors import TrainerError
 
 
@@ -96,10 +96,9 @@ def _picture(folder: Path, case: str, pixels: Any) -> str:
 
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in case)
     path = folder / f"{safe}.png"
-    beside = folder / f".{safe}.part.png"
     try:
-        Image.fromarray(pixels).save(beside)
-        os.replace(beside, path)
+        with replacing(path) as part:
+            Image.fromarray(pixels).save(part)
     except OSError as error:
         raise TrainerError(
             f"The picture {path.name} cannot be written ({error.strerror}). Make room, or choose "

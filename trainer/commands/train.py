@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.files import replacing
 from trainer.errors import TrainerError
 from trainer.new_plan import PRESETS, plan_for
 from trainer.plan import Plan
@@ -108,9 +109,8 @@ def change_run(path: Path, settings: dict[str, Any]) -> Plan:
     if settings:
         changed = plan.override(settings)
         with folder:
-            beside = path / ".plan.json.part"
-            changed.save(beside)
-            beside.replace(path / "plan.json")
+            with replacing(path / "plan.json") as part:
+                changed.save(part)
             told = {k: v for k, v in settings.items() if k != "cohort"}
             folder.log("changed", settings=told)
         plan = changed

@@ -1,0 +1,38 @@
+"""Files that are there whole or not at all: written beside their target, then moved into place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a hidden path beside ``path`` to write to; the block's end moves it into place.
+
+    The hidden name keeps the target's endings, which many writers go by. After any exception the
+    old file is as it was and nothing is left beside it. One process at a time may write a target.
+
+    Raises:
+        OSError: the written file cannot be moved into place.
+    """
+    part = path.with_name(f".part-{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            part.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str, newline: str | None = None) -> None:
+    """Write UTF-8 text; ``newline`` as in :func:`open`.
+
+    Raises:
+        OSError: it cannot be written; the old file is as it was.
+    """
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8", newline=newline)
