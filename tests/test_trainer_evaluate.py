@@ -17,12 +17,13 @@ from trainer_cohort import CONFIG, write_cohort
 
 from core.bundle import Bundle, Preprocessing
 from core.metrics import psnr
+from core.tables import safe_cell
 from core.weights import build, save
 from trainer.authors_protocol import slice_scores, to_bytes
 from trainer.errors import TrainerError
 from trainer.evaluate import Evaluation, Picture, Row, evaluate
 from trainer.perceptual import _CONVS, _SHAPES, Perceptual
-from trainer.report import comparisons, safe_cell, summaries, to_csv, write_report
+from trainer.report import comparisons, summaries, to_csv, write_report
 from trainer.report_html import worst
 from trainer.statistics import compare, holm, summarise
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -12,8 +11,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from core import tables
 from core.errors import Cancelled
-from core.files import replacing, write_text
+from core.files import write_text
 from trainer.cohort import FOV, CohortCase
 from trainer.prepared import PICTURES, Preparation, prepare_files
 
@@ -101,7 +101,7 @@ def _in_processes(
 def write_table(outcomes: Sequence[dict[str, Any]], how: Preparation, out: Path) -> None:
     """Write the table, the record, the list for the trainer and the page of pictures."""
     rows = [_row(outcome) for outcome in outcomes]
-    _write_csv(out / TABLE, COLUMNS, rows)
+    tables.write_table(out / TABLE, COLUMNS, rows)
     kept = [{k: v for k, v in o.items() if k not in ("key", "kept")} for o in outcomes]
     settings = {
         "spacing_mm": how.spacing,
@@ -119,7 +119,7 @@ def write_table(outcomes: Sequence[dict[str, Any]], how: Preparation, out: Path)
         {"case": o["case"], "patient": o["patient"], **o["files"], FOV: f"{o['case']}-{FOV}.nii.gz"}
         for o in usable
     ]
-    _write_csv(out / LIST, columns, lines)
+    tables.write_table(out / LIST, columns, lines, exact=True)
     write_text(out / PAGE, page(outcomes, out))
 
 
@@ -165,10 +165,3 @@ def page(outcomes: Sequence[dict[str, Any]], out: Path) -> str:
         "the left, after it on the right. Borders should run on from field to field. "
         f"Research use only.</p>{''.join(parts)}</html>\n"
     )
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, columns, extrasaction="ignore", restval="")
-        table.writeheader()
-        table.writerows(rows)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.files import write_text
+from core.tables import safe_cell
 from trainer.before_after import Key, changes
 from trainer.errors import TrainerError
 from trainer.evaluate import Evaluation, Row
@@ -125,12 +126,6 @@ def to_csv(rows: Iterable[Row]) -> str:
         texts = [safe_cell(t) for t in (row.model, row.case, "+".join(row.inputs), row.target)]
         writer.writerow([*texts, kind, *(_number(row.scores.get(n)) for n in names)])
     return stream.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """Keep a spreadsheet from running a name as a formula, by a leading apostrophe."""
-    text = "".join(" " if c in "\r\n\t\0" else c for c in text)
-    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@", "＝", "＋", "－", "＠") else text
 
 
 def _number(value: float | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import re
@@ -25,6 +24,7 @@ from core.files import replacing
 from core.grid import Grid
 from core.io import probe, read, write
 from core.synthesis import Request, on_grid, prepare
+from core.tables import write_table
 from trainer.cohort import LABELS, SUFFIXES, CohortCase, scan
 
 TABLE = "outcomes.csv"
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             left = (time.perf_counter() - start) / len(rows) * (len(cases) - len(rows))
             report.progress("cases", len(rows), len(cases), left)
     finally:
-        _write_table(args.out / TABLE, rows)
+        write_table(args.out / TABLE, COLUMNS, rows)
     counts = {name: sum(r["outcome"] == name for r in rows) for name in ("done", "kept", "failed")}
     answer(
         {
@@ -204,10 +204,3 @@ def _kept(
         except (OSError, ValueError, KeyError, TypeError):
             return None
     return row
-
-
-def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", restval="")
-        table.writeheader()
-        table.writerows(rows)
