@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QEventLoop, QPointF, Qt, QTimer
-from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 
 from app import theme
@@ -54,10 +53,7 @@ def keep_window(window: MainWindow, name: str) -> None:
     wait(500)
     smooth = Qt.TransformationMode.SmoothTransformation
     picture = window.grab().toImage().scaledToWidth(WIDTH, smooth)
-    small = picture.convertToFormat(
-        QImage.Format.Format_Indexed8, Qt.ImageConversionFlag.DiffuseDither
-    )
-    small.save(str(IMAGES / f"{name}.png"))
+    picture.save(str(IMAGES / f"{name}.png"))
 
 
 def simulated_study(folder: Path) -> Path:
