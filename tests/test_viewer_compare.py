@@ -218,6 +218,7 @@ def test_colour_maps_are_whole_and_sequential_ones_even(name: str) -> None:
         assert (steps[:126] < 1e-3).all()
         assert (steps[129:] > -1e-3).all()
         assert light[0] == pytest.approx(light[-1], abs=0.03)
+        assert np.ptp(rgb[127:129]) <= 1 / 255  # no difference has no hue
     elif name == "gray inverted":
         assert (steps <= 0).all()
     elif name != "labels":

@@ -55,7 +55,8 @@ def table(name: str) -> Table:
 
 def _diverging() -> NDArray[np.float64]:
     """Blue – dark – red with equal, evenly rising CIE lightness on both sides (dark at zero)."""
-    t = np.abs(np.linspace(-1, 1, 256))
+    # Zero falls between two of the 256 colours: both are grey, so that no difference has no hue.
+    t = np.maximum(np.abs(np.linspace(-255, 255, 256)) - 1, 0) / 254
     lightness = 8 + 67 * t
     chroma = 62 * np.sqrt(t)
     hue = np.radians(np.where(np.linspace(-1, 1, 256) < 0, 265.0, 45.0))
