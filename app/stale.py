@@ -53,6 +53,7 @@ class Stale(QObject):
     def _look(self) -> None:
         owner = self._owner
         owner.form_changed.emit()
+        self._mark()  # what stands there until a new run is whole, or after it is cancelled
         if owner.running:
             owner.run()  # again, from where the volume is now
             return
@@ -60,7 +61,6 @@ class Stale(QObject):
         if moved and owner.form.rerun and not owner.obstacle():
             owner.run()
             return
-        self._mark()
         if moved and not self._told:
             names = " and ".join(sorted(moved))
             owner.notes.warning(

@@ -30,6 +30,8 @@ class _State:
     live: LiveRun | None = None
     shares: EngineJob | None = None
     again: bool = False
+    given: frozenset[str] = frozenset()
+    """Ids of the input volumes at the last run or switch."""
     results: dict[str, Result] = field(default_factory=dict)
 
 
@@ -81,6 +83,7 @@ class Synthesiser(Choices):
         if obstacle:
             self.notes.error(obstacle)
             return
+        self._state.given = self._given()
         if self._state.run is not None:
             self._state.again = True
             self._state.run.cancel()
@@ -233,8 +236,15 @@ class Synthesiser(Choices):
 
     def _rerun(self) -> None:
         """Run from what is left after a toggle: the honest test on the user's own patient."""
+        before, self._state.given = self._state.given, self._given()
+        if self._state.given == before:  # an undo of something else sets them as they were
+            return
         if not self.obstacle() and set(self.subset()) != set(self.known()):
             self.run()
+
+    def _given(self) -> frozenset[str]:
+        real = (x for x in self.session.layers if x.kind is Kind.REAL)
+        return frozenset(x.id for x in real if x.available and x.modality)
 
     def _engine_changed(self, state: str) -> None:
         if state == "ready" and not self.running:

@@ -271,6 +271,7 @@ def test_results_made_before_a_move_say_so_or_are_made_again(
     window.synthesiser.set_form(rerun=True)
     window.commands.run("redo")
     qtbot.waitUntil(lambda: window.synthesiser.running, timeout=5000)
+    assert "outdated" in window.session.layer(made[0].id).name  # until the new one is whole
     ran(qtbot, window)
     result = window.synthesiser.results["T2"]
     made_on = window.session.layer(result.layer_id).volume.grid
