@@ -114,6 +114,29 @@ class AlignDesk(QObject):
                 session.set_display(compare=Compare.BLEND)
         session.set_tool(tool)
 
+    @property
+    def checkered(self) -> bool:
+        """Whether the moving and the fixed volume are seen in a checkerboard."""
+        session, pair = self.session, self.aligner.pair()
+        seen = (session.active, session.secondary)
+        return (
+            session.display.compare is Compare.CHECKER
+            and pair is not None
+            and all(any(x is y for y in seen) for x in pair)
+        )
+
+    def toggle_checker(self) -> None:
+        """Show the moving and the fixed volume in a checkerboard, or end that."""
+        session, pair = self.session, self.aligner.pair()
+        if pair is None:
+            return
+        off = self.checkered
+        if not off:
+            moving, fixed = pair
+            session.set_active(fixed.id)
+            session.set_secondary(moving.id)
+        session.set_display(compare=Compare.OFF if off else Compare.CHECKER)
+
     def add_landmark(self) -> None:
         """Add a pair at the cursor, to be dragged apart."""
         self.landmarks.add_here(self.session.cursor)

@@ -166,7 +166,7 @@ class Registrar(QObject):
         if placement.doubtful:
             aligner.notes.warning(
                 f"{moving} was registered to {fixed}, but this is doubtful: {placement.doubtful} "
-                "Look at it in the checkerboard (K).",
+                "Look at it in the checkerboard.",
                 [Action("Take it back", partial(self._take_back, run, before))],
             )
         else:

@@ -381,6 +381,25 @@ def test_the_engine_gets_a_moved_volume_anew(window: MainWindow, pair: tuple[str
     assert _key(window.session.layer(pair[0]).volume) == before
 
 
+def test_the_panel_s_checkerboard_shows_the_pair_though_one_was_synthesised(
+    window: MainWindow, pair: tuple[str, str]
+) -> None:
+    t2, ius = pair
+    session = window.session
+    made = session.layer(ius).volume
+    session.add_layer(made, Kind.SYNTHETIC)
+    session.set_active(ius)
+    assert session.secondary is not session.layer(t2)
+    button = window.align_panel.buttons["align_checker"]
+    assert button.text() == "Checker"
+    button.click()
+    assert (session.active, session.secondary) == (session.layer(ius), session.layer(t2))
+    assert session.display.compare == "checker"
+    assert button.isChecked()
+    button.click()
+    assert session.display.compare == "off"
+
+
 def test_columns_follow_a_moved_volume(window: MainWindow, pair: tuple[str, str]) -> None:
     window.session.set_display(layout=Layout.COLUMNS)
     before = window.area.render_image(1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtGui import QAction, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -47,7 +47,7 @@ ROWS = (
     ("align_rigid", "Register rigid"),
     ("align_affine", "Register affine"),
 )
-LOOK = (("align_move", "Move (G)"), ("align_before", "Before (V)"), ("checker", "Checker (K)"))
+LOOK = (("align_move", "Move (G)"), ("align_before", "Before (V)"), ("align_checker", "Checker"))
 SAVE = (("save_transform", "Save transform…"), ("save_aligned", "Save volume…"))
 
 
@@ -88,6 +88,12 @@ class AlignPanel(QScrollArea):
         for name, button in {**self.buttons, **self.landmarks.buttons}.items():
             actions[name].setIconText(button.text())
             button.setDefaultAction(actions[name])
+
+    def minimumSizeHint(self) -> QSize:
+        """Wide enough for two buttons side by side: there is no sideways scrolling."""
+        widest = max(self.buttons[name].sizeHint().width() for name, _ in ROWS)
+        width = 2 * widest + 20 + self.verticalScrollBar().sizeHint().width()
+        return QSize(width, super().minimumSizeHint().height())
 
     def showEvent(self, event: QShowEvent) -> None:
         """Let the planes follow what stays, and find out what turns are about."""
