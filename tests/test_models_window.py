@@ -105,6 +105,9 @@ def test_a_card_escapes_what_the_file_says(tmp_path: Path) -> None:
     assert "PSNR, dB, T2 → iUS" in page
     assert "12.35" in page
     assert bundle.sha256 in page
+    metrics = {"psnr_db_mean": 14.98, "mae_on_minus1_to_1": 0.285, "psnr/T2>iUS": 16.5}
+    page = card_html(write_model(tmp_path / "m.safetensors", "m", metrics=metrics), "")
+    assert all(words in page for words in ("PSNR dB mean", "MAE on −1 to 1", "PSNR, dB, T2 → iUS"))
     assert "trained" in card_html(write_model(tmp_path / "t.safetensors", "t", training={}), "")
 
 

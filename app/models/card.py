@@ -9,6 +9,9 @@ from typing import Any
 from app.models.store import facts
 from core.bundle import Bundle
 
+MEASURES = {"psnr": "PSNR", "ssim": "SSIM", "mae": "MAE", "db": "dB", "minus1": "−1"}
+"""Words of a metric's key that are written otherwise."""
+
 
 def card_html(bundle: Bundle, sha256: str) -> str:
     """Return the page; every text from the file is escaped.
@@ -43,7 +46,9 @@ def _value(value: Any) -> str:
 def _words(name: str) -> str:
     """Turn a metric's key into words: ``psnr/T2>iUS`` → ``PSNR, T2 → iUS``."""
     kind, slash, direction = name.partition("/")
-    kind = {"psnr": "PSNR, dB", "ssim": "SSIM", "l1": "L1"}.get(kind, kind.replace("_", " "))
+    kind = {"psnr": "PSNR, dB", "ssim": "SSIM", "l1": "L1"}.get(kind) or " ".join(
+        MEASURES.get(word, word) for word in kind.split("_")
+    )
     return f"{kind}, {direction.replace('>', ' → ')}" if slash else kind
 
 
