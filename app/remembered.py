@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QSize
+
 from app.state import Display
 
 if TYPE_CHECKING:
     from app.window import MainWindow
 
+FIRST_SIZE = QSize(1440, 900)
+FRAME = QSize(8, 48)
+"""Room for what a desktop draws around a window; its real size is known only once it is shown."""
 DISPLAY = ("convention", "interpolation", "mouse", "world_axes", "crosshair", "outlines")
 
 
@@ -33,9 +38,14 @@ def restore_display(window: MainWindow) -> None:
 
 
 def restore_window(window: MainWindow) -> None:
-    """Put the docks where the last window had them."""
-    window.resize(1440, 900)
+    """Put the docks where the last window had them; the first window fits on the screen."""
+    window.resize(first_size(window.screen().availableSize()))
     state = window.settings.window_state()
     if state is not None:
         window.restoreGeometry(state[0])
         window.restoreState(state[1])
+
+
+def first_size(available: QSize) -> QSize:
+    """Size of a window that no settings know, on a screen with so much room, in pixels."""
+    return FIRST_SIZE.boundedTo(available - FRAME)

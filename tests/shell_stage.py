@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 import core.bundle
+from app import remembered
 from app.engine.client import EngineClient
 from app.settings import Settings
 from app.window import MainWindow
@@ -50,6 +51,8 @@ def staged(
 ) -> Iterator[MainWindow]:
     """Show a window; when it is closed no thread, child process or widget may be left."""
     monkeypatch.setattr(core.bundle, "available", lambda: [model(behaviour)])
+    # The offscreen platform's screen is small; people's are not.
+    monkeypatch.setattr(remembered, "first_size", lambda _: remembered.FIRST_SIZE)
     threads = set(threading.enumerate())
     children = {p.pid for p in psutil.Process().children()}
     window = MainWindow(Settings(tmp_path / "settings.ini"), lambda: FAKE)

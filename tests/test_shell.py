@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -21,6 +21,7 @@ from shell_stage import model, notes, open_files, put, ran, staged
 from app.dialogs.keys import sheet
 from app.models import store
 from app.notifications import Severity
+from app.remembered import first_size
 from app.settings import Settings
 from app.state import Kind, MousePreset
 from app.window import MainWindow
@@ -265,6 +266,52 @@ def test_recent_files_can_be_turned_off(qtbot: QtBot, window: MainWindow, tmp_pa
     window.settings.sync()
     text = (tmp_path / "settings.ini").read_text()
     assert ".nii.gz" not in text
+
+
+@pytest.mark.parametrize(
+    ("room", "size"), [((2560, 1400), (1440, 900)), ((1366, 728), (1358, 680))]
+)
+def test_the_first_window_fits_on_the_screen(room: tuple[int, int], size: tuple[int, int]) -> None:
+    assert first_size(QSize(*room)) == QSize(*size)
+
+
+def test_in_a_small_window_no_control_is_cut_off(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    window.resize(1024, 700)
+    assert window.width() == 1024  # nothing asks for more
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    (row,) = window.case.rows.values()
+    inside = window.case.viewport()
+    qtbot.waitUntil(lambda: inside.width() >= row.width() >= row.minimumSizeHint().width())
+    window.commands.run("align_panel")
+    panel = window.align_panel
+    qtbot.waitUntil(lambda: panel.width() >= panel.minimumSizeHint().width())
+    assert window.width() == 1024
+
+
+def test_the_notice_is_readable_when_the_window_turns_dark(window: MainWindow) -> None:
+    try:
+        window.set_appearance("dark")
+        QApplication.processEvents()
+        palette = window.results.notice.palette()
+        assert palette.color(palette.ColorRole.WindowText).lightness() > 128
+    finally:
+        window.set_appearance("system")
+
+
+def test_undoing_an_import_does_not_synthesise_anew(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"), put(tmp_path, "iUS.nii.gz", seed=1))
+    truth = window.session.find(Kind.REAL, "iUS")
+    assert truth is not None
+    window.case.rows[truth.id].available.click()
+    qtbot.waitUntil(lambda: "iUS" in window.synthesiser.results, timeout=15_000)
+    open_files(qtbot, window, put(tmp_path / "more", "T2-later.nii.gz", seed=2))
+    window.commands.run("undo")
+    with qtbot.assertNotEmitted(window.synthesiser.running_changed, wait=700):
+        pass
 
 
 def test_window_state_survives(

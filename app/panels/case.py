@@ -76,7 +76,13 @@ class CasePanel(QScrollArea):
             if self._column.indexOf(row) != n:
                 self._column.insertWidget(n, row)
         self._hint.setVisible(not layers)
+        QTimer.singleShot(0, self, self._widen)  # new rows are shown by then
         self._mark_active()
+
+    def _widen(self) -> None:
+        """Be wide enough for every row: there is no sideways scrolling."""
+        bar = self.verticalScrollBar().sizeHint().width()
+        self.setMinimumWidth(self._column.minimumSize().width() + bar)
 
     def _add(self, layer_id: str) -> Row:
         layer = self.session.layer(layer_id)

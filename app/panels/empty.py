@@ -40,6 +40,7 @@ class EmptyState(QWidget):
         column = QVBoxLayout(self)
         column.addStretch(3)
         for label in (title, what):
+            label.setWordWrap(True)  # a small window may be narrower than the words
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
             column.addWidget(label)
             column.addSpacing(10)

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from app.live import Result
 from app.synthesiser import Synthesiser
+from app.theme import embolden
 
 UNITS = {"PSNR": "PSNR, dB"}
 """Headings of metrics that have a unit."""
@@ -31,7 +32,7 @@ class ResultsPanel(QWidget):
         super().__init__(parent)
         self.synthesiser = synthesiser
         self.notice = QLabel("Simulated data, research use only.")
-        self.notice.setStyleSheet("font-weight:600")
+        embolden(self.notice)
         self.empty = QLabel("Nothing synthesised yet.")
         self.empty.setEnabled(False)
         self.table = QTableWidget()

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
+from app.theme import embolden
 from app.wizard.base import Page, Sentence, Tools
 from app.wizard.draft import Draft
 from app.wizard.fields import summary
@@ -63,7 +64,7 @@ class PresetPage(Page):
         self.sentence = Sentence()
         self.shown = QLabel()
         self.shown.setWordWrap(True)
-        self.shown.setStyleSheet("font-weight:600")
+        embolden(self.shown)
         left = QVBoxLayout()
         for radio in self.radios.values():
             left.addWidget(radio)
