@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,10 @@ def read(path: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_table_for_people_runs_nothing(tmp_path: Path, exact: bool) -> None:
     path = tmp_path / "table.csv"
-    rows = [{"case": "=HYPERLINK(1)", "error": -0.5, "beyond": 1}, {"case": "Case2"}]
+    rows: list[dict[str, Any]] = [
+        {"case": "=HYPERLINK(1)", "error": -0.5, "beyond": 1},
+        {"case": "Case2"},
+    ]
     write_table(path, ("case", "error"), rows, exact=exact)
     first, second = read(path)
     assert first == {"case": "=HYPERLINK(1)" if exact else "'=HYPERLINK(1)", "error": "-0.5"}
