@@ -89,9 +89,7 @@ def draw(args: argparse.Namespace) -> None:
             mean=np.nanmean(values[:, known], axis=0),
         )
         os.replace(part, path)
-        print(
-            name, f"{known.mean():.3f} of the field of view seen by half of the draws", flush=True
-        )
+        print(f"{name}: {known.mean():.3f} of the view seen by a quarter of the draws", flush=True)
 
 
 def features(image: Floats, inside: Mask) -> Floats:
