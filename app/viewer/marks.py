@@ -169,9 +169,10 @@ def _words(painter: QPainter, pane: Pane, shown: list[Layer]) -> None:
     if any(layer.kind is Kind.SIGMA for layer in shown):
         names.append(SIGMA_TEXT)
     for n, name in enumerate(names):
-        # The first line stops before the letter at the top edge, the others have the full width.
+        # The first line stops before the letter at the top edge, the others begin below it.
         room = rect.width() / 2 - big - inset if n == 0 else rect.width() - 2 * inset
-        write(painter, _elide(name, small, room), QPointF(x, y + n * line), PALE, small)
+        below = big + 4 + (n - 1) * line if n else 0
+        write(painter, _elide(name, small, room), QPointF(x, y + below), PALE, small)
 
     badge = session.display.convention.value.capitalize()
     foot = rect.bottom() - inset - lift
