@@ -20,6 +20,7 @@ from core.align import (
     register,
     similarity,
 )
+from core.align_verdict import agrees_less
 from core.volume import Volume
 
 
@@ -120,11 +121,7 @@ def applied(start: Alignment, fixed: Volume, moving: Volume) -> Registration:
                 f"{turned:.3f} against {after:.3f}); look at the picture, and try with --inverse "
                 "switched."
             )
-    if not reason and after < before:
-        reason = (
-            f"The images agree less than before (mutual information {after:.3f} against "
-            f"{before:.3f})."
-        )
+    reason = reason or agrees_less(before, after)
     return Registration(start, before, after, bool(reason), reason, 0.0)
 
 

@@ -42,11 +42,8 @@ def doubts(
             f"The map stretches by {stretch.max():.2f} along one direction and by "
             f"{stretch.min():.2f} along another, more than a head and its ultrasound differ."
         )
-    if after < before:
-        return (
-            f"The images agree less than before (mutual information {after:.3f} against "
-            f"{before:.3f})."
-        )
+    if worse := agrees_less(before, after):
+        return worse
     if rival > RIVAL:
         return (
             f"A place more than 5 mm away fits almost as well ({rival:.0%} of this one's "
@@ -56,3 +53,12 @@ def doubts(
     if moved > FAR_MM:
         return f"The field of view moved by {moved:.0f} mm, farther than headers are usually off."
     return ""
+
+
+def agrees_less(before: float, after: float) -> str:
+    """Return a sentence when the similarity (mutual information, nats) fell; else nothing."""
+    if after >= before:
+        return ""
+    return (
+        f"The images agree less than before (mutual information {after:.3f} against {before:.3f})."
+    )
