@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from core.allocator import keep_memory  # noqa: E402
 from core.engine import Engine  # noqa: E402
+from core.mhvae.config import MHVAEConfig  # noqa: E402
 from core.volume import Voxels  # noqa: E402
 from trainer.data import load_data  # noqa: E402
 from trainer.losses import masked_l1  # noqa: E402
@@ -35,7 +36,6 @@ from trainer.plan import load_plan  # noqa: E402
 from trainer.runfolder import RunFolder  # noqa: E402
 from trainer.step import update_average  # noqa: E402
 
-WIDTHS = (32, 64, 128, 256, 256, 256)
 OTHER = {"iUS": "T2", "T2": "iUS"}
 
 
@@ -50,12 +50,14 @@ def double(before: int, after: int) -> nn.Sequential:
 class UNet(nn.Module):
     """Double convolutions with instance norm, max pooling, bilinear upsampling, skips."""
 
-    def __init__(self) -> None:
+    def __init__(self, like: MHVAEConfig) -> None:
         super().__init__()
-        ins = (1, *WIDTHS[:-1])
-        self.down = nn.ModuleList(double(a, b) for a, b in zip(ins, WIDTHS, strict=True))
-        self.up = nn.ModuleList(double(a + b, a) for a, b in pairwise(WIDTHS))
-        self.last = nn.Conv2d(WIDTHS[0], 1, 1)
+        # Twice the model's channels give about the model's number of parameters.
+        widths = [2 * like.features(depth) for depth in range(like.pools + 1)]
+        ins = (1, *widths[:-1])
+        self.down = nn.ModuleList(double(a, b) for a, b in zip(ins, widths, strict=True))
+        self.up = nn.ModuleList(double(a + b, a) for a, b in pairwise(widths))
+        self.last = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 1, H, W) in [-1, 1] to the other modality's image."""
@@ -90,7 +92,7 @@ class UNetPass:
 
 
 def as_engine(path: Path, like: Engine, target: str) -> Engine:
-    net = UNet()
+    net = UNet(like.bundle.config)
     net.load_state_dict(torch.load(path, weights_only=True)["average"])
     engine = Engine(like.model, like.bundle)
     engine.network = UNetPass(net, target)
@@ -109,7 +111,7 @@ def main() -> None:
     plan = replace(load_plan(args.plan), start_from="")
     sampler = load_data(plan, RunFolder(args.plan.parent), print).sampler
     torch.manual_seed(plan.seed)
-    net, average = UNet(), UNet().requires_grad_(False)
+    net, average = UNet(plan.model), UNet(plan.model).requires_grad_(False)
     average.load_state_dict(net.state_dict())
     optimiser = torch.optim.Adamax(net.parameters(), lr=plan.optimiser.rate)
     step, used = 0, 0.0
