@@ -17,8 +17,9 @@ _NAMES: tuple[tuple[str, str], ...] = (
     (
         "ceT1",
         r"(?<![a-z])(?:ce[-_ ]?t1|t1[-_ ]?(?:ce|c|gd|gad|post|km)(?![a-z])|t1c(?![a-z]))"
-        r"|t1.*(?<![a-z])(?:gd|gad|post|contrast|km|\+c)(?![a-z])"
-        r"|(?<![a-z])(?:gd|gad|post)(?![a-z]).*t1",
+        r"|t1.*(?<![a-z])(?:gd|gad|post(?:[-_ ]?contrast)?|km|\+c)(?![a-z])"
+        r"|t1.*(?<![a-z])(?<!no[-_ ])(?<!non[-_ ])(?<!pre[-_ ])(?<!without[-_ ])contrast(?![a-z])"
+        r"|(?<![a-z])(?:gd|gad|post(?:[-_ ]?contrast)?)(?![a-z]).*t1",
     ),
     ("T1", r"(?<![a-z])t1(?![0-9])|mp-?rage|(?<![a-z])(?:spgr|bravo)(?![a-z])"),
 )
