@@ -16,7 +16,9 @@ from scipy.stats import wilcoxon
 from trainer_cohort import CONFIG, write_cohort
 
 from core.bundle import Bundle, Preprocessing
+from core.case import Case
 from core.metrics import psnr
+from core.synthesis import Prepared, Request, prepare
 from core.tables import safe_cell
 from core.weights import build, save
 from trainer.authors_protocol import slice_scores, to_bytes
@@ -61,6 +63,27 @@ def test_every_direction_of_every_case_is_scored(models: list[Path], tmp_path: P
     assert len(told["rows"]) == len(result.rows)
     assert all(c["p"] is None for c in told["comparisons"])
     assert "too few cases" in files["html"].read_text()
+
+
+def test_only_models_that_look_at_a_case_alike_share_its_preparation(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coarse = tmp_path / "coarse.safetensors"
+    save(Bundle(CONFIG, Preprocessing(spacing=(2.0, 2.0, 2.0))), build(CONFIG), coarse)
+    cohort = write_cohort(tmp_path / "cohort", 1)
+    seen = []
+
+    def counted(case: Case, bundle: Bundle, request: Request) -> Prepared:
+        seen.append(bundle.preprocessing.spacing[0])
+        return prepare(case, bundle, request)
+
+    monkeypatch.setattr("trainer.evaluate.prepare", counted)
+    together = evaluate([*models, coarse], cohort, max_slices=2)
+    assert seen == [0.5, 2.0]
+    for model in (*models, coarse):
+        alone = evaluate([model], cohort, max_slices=2)
+        # As text: the coarse view is too small for SSIM, and nan is not itself.
+        assert str(alone.rows) == str([r for r in together.rows if r.model == model.stem])
 
 
 def test_nothing_to_evaluate_is_said(models: list[Path], tmp_path: Path) -> None:

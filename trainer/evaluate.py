@@ -126,10 +126,16 @@ def evaluate(
     problems: list[str] = []
     done = 0
     for case in cases:
+        # Models that look at a case alike share its preparation, which costs seconds.
+        shared: dict[tuple[Any, ...], LaidOut] = {}
         for label, (bundle, engine) in loaded.items():
+            config = bundle.config
+            look = (config.modalities, config.tile, config.pools, bundle.preprocessing)
             try:
+                if look not in shared:
+                    shared[look] = _lay_out(case, bundle)
                 for picture in _one_case(
-                    label, bundle, engine, case, protocol, max_slices, perceptual
+                    label, engine, shared[look], protocol, max_slices, perceptual
                 ):
                     rows.append(picture.row)
                     pictures.append(picture)
@@ -161,21 +167,34 @@ def labels(models: Sequence[Path]) -> list[str]:
     return names
 
 
+@dataclass(frozen=True, eq=False)
+class LaidOut:
+    """A case as a model looks at it: its volumes, their preparation, the field of view given."""
+
+    case: Case
+    prepared: Prepared
+    fov: Literal["auto"] | Volume
+
+
+def _lay_out(case: CohortCase, bundle: Bundle) -> LaidOut:
+    names = bundle.config.modalities
+    volumes = {m: replace(read(case.files[m]), modality=m) for m in names if m in case.files}
+    loaded = Case(case.id, volumes)
+    fov: Literal["auto"] | Volume = read(case.fov) if case.fov else "auto"
+    present = tuple(volumes)
+    return LaidOut(loaded, prepare(loaded, bundle, Request(present, present, fov=fov)), fov)
+
+
 def _one_case(
     label: str,
-    bundle: Bundle,
     engine: Engine,
-    case: CohortCase,
+    laid_out: LaidOut,
     protocol: str,
     max_slices: int,
     perceptual: Perceptual | None,
 ) -> Iterator[Picture]:
-    names = bundle.config.modalities
-    volumes = {m: replace(read(case.files[m]), modality=m) for m in names if m in case.files}
-    loaded = Case(case.id, volumes)
-    present = tuple(volumes)
-    fov: Literal["auto"] | Volume = read(case.fov) if case.fov else "auto"
-    everything = prepare(loaded, bundle, Request(present, present, fov=fov))
+    loaded, everything, fov = laid_out.case, laid_out.prepared, laid_out.fov
+    present = tuple(loaded.volumes)
     slices = _chosen_slices(everything, max_slices)
     real = {m: _planes(everything, everything.images[m])[..., slices] for m in present}
     inside = _planes(everything, everything.fov)[..., slices]
@@ -184,8 +203,8 @@ def _one_case(
             request = Request(subset, present, fov=fov)
             images = {m: everything.images[m] for m in subset}
             tiles = tuple(t for t in everything.tiles if t.index in set(slices.tolist()))
-            laid_out = replace(everything, images=images, tiles=tiles)
-            result = engine.run(loaded, laid_out, request)
+            given = replace(everything, images=images, tiles=tiles)
+            result = engine.run(loaded, given, request)
             for m in present:
                 scale = everything.normalisers[m]
                 values = scale.forward(result.volumes[m].voxels, everything.fov)
@@ -199,7 +218,7 @@ def _one_case(
                 scores = _score(truth, made, mask, protocol, perceptual)
                 middle = int(np.argmax(mask.sum(axis=(0, 1))))
                 yield Picture(
-                    Row(label, case.id, subset, m, scores),
+                    Row(label, loaded.name, subset, m, scores),
                     truth[..., middle],
                     made[..., middle],
                     {n: real[n][..., middle] for n in subset},
