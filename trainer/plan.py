@@ -79,6 +79,9 @@ class LossPlan:
         subset_odds: empty to use those subsets every step (the paper); otherwise one of them is
             drawn each step with these odds, for example ``{"T2": 2, "iUS": 1, "iUS+T2": 1}``: an
             estimate of Eq. 9 for a third of the price, which favours a direction if asked to.
+        mean_path: part of the passes that follow the mean path (temperature 0), on which images are
+            synthesised, instead of a sample. The norms of the decoder see less variance there than
+            in any sample; a network that never met it can be much worse on it (0: the ELBO).
         gan: λ_GAN; 0 builds no discriminator.
         gan_start: part of the run before the adversarial term starts (paper: 0.8).
         gan_outputs: ``"missing"`` (only images that were not an input) or ``"all"`` (paper).
@@ -91,6 +94,7 @@ class LossPlan:
     beta_ramp: float = 0.1
     subsets: int = 2
     subset_odds: Mapping[str, float] = field(default_factory=dict)
+    mean_path: float = 0.0
     gan: float = 0.0
     gan_start: float = 0.8
     gan_outputs: str = "missing"
@@ -192,6 +196,7 @@ class Plan:
             (len(data.spacing) == 3 and min(data.spacing) > 0, "data.spacing needs three mm > 0"),
             (data.batch >= 1 and data.micro_batch >= 0, "data.batch must be at least 1"),
             (0 <= data.min_fov <= 1, "data.min_fov must lie in 0…1"),
+            (0 <= self.loss.mean_path <= 1, "loss.mean_path must lie in 0…1"),
             (
                 data.validation >= 0 and data.test >= 0 and data.validation + data.test < 1,
                 "data.validation and data.test must leave patients for training",

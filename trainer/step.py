@@ -161,7 +161,13 @@ class Stepper:
                 chosen = {m: _pick(leaves[m], owners[m], rows) for m in subset}
                 with self._precision():
                     noise = self._noise([step, number], [first + int(r) for r in rows])
-                    out = self.model.decode(chosen, len(rows), like=batch.fov, noise=noise)
+                    out = self.model.decode(
+                        chosen,
+                        len(rows),
+                        like=batch.fov,
+                        temperature=self._temperature(step, number),
+                        noise=noise,
+                    )
                     loss = self._loss(piece, rows, subset, out, terms, fakes)
                 loss.backward()
         reached = [
@@ -218,6 +224,11 @@ class Stepper:
                 fakes.append(Fake(m, composite(image.detach(), fov), fov, part))
         _add(terms, "loss", float(loss.detach()))
         return loss
+
+    def _temperature(self, step: int, number: int) -> float:
+        """Return 0 for the part of the passes that follow the mean path, else 1."""
+        random = np.random.default_rng([self.plan.seed, 5, step, number])
+        return 0.0 if random.random() < self.plan.loss.mean_path else 1.0
 
     def _noise(self, place: Sequence[int], rows: Sequence[int]) -> list[Tensor]:
         """Draw each row's noise from its own seed, so that splitting a batch changes nothing."""

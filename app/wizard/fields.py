@@ -103,6 +103,8 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
               "subsets beside the complete one and the singles.", "Eq. 9"),
         Field("loss.subset_odds", "Odds of subsets", "", "Empty: all in every step. Otherwise one "
               "is drawn with these odds.", "Eq. 9"),
+        Field("loss.mean_path", "Mean path", "part of the passes", "Trains the path without noise "
+              "that images are synthesised on.", NONE),
         Field("loss.gan", "λ of the GAN", "", "0 builds no discriminator.",
               "the loss after Eq. 9: 1"),
         Field("loss.gan_start", "GAN begins", "part of the run", "Before, the rest trains alone.",
