@@ -137,6 +137,27 @@ def test_odds_draw_one_subset_a_step_as_often_as_asked() -> None:
         draw_subset(every, {"CT": 1}, [0, 0])
 
 
+def test_the_mean_path_is_trained_as_often_as_asked() -> None:
+    """A pass without noise is a sample's at temperature 0, and as many are as the plan says."""
+    batch, model = make_batch(), make_model()
+    plan = make_plan()
+    errors = {}
+    for part in (0.0, 0.25, 1.0):
+        asked = replace(plan, loss=replace(plan.loss, mean_path=part))
+        stepper = Stepper(model, {}, asked, {CONFIG.modalities})
+        drawn = [stepper._temperature(step, number) for step in range(200) for number in range(2)]
+        assert abs(drawn.count(0.0) / 400 - part) < 0.07
+        errors[part] = stepper.generator(batch, 0, 7, WEIGHTS)[0]
+    with torch.no_grad():
+        out = model({"T2": batch.images["T2"]}, temperature=0.0)
+    inside = batch.fov.sum()
+    mean = ((out.images["iUS"] - batch.images["iUS"]).abs() * batch.fov).sum() / inside
+    assert errors[1.0]["l1/T2/iUS"] == pytest.approx(float(mean), rel=1e-9)
+    assert errors[0.0]["l1/T2/iUS"] != pytest.approx(float(mean), rel=1e-6)
+    with pytest.raises(TrainerError, match="mean_path"):
+        replace(plan, loss=replace(plan.loss, mean_path=1.5))
+
+
 def test_overfits_four_slices(tmp_path: Path) -> None:
     plan = tiny_plan(write_cohort(tmp_path / "cohort", 1), data__batch=4)
     plan = replace(plan, model=replace(CONFIG, base_features=8, max_features=16, pools=1))

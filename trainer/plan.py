@@ -196,7 +196,7 @@ class Plan:
             (len(data.spacing) == 3 and min(data.spacing) > 0, "data.spacing needs three mm > 0"),
             (data.batch >= 1 and data.micro_batch >= 0, "data.batch must be at least 1"),
             (0 <= data.min_fov <= 1, "data.min_fov must lie in 0…1"),
-            (0 <= self.loss.mean_path <= 1, "loss.mean_path must lie in 0…1"),
+            (0 <= loss.mean_path <= 1, "loss.mean_path must lie in 0…1"),
             (
                 data.validation >= 0 and data.test >= 0 and data.validation + data.test < 1,
                 "data.validation and data.test must leave patients for training",
