@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.aligning import Aligner
-from app.state import Vector
-from core.align import Alignment, Matrix, from_parameters, to_parameters
+from app.alignment.pose import Aligner
+from app.state.values import Vector
+from core.registration.alignment import Alignment, Matrix, from_parameters, to_parameters
 
 PAUSE_S = 1.0
 """Changes of the same value closer together than this are one undo step."""
@@ -47,7 +47,7 @@ class Hand(QObject):
         self._pivots[key] = moving.header.centre
 
         def work() -> Vector:
-            from core.align import middle
+            from core.registration.alignment import middle
 
             return middle(volume)
 

@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSlider, QWidget
 
-from app.align_hand import Hand
+from app.alignment.by_hand import Hand
 
 NAMES = ("R", "A", "S", "about R", "about A", "about S")
 TIPS = (

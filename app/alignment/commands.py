@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from app.align_desk import AlignDesk, load_command
-from app.commands import Command
-from app.state import Tool
+from app.alignment.controller import AlignDesk, load_command
+from app.state.values import Tool
+from app.widgets.commands import Command
 
 if TYPE_CHECKING:
-    from app.window import MainWindow
+    from app.shell.window import MainWindow
 
 GROUP = "Align"
 

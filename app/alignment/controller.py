@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog
 
-from app.align_files import Transforms
-from app.align_hand import Hand
-from app.align_offers import Offers
-from app.aligning import Aligner
-from app.landmark_list import Landmarks
-from app.registering import Registrar, Wish
-from app.state import Compare, Tool
-from app.viewer.align_marks import AlignMarks
-from app.viewer.align_tools import LandmarkTool, MoveTool
-from core.align import DEFAULT_METHOD, THROUGH_THE_MODEL
+from app.alignment.by_hand import Hand
+from app.alignment.landmarks import Landmarks
+from app.alignment.marks import AlignMarks
+from app.alignment.offers import Offers
+from app.alignment.pose import Aligner
+from app.alignment.registration import Registrar, Wish
+from app.alignment.tools import LandmarkTool, MoveTool
+from app.alignment.transform_files import Transforms
+from app.state.values import Compare, Tool
+from core.registration.alignment import DEFAULT_METHOD, THROUGH_THE_MODEL
 
 if TYPE_CHECKING:
-    from app.window import MainWindow
+    from app.shell.window import MainWindow
 
 TRANSFORMS = "ITK transforms (*.tfm *.txt *.mat *.h5 *.hdf5);;All files (*)"
 LANDMARKS = "Landmarks (*.json *.csv *.fcsv);;All files (*)"

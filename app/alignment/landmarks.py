@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand
 
-from app.aligning import Aligner, matrix_of
-from app.state import Vector
-from core.align import AlignError
-from core.landmarks import (
+from app.alignment.pose import Aligner, matrix_of
+from app.state.values import Vector
+from core.registration.alignment import AlignError
+from core.registration.landmarks import (
     Landmark,
     Point,
     align_by_landmarks,
@@ -163,7 +163,7 @@ class Landmarks(QObject):
         """Read pairs from a file, in place of the present ones."""
 
         def work() -> Pairs:
-            from core.landmarks import read_landmarks
+            from core.registration.landmarks import read_landmarks
 
             return read_landmarks(path)
 
@@ -178,7 +178,7 @@ class Landmarks(QObject):
         pairs = self.pairs
 
         def work() -> tuple[Path, ...]:
-            from core.landmarks import write_landmarks
+            from core.registration.landmarks import write_landmarks
 
             return write_landmarks(path, pairs)
 

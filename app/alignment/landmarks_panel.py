@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.landmark_list import FIXED, Landmarks
+from app.alignment.landmarks import FIXED, Landmarks
 
 BUTTONS = (
     ("landmark_tool", "Click (L)"),

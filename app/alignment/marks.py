@@ -6,10 +6,10 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
-from app.align_hand import Hand
-from app.landmark_list import FIXED, MOVING, Landmarks
-from app.state import Tool
-from app.viewer.align_tools import on_screen, sides
+from app.alignment.by_hand import Hand
+from app.alignment.landmarks import FIXED, MOVING, Landmarks
+from app.alignment.tools import on_screen, sides
+from app.state.values import Tool
 from app.viewer.geometry import Projection
 from app.viewer.marks import write
 from app.viewer.pane import Pane

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject
 
-from app.align_files import TURNED_ROUND, Transforms, read, turned_round
-from app.aligning import Aligner
-from app.notifications import Action
-from app.opening import Opener, Origin
-from app.state import Kind, Layer, Placement
-from core.align import Alignment, moved
+from app.alignment.pose import Aligner
+from app.alignment.transform_files import TURNED_ROUND, Transforms, read, turned_round
+from app.files.open import Opener, Origin
+from app.state.messages import Action
+from app.state.values import Kind, Layer, Placement
 from core.case import box_distance
+from core.registration.alignment import Alignment, moved
 from core.volume import Volume
 
 
@@ -62,7 +62,7 @@ class Offers(QObject):
             return
 
         def work() -> Alignment:
-            from core.align import centred
+            from core.registration.alignment import centred
 
             return centred(fixed.volume, volume)
 

@@ -20,15 +20,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.align_desk import AlignDesk
-from app.panels.align_hand import HandBox
-from app.panels.align_landmarks import LandmarkBox, command_button
-from app.panels.synthesis import duration
-from app.registering import number
-from app.request import Stage
-from app.state import Placement
-from app.theme import warning_colour
-from core.align import METHODS, THROUGH_THE_MODEL
+from app.alignment.by_hand_panel import HandBox
+from app.alignment.controller import AlignDesk
+from app.alignment.landmarks_panel import LandmarkBox, command_button
+from app.alignment.registration import number
+from app.state.values import Placement
+from app.synthesis.panel import duration
+from app.synthesis.request import Stage
+from app.widgets.style import warning_colour
+from core.registration.alignment import METHODS, THROUGH_THE_MODEL
 
 STATES = {
     "header": "at its header's position",

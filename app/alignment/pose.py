@@ -10,13 +10,13 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QUndoStack
 
-from app.jobs import Jobs
-from app.notifications import Notifications
-from app.session import Session
-from app.state import Kind, Layer, Placement
-from app.undo import MoveLayers
-from core.align import Alignment, Matrix, moved
+from app.processes.jobs import Jobs
+from app.state.messages import Notifications
+from app.state.session import Session
+from app.state.undo import MoveLayers
+from app.state.values import Kind, Layer, Placement
 from core.case import box_distance
+from core.registration.alignment import Alignment, Matrix, moved
 from core.volume import Volume
 
 T = TypeVar("T")
@@ -167,7 +167,7 @@ class Aligner(QObject):
         """Bring the middles of both fields of view together."""
 
         def work(moving: Volume, fixed: Volume) -> Alignment:
-            from core.align import centred
+            from core.registration.alignment import centred
 
             return centred(fixed, moving)
 
@@ -227,7 +227,7 @@ class Aligner(QObject):
         matrix = placement.alignment.matrix
 
         def work(volume: Volume, fixed: Volume) -> tuple[float, float]:
-            from core.align import similarity
+            from core.registration.alignment import similarity
 
             first = similarity(fixed, volume, matrix_of(before)) if known is None else known
             return first, similarity(fixed, volume, matrix)

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from app.aligning import Aligner
-from app.engine.protocol import Lines, Message
-from app.jobs import Child, Outcome, program_command
-from app.notifications import Action
-from app.request import Stage
-from app.state import Layer, Placement
-from core.align import DEFAULT_METHOD, Alignment
+from app.alignment.pose import Aligner
+from app.processes.jobs import Child, Outcome, program_command
+from app.processes.protocol import Lines, Message
+from app.state.messages import Action
+from app.state.values import Layer, Placement
+from app.synthesis.request import Stage
 from core.grid import Grid
+from core.registration.alignment import DEFAULT_METHOD, Alignment
 from core.volume import Volume
 
 CHILD = "The registration"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF
 
-from app.align_hand import Hand
-from app.landmark_list import FIXED, MOVING, Landmarks
+from app.alignment.by_hand import Hand
+from app.alignment.landmarks import FIXED, MOVING, Landmarks
 from app.viewer.geometry import Projection
 from app.viewer.pane import Pane
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QObject
 
-from app.aligning import Aligner
-from app.notifications import Action
-from core.align import Alignment
+from app.alignment.pose import Aligner
+from app.state.messages import Action
+from core.registration.alignment import Alignment
 
 TURNED_ROUND = ", turned round"
 """Added to a transform file's name while it is used in the other direction."""
@@ -58,7 +58,7 @@ class Transforms(QObject):
         kind = aligner.placement.alignment.kind if aligner.placement else "header"
 
         def work() -> Path:
-            from core.transforms import write_transform
+            from core.registration.transforms import write_transform
 
             return write_transform(path, Alignment(matrix, kind))
 
@@ -80,8 +80,8 @@ def read(path: Path) -> Alignment:
     """Read a transform file.
 
     Raises:
-        AlignError: it cannot be used, see :func:`core.transforms.read_transform`.
+        AlignError: it cannot be used, see :func:`core.registration.transforms.read_transform`.
     """
-    from core.transforms import read_transform
+    from core.registration.transforms import read_transform
 
     return read_transform(path)

@@ -11,16 +11,16 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QFileDialog
 
-from app.dialogs.save_volume import SaveVolume
-from app.notifications import Action
-from app.opening import PROJECT_SUFFIX
-from app.project import Entry, ProjectError
-from app.state import Kind
+from app.files.open import PROJECT_SUFFIX
+from app.files.project import Entry, ProjectError
+from app.files.save_dialog import SaveVolume
+from app.state.messages import Action
+from app.state.values import Kind
 from core.assets import DEMO_CASE
 from core.files import replacing
 
 if TYPE_CHECKING:
-    from app.window import MainWindow
+    from app.shell.window import MainWindow
 
 PROJECT_FILTER = f"MHVAE Studio project (*{PROJECT_SUFFIX})"
 VOLUME_FILTER = (
@@ -58,7 +58,7 @@ class Files(QObject):
 
     def show_import(self) -> None:
         """Open the import table, or bring it to the front."""
-        from app.dialogs.import_table import ImportTable
+        from app.files.import_table import ImportTable
 
         open_one = next(iter(self.window.findChildren(ImportTable)), None)
         table = open_one or ImportTable(self.window.importer, self._modalities, self.window)

@@ -22,13 +22,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.dialogs.import_table_cells import ChoiceCell
-from app.dialogs.import_table_model import Column, ImportModel
-from app.dialogs.import_table_pictures import SIZE, Pictures
-from app.drops import local_paths
-from app.importing import Importer
-from app.intake import KEEP, LABEL_MAP, OTHER, SKIP, summary
-from app.panels.row import COMMON
+from app.files.import_rules import KEEP, LABEL_MAP, OTHER, SKIP, summary
+from app.files.import_table_cells import ChoiceCell
+from app.files.import_table_model import Column, ImportModel
+from app.files.import_table_pictures import SIZE, Pictures
+from app.files.importing import Importer
+from app.shell.layer_row import COMMON
+from app.widgets.drops import local_paths
 
 WIDTHS = {
     Column.PICTURE: SIZE + 12,

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.dialogs.import_table_model import Column, ImportModel, Index
+from app.files.import_table_model import Column, ImportModel, Index
 
 MARGIN = 4
 

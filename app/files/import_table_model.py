@@ -8,9 +8,9 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QPalette
 
-from app.importing import Importer
-from app.intake import KEEP, SKIP, Intake, Key, size_text
-from app.theme import warning_colour
+from app.files.import_rules import KEEP, SKIP, Intake, Key, size_text
+from app.files.importing import Importer
+from app.widgets.style import warning_colour
 
 Index = QModelIndex | QPersistentModelIndex
 Role = Qt.ItemDataRole

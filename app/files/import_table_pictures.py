@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QImage
 
-from app.intake import Intake, Key
-from app.jobs import Jobs
+from app.files.import_rules import Intake, Key
+from app.processes.jobs import Jobs
 
 if TYPE_CHECKING:
     from core.io import Header

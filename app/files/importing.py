@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.intake import KEEP, SKIP, Intake, Key, first_choices, needs_decision
-from app.jobs import Jobs
-from app.opening import Opener
-from app.state import Kind
+from app.files.import_rules import KEEP, SKIP, Intake, Key, first_choices, needs_decision
+from app.files.open import Opener
+from app.processes.jobs import Jobs
+from app.state.values import Kind
 
 if TYPE_CHECKING:
     from core.io import Header

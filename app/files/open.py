@@ -11,16 +11,16 @@ import numpy as np
 from PySide6.QtCore import QMetaMethod, QObject, Signal
 from PySide6.QtGui import QUndoStack
 
-from app.intake import LABEL_MAP, LABEL_NAME, OTHER, Intake, rank
-from app.jobs import Jobs
-from app.notifications import Action, Notifications
-from app.session import Session
-from app.settings import Settings
-from app.state import Kind, Placement
-from app.sweep import Sweep, find_sweep, look_at
-from app.undo import AddLayers, ImportLayers, RemoveLayers, layer_name
-from core.align import moved
+from app.files.import_rules import LABEL_MAP, LABEL_NAME, OTHER, Intake, rank
+from app.files.sweep import Sweep, find_sweep, look_at
+from app.processes.jobs import Jobs
+from app.state.messages import Action, Notifications
+from app.state.session import Session
+from app.state.settings import Settings
+from app.state.undo import AddLayers, ImportLayers, RemoveLayers, layer_name
+from app.state.values import Kind, Placement
 from core.case import Case, CaseError
+from core.registration.alignment import moved
 from core.volume import Volume
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from app.state import Kind, Placement
-from core.align import AlignError, Alignment
+from app.state.values import Kind, Placement
 from core.errors import UserError
 from core.files import write_text
 from core.grid import Grid
-from core.landmarks import Landmark
+from core.registration.alignment import AlignError, Alignment
+from core.registration.landmarks import Landmark
 from core.version import __version__
 
 SCHEMA = 2

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.live import Result
-from app.opening import Origin
-from app.project import RESULT_KINDS, Entry, Project, pairs_of, placement_of
-from app.state import Display, Kind, View
+from app.files.open import Origin
+from app.files.project import RESULT_KINDS, Entry, Project, pairs_of, placement_of
+from app.state.values import Display, Kind, View
+from app.synthesis.live import Result
 from core.volume import Volume
 
 if TYPE_CHECKING:
-    from app.saving import Projects
+    from app.files.save import Projects
 
 
 class Restoring:

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject
 
-from app.jobs import Jobs
-from app.landmark_list import Landmarks
-from app.notifications import Notifications
-from app.opening import Opener
-from app.project import (
+from app.alignment.landmarks import Landmarks
+from app.files.open import Opener
+from app.files.project import (
     RESULT_KINDS,
     Entry,
     Project,
@@ -25,12 +23,14 @@ from app.project import (
     results_folder,
     save,
 )
-from app.request import Form
-from app.restoring import Restoring
-from app.session import Session
-from app.settings import Settings
-from app.state import Kind, Layer, View
-from app.synthesiser import Synthesiser
+from app.files.restore import Restoring
+from app.processes.jobs import Jobs
+from app.state.messages import Notifications
+from app.state.session import Session
+from app.state.settings import Settings
+from app.state.values import Kind, Layer, View
+from app.synthesis.controller import Synthesiser
+from app.synthesis.request import Form
 from core.grid import Grid
 from core.volume import Volume
 
@@ -220,7 +220,7 @@ def on_grid(
     volume: Volume, inside: np.ndarray[Any, Any] | None, grid: Grid, nearest: bool
 ) -> Volume:
     """Bring a volume onto another grid, in that grid's storage order."""
-    from core.intensity import resample, resample_inside
+    from core.image.intensity import resample, resample_inside
 
     if inside is not None and not nearest:
         values, _ = resample_inside(volume.voxels, inside, volume.grid, grid)

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.state import Kind, Layer
+from app.state.values import Kind, Layer
 from core.grid import Grid
 
 FORMATS = {

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.session import Session
-from app.state import View
+from app.state.session import Session
+from app.state.values import View
 from core.grid import Grid
 from core.volume import Volume
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.engine.job import EngineJob, Failure, same_voxels, volume_key
-from app.engine.protocol import Message
-from app.engine.shared import SharedArray, drop_arrays
-from app.jobs import Child, Jobs, Outcome, engine_command
+from app.processes.engine_job import EngineJob, Failure, same_voxels, volume_key
+from app.processes.jobs import Child, Jobs, Outcome, engine_command
+from app.processes.protocol import Message
+from app.processes.shared import SharedArray, drop_arrays
 from core.volume import Volume
 
 PATIENCE_MS = 4000
@@ -108,7 +108,8 @@ class EngineClient(QObject):
 
         Args:
             kind: ``"run"``, ``"preflight"`` or ``"shares"``.
-            task: see :class:`app.engine.backend.EngineBackend`; ``volumes`` is filled in here.
+            task: see :class:`app.processes.engine.backend.EngineBackend`; ``volumes`` is
+                filled in here.
             volumes: modality → volume; voxels the engine does not have yet are sent first.
         """
         self.start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal
 
-from app.engine.protocol import Message
+from app.processes.protocol import Message
 from core.volume import Volume
 
 

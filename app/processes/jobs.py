@@ -1,7 +1,8 @@
 """The only place of the window that starts threads or processes.
 
 Threads read, resample and write; they report to the window's thread. Processes are children that
-talk in messages (:mod:`app.engine.protocol`); how one ended is an :class:`Outcome` with a sentence.
+talk in messages (:mod:`app.processes.protocol`); how one ended is an :class:`Outcome` with a
+sentence.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from PySide6.QtCore import (
     Signal,
 )
 
-from app.engine.protocol import Message, ProtocolError, Unpacker, pack
-from app.itself import engine_command, program_command, variables
-from app.outcome import Outcome
+from app.processes.outcome import Outcome
+from app.processes.program import engine_command, program_command, variables
+from app.processes.protocol import Message, ProtocolError, Unpacker, pack
 from core.errors import Cancelled, UserError
 
 __all__ = [

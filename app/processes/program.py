@@ -19,13 +19,13 @@ def engine_command() -> list[str]:
     """Return the command that starts the engine process, from source or frozen."""
     if getattr(sys, "frozen", False):
         return [sys.executable, "engine"]
-    return [sys.executable, "-m", "app.engine_process"]
+    return [sys.executable, "-m", "app.processes.engine"]
 
 
 def variables() -> dict[str, str]:
     """Return a child's environment: ours, with this program's packages first."""
     if getattr(sys, "frozen", False):
         return dict(os.environ)
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": paths}

@@ -2,7 +2,7 @@
 
 A message is a JSON object with a ``type``. On the pipe it is preceded by its length in bytes as an
 unsigned 32-bit little-endian number. Voxels never travel in a message; they lie in shared memory
-(:mod:`app.engine.shared`) and the message carries their description.
+(:mod:`app.processes.shared`) and the message carries their description.
 
 Window → engine
     ``volume``     key, array, shape, affine, modality, source: keep this volume under ``key``;
@@ -21,7 +21,7 @@ Engine → window
     ``prepared``   job, shape, affine, arrays (target → array), fov (array), tiles
     ``progress``   job, stage, done, total, seconds_left, regions
     ``shares``     job, shape, affine, experts, axis, index, levels (level → array)
-    ``done``       job, see :class:`app.engine.backend.EngineBackend`
+    ``done``       job, see :class:`app.processes.engine.backend.EngineBackend`
     ``cancelled``  job
     ``failed``     job, kind (``user``, ``memory``, ``defect``), sentence
 """

@@ -6,11 +6,11 @@ from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QUndoStack
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.opening import Opener
-from app.panels.row import Row
-from app.session import Session
-from app.synthesiser import Synthesiser
-from app.undo import EditAvailable, EditModality, RemoveLayers
+from app.files.open import Opener
+from app.shell.layer_row import Row
+from app.state.session import Session
+from app.state.undo import EditAvailable, EditModality, RemoveLayers
+from app.synthesis.controller import Synthesiser
 
 THUMBNAIL_DELAY_MS = 400
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from app.align_commands import align_commands
-from app.commands import Command
-from app.state import Compare, Convention, Interpolation, Kind, Layout, MousePreset, Plane
+from app.alignment.commands import align_commands
+from app.state.values import Compare, Convention, Interpolation, Kind, Layout, MousePreset, Plane
 from app.viewer.keys import ACTIONS
+from app.widgets.commands import Command
 
 if TYPE_CHECKING:
-    from app.window import MainWindow
+    from app.shell.window import MainWindow
 
 _MENUS = {
     "Cursor": "View/Cursor",

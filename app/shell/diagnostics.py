@@ -14,13 +14,13 @@ import psutil
 from PySide6.QtCore import qVersion
 from PySide6.QtGui import QGuiApplication
 
-from app.anonymous import anonymous
-from app.notifications import Note
+from app.shell.anonymous import anonymous
+from app.state.messages import Note
 from core.torch_build import torch_build
 from core.version import __version__
 
 if TYPE_CHECKING:
-    from app.window import MainWindow
+    from app.shell.window import MainWindow
 
 MESSAGES = 60
 FORM = ("batch", "device", "samples", "temperature")

@@ -30,8 +30,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.guide_pages import Page, read_pages, slug, with_narrow_pictures
-from app.jobs import Jobs
+from app.processes.jobs import Jobs
+from app.shell.guide_pages import Page, read_pages, slug, with_narrow_pictures
 
 MARGIN = 56
 """Pixels of a page's width that pictures leave free."""

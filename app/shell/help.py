@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QDialog
 
 if TYPE_CHECKING:
-    from app.window import MainWindow
+    from app.shell.window import MainWindow
 
 
 class Help(QObject):
@@ -21,7 +21,7 @@ class Help(QObject):
 
     def show_guide(self) -> None:
         """Open the user guide where it was left, or bring it to the front."""
-        from app.dialogs.guide import Guide
+        from app.shell.guide import Guide
         from core.assets import GUIDE
 
         if self.guide is None:
@@ -32,7 +32,7 @@ class Help(QObject):
 
     def show_keys(self) -> None:
         """Open the sheet of keys and gestures."""
-        from app.dialogs.keys import KeySheet
+        from app.shell.keys import KeySheet
 
         window = self.window
         dialog = KeySheet(window.commands, window.session.display.mouse, window)
@@ -41,8 +41,8 @@ class Help(QObject):
 
     def show_report(self) -> None:
         """Show the report that helps those who help."""
-        from app.diagnostics import diagnostics
-        from app.dialogs.diagnostics import Diagnostics
+        from app.shell.diagnostics import diagnostics
+        from app.shell.diagnostics_dialog import Diagnostics
 
         dialog = Diagnostics(diagnostics(self.window), self.window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -50,7 +50,7 @@ class Help(QObject):
 
     def show_about(self) -> None:
         """Say what this program is."""
-        from app.dialogs.about import about
+        from app.shell.about import about
 
         box = about(self.window)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -20,9 +20,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.state import Kind, Layer
-from app.theme import SYNTHETIC, icon
+from app.state.values import Kind, Layer
 from app.viewer import colormaps
+from app.widgets.style import SYNTHETIC, icon
 
 THUMBNAIL = 52
 COMMON = ("T2", "iUS", "T1", "ceT1", "FLAIR")

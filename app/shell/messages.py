@@ -19,8 +19,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.notifications import Note, Notifications, Severity
-from app.theme import icon, warning_colour
+from app.state.messages import Note, Notifications, Severity
+from app.widgets.style import icon, warning_colour
 
 INFO_MS = 8000
 """Good news goes away by itself; errors stay until they are dismissed."""

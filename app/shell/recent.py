@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.settings import Settings
+from app.state.settings import Settings
 
 
 class RecentMenu(QMenu):

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize
 
-from app.state import Display
+from app.state.values import Display
 
 if TYPE_CHECKING:
-    from app.window import MainWindow
+    from app.shell.window import MainWindow
 
 FIRST_SIZE = QSize(1440, 900)
 FRAME = QSize(8, 48)

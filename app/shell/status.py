@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLabel, QProgressBar, QSizePolicy, QStatusBar, QWidget
 
-from app.engine.client import EngineClient
-from app.jobs import Jobs
-from app.session import Session
+from app.processes.client import EngineClient
+from app.processes.jobs import Jobs
+from app.state.session import Session
 from app.viewer.readout import read
 
 ENGINE_WORDS = {

@@ -25,42 +25,43 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import remembered, theme
-from app.align_desk import AlignDesk
-from app.bars import build_bars
-from app.command_list import window_commands
-from app.commands import Commands
-from app.docks import build_docks
-from app.drops import DropTarget
-from app.engine.client import EngineClient
-from app.file_events import FileEvents
-from app.files import Files
-from app.help import Help
-from app.importing import Importer
-from app.jobs import Jobs, engine_command
-from app.layer_menu import layer_menu
-from app.notifications import Action, Notifications
-from app.opening import Opener
-from app.panels.align import AlignPanel
-from app.panels.case import CasePanel
-from app.panels.empty import EmptyState
-from app.panels.experts import ExpertsPanel
-from app.panels.messages import MessageBar
-from app.panels.results import ResultsPanel
-from app.panels.status import StatusStrip
-from app.panels.synthesis import SynthesisPanel
-from app.recent import RecentMenu
-from app.runs.desk import TrainingDesk
-from app.saving import Projects, Saver
-from app.session import Session
-from app.settings import Settings
-from app.synthesiser import Synthesiser
-from app.undo import EditAvailable, RemoveLayers
+from app.alignment.controller import AlignDesk
+from app.alignment.panel import AlignPanel
+from app.files.controller import Files
+from app.files.importing import Importer
+from app.files.open import Opener
+from app.files.save import Projects, Saver
+from app.processes.client import EngineClient
+from app.processes.jobs import Jobs, engine_command
+from app.shell import remembered
+from app.shell.case_panel import CasePanel
+from app.shell.commands import window_commands
+from app.shell.docks import build_docks
+from app.shell.empty import EmptyState
+from app.shell.file_events import FileEvents
+from app.shell.help import Help
+from app.shell.layer_menu import layer_menu
+from app.shell.messages import MessageBar
+from app.shell.recent import RecentMenu
+from app.shell.status import StatusStrip
+from app.shell.toolbars import build_bars
+from app.state.messages import Action, Notifications
+from app.state.session import Session
+from app.state.settings import Settings
+from app.state.undo import EditAvailable, RemoveLayers
+from app.synthesis.controller import Synthesiser
+from app.synthesis.experts_panel import ExpertsPanel
+from app.synthesis.panel import SynthesisPanel
+from app.synthesis.results_panel import ResultsPanel
+from app.training.controller import TrainingDesk
+from app.training.wizard.controller import WizardDoor
 from app.viewer.area import ViewerArea
-from app.wizard.door import WizardDoor
+from app.widgets import style as theme
+from app.widgets.commands import Commands
+from app.widgets.drops import DropTarget
 
 if TYPE_CHECKING:
-    from core.bundle import Bundle
+    from core.models.bundle import Bundle
 
 TITLE = "MHVAE Studio"
 
@@ -251,7 +252,7 @@ class MainWindow(QMainWindow):
 
     def _open_model(self, path: Path) -> None:
         def work() -> Bundle:
-            from core.bundle import header
+            from core.models.bundle import header
 
             return header(path)
 
@@ -271,7 +272,7 @@ class MainWindow(QMainWindow):
 
 
 def _models() -> list[Bundle]:
-    from core.bundle import available
+    from core.models.bundle import available
 
     return available()
 

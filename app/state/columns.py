@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.layers import Layers
-from app.state import Kind, Layer
+from app.state.layers import Layers
+from app.state.values import Kind, Layer
 
 
 def counterpart(active: Layer, layers: Layers) -> Layer | None:

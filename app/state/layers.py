@@ -7,8 +7,8 @@ from typing import Unpack
 
 from PySide6.QtCore import QObject, Signal
 
-from app.state import Display, Kind, Layer, LayerEdit, Placement, Window
-from app.viewer.levels import auto_window, full_window
+from app.state.levels import auto_window, full_window
+from app.state.values import Display, Kind, Layer, LayerEdit, Placement, Window
 from core.case import Case
 from core.grid import Grid
 from core.volume import Volume

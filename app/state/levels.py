@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.state import Kind, Window
+from app.state.values import Kind, Window
 from core.volume import Voxels
 
 SAMPLES = 200_000

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PySide6.QtCore import QObject, Signal
 
-from app.columns import automatic_columns, counterpart
-from app.layers import Layers, Region
-from app.state import (
+from app.state.columns import automatic_columns, counterpart
+from app.state.layers import Layers, Region
+from app.state.values import (
     Compare,
     Convention,
     Display,

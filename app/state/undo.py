@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtGui import QUndoCommand
 
-from app.session import Session
-from app.state import Kind, Layer, Placement
+from app.state.session import Session
+from app.state.values import Kind, Layer, Placement
 
 _State = dict[str, tuple[str, bool, str]]
 """Layer id → (modality, available, name)."""

@@ -10,8 +10,8 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from core.align import Alignment
 from core.grid import Grid
+from core.registration.alignment import Alignment
 from core.volume import Volume
 
 Vector = NDArray[np.float64]

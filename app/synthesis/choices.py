@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.engine.client import EngineClient
-from app.engine.protocol import Message
-from app.request import Form
-from app.session import Session
-from app.settings import Settings
+from app.processes.client import EngineClient
+from app.processes.protocol import Message
+from app.state.session import Session
+from app.state.settings import Settings
+from app.synthesis.request import Form
 from core.volume import Volume
 
 if TYPE_CHECKING:
-    from core.bundle import Bundle
+    from core.models.bundle import Bundle
 
 
 class Choices(QObject):

@@ -7,19 +7,19 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
 
-from app.choices import Choices
-from app.engine.client import EngineClient
-from app.engine.job import EngineJob, Failure
-from app.engine.protocol import Message
-from app.live import LiveRun, Result
-from app.notifications import Action, Notifications
-from app.preflight import Preflight, pace_key
-from app.request import Stage
-from app.session import Session
-from app.settings import Settings
-from app.shares import Shares
-from app.stale import OUTDATED, Stale
-from app.state import Kind
+from app.processes.client import EngineClient
+from app.processes.engine_job import EngineJob, Failure
+from app.processes.protocol import Message
+from app.state.messages import Action, Notifications
+from app.state.session import Session
+from app.state.settings import Settings
+from app.state.values import Kind
+from app.synthesis.choices import Choices
+from app.synthesis.cost import Preflight, pace_key
+from app.synthesis.live import LiveRun, Result
+from app.synthesis.request import Stage
+from app.synthesis.shares import Shares
+from app.synthesis.stale import OUTDATED, Stale
 
 RERUN_DELAY_MS = 350
 

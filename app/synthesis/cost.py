@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.engine.job import EngineJob, Failure
-from app.engine.protocol import Message
-from app.request import Estimate
+from app.processes.engine_job import EngineJob, Failure
+from app.processes.protocol import Message
+from app.synthesis.request import Estimate
 
 if TYPE_CHECKING:
-    from app.synthesiser import Synthesiser
+    from app.synthesis.controller import Synthesiser
 
 DELAY_MS = 700
 

@@ -16,10 +16,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shares import Shares
-from app.state import Kind
-from app.synthesiser import Synthesiser
-from app.theme import EXPERT_COLOURS
+from app.state.values import Kind
+from app.synthesis.controller import Synthesiser
+from app.synthesis.shares import Shares
+from app.widgets.style import EXPERT_COLOURS
 
 ASK_DELAY_MS = 250
 MAP_ID = "expert-share"

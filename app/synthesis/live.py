@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from app.engine.protocol import Message
-from app.engine.shared import SharedArray
-from app.session import Session
-from app.state import Compare, Kind, Layout
+from app.processes.protocol import Message
+from app.processes.shared import SharedArray
+from app.state.session import Session
+from app.state.values import Compare, Kind, Layout
 from core.grid import Grid
 from core.volume import Volume
 

@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.request import Estimate, Stage
-from app.synthesiser import Synthesiser
+from app.synthesis.controller import Synthesiser
+from app.synthesis.request import Estimate, Stage
 
 DEVICES = {
     "auto": "Automatic",

@@ -17,9 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.live import Result
-from app.synthesiser import Synthesiser
-from app.theme import embolden
+from app.synthesis.controller import Synthesiser
+from app.synthesis.live import Result
+from app.widgets.style import embolden
 
 UNITS = {"PSNR": "PSNR, dB"}
 """Headings of metrics that have a unit."""

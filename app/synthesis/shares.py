@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.engine.protocol import Message
-from app.engine.shared import SharedArray
+from app.processes.protocol import Message
+from app.processes.shared import SharedArray
 from core.grid import Grid
 from core.volume import Volume
 

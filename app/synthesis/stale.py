@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
-from app.notifications import Action
-from app.state import Kind
+from app.state.messages import Action
+from app.state.values import Kind
 
 if TYPE_CHECKING:
-    from app.live import Result
-    from app.synthesiser import Synthesiser
+    from app.synthesis.controller import Synthesiser
+    from app.synthesis.live import Result
 
 OUTDATED = " – outdated, "
 """Begins what is added to the names of layers that are out of date."""

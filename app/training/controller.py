@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.commands import Command
-from app.notifications import Action
+from app.state.messages import Action
+from app.widgets.commands import Command
 
 if TYPE_CHECKING:
-    from app.models.window import ModelsWindow
-    from app.runs.window import RunsWindow
-    from app.window import MainWindow
-    from core.bundle import Bundle
-    from trainer.runs import RunInfo
+    from app.shell.window import MainWindow
+    from app.training.models.window import ModelsWindow
+    from app.training.runs.window import RunsWindow
+    from core.models.bundle import Bundle
+    from trainer.run.state import RunInfo
 
 
 NEWS_S = 14 * 86400.0
@@ -71,8 +71,8 @@ class TrainingDesk(QObject):
         """Say quietly which runs are under way, and which crashed while nobody looked."""
 
         def work() -> list[RunInfo]:
-            from trainer.known import known_runs
-            from trainer.runs import age, describe_run
+            from trainer.run.registry import known_runs
+            from trainer.run.state import age, describe_run
 
             news = [path for path in known_runs() if age(path) < NEWS_S]
             return [describe_run(path) for path in news]
@@ -90,7 +90,7 @@ class TrainingDesk(QObject):
     # ---- inside
 
     def _tell(self, runs: list[RunInfo]) -> None:
-        from app.runs.wording import duration
+        from app.training.runs.wording import duration
 
         for info in runs:
             name, path = info.path.name, info.path
@@ -108,7 +108,7 @@ class TrainingDesk(QObject):
 
     def _runs_window(self) -> RunsWindow:
         if self._runs is None:
-            from app.runs.window import RunsWindow
+            from app.training.runs.window import RunsWindow
 
             self._runs = RunsWindow(self.use_model, self.window)
         return self._runs
@@ -117,7 +117,7 @@ class TrainingDesk(QObject):
         """Put a run's model into the model list and choose it."""
 
         def work() -> Bundle:
-            from app.models.store import put
+            from app.training.models.store import put
 
             return put(path)
 
@@ -136,7 +136,7 @@ class TrainingDesk(QObject):
 
     def _models_window(self) -> ModelsWindow:
         if self._models is None:
-            from app.models.window import ModelsWindow
+            from app.training.models.window import ModelsWindow
 
             it = self.window.synthesiser
             self._models = ModelsWindow(lambda: it.form.model, self._use, self.window)
@@ -145,7 +145,7 @@ class TrainingDesk(QObject):
 
     def _models_changed(self, found: list[Bundle]) -> None:
         """Offer what there is now; models that were opened from elsewhere stay."""
-        from app.models.store import is_mine
+        from app.training.models.store import is_mine
 
         it = self.window.synthesiser
         known = {str(b.path) for b in found}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.aligned import is_aligned, sample_aligned
 from core.errors import UserError
 from core.grid import Grid
+from core.image.parallel_grids import is_aligned, sample_aligned
 from core.volume import Volume, Voxels
 
 Mask = NDArray[np.bool_]

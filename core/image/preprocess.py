@@ -12,7 +12,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.grid import Grid
-from core.intensity import STEP, Mask, Normaliser, field_of_view, resample_inside
+from core.image.intensity import STEP, Mask, Normaliser, field_of_view, resample_inside
 from core.volume import Volume, Voxels
 
 PREPARED = Normaliser(-STEP, 1.0)

@@ -1,7 +1,7 @@
 """Model bundles: one safetensors file with weights, configuration, preprocessing and provenance.
 
 The header is plain JSON under the metadata key ``mhvae_studio``. This file reads it without torch;
-:mod:`core.weights` builds, loads and saves the network itself.
+:mod:`core.models.weights` builds, loads and saves the network itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core import assets
-from core.mhvae.config import MHVAEConfig, ModelError
+from core.models.mhvae.config import MHVAEConfig, ModelError
 from core.version import __version__
 
 SCHEMA = 1

@@ -1,4 +1,7 @@
-"""The network of a bundle: built, loaded and saved. Needs torch; :mod:`core.bundle` does not."""
+"""The network of a bundle: built, loaded and saved.
+
+Needs torch; :mod:`core.models.bundle` does not.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from core.bundle import KEY, Bundle, header
 from core.files import replacing
-from core.mhvae.config import MHVAEConfig, ModelError
-from core.mhvae.model import MHVAE
-from core.mhvae.mvae import MVAE
+from core.models.bundle import KEY, Bundle, header
+from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.mhvae.model import MHVAE
+from core.models.mhvae.mvae import MVAE
 
 
 def build(config: MHVAEConfig) -> MHVAE:

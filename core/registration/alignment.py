@@ -27,7 +27,7 @@ METHODS = (LC2, MUTUAL_INFORMATION)
 """Ways to register that need no model; see docs/registration.md for how well each did."""
 DEFAULT_METHOD = LC2
 THROUGH_THE_MODEL = "through the model"
-"""The way that needs a model and torch: ``core.align_model``."""
+"""The way that needs a model and torch: ``core.registration.through_model``."""
 
 
 class AlignError(UserError):
@@ -128,7 +128,7 @@ def moved(volume: Volume, matrix: Matrix) -> Volume:
 
 def middle(volume: Volume) -> NDArray[np.float64]:
     """Return the (3,) world centre of a volume's field of view, mm."""
-    from core.align_pair import swept_region
+    from core.registration.pair import swept_region
 
     mask = swept_region(volume)
     if mask.all():
@@ -208,7 +208,7 @@ def similarity(fixed: Volume, moving: Volume, matrix: Matrix) -> float:
         0 where the volumes share nothing; higher is better. Comparable only between maps of the
         same two volumes.
     """
-    from core.align_pair import mutual_information
+    from core.registration.pair import mutual_information
 
     return mutual_information(fixed, moved(moving, matrix))
 
@@ -256,7 +256,7 @@ def register(
         IntensityError: a volume is empty.
         Cancelled: ``cancelled`` said so.
     """
-    from core.align_search import search
+    from core.registration.search import search
 
     if kind not in KINDS or method not in METHODS:
         raise AlignError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.align import (
+from core.registration.alignment import (
     DEFAULT_METHOD,
     Alignment,
     AlignProgress,
@@ -20,7 +20,7 @@ from core.align import (
     register,
     similarity,
 )
-from core.align_verdict import agrees_less
+from core.registration.verdict import agrees_less
 from core.volume import Volume
 
 
@@ -54,7 +54,7 @@ class Choice:
 
 
 Search = Callable[..., Registration]
-"""Called as ``core.align.register`` is."""
+"""Called as ``core.registration.alignment.register`` is."""
 
 
 def begin(choice: Choice, fixed: Volume, moving: Volume) -> Alignment:
@@ -63,7 +63,7 @@ def begin(choice: Choice, fixed: Volume, moving: Volume) -> Alignment:
     Raises:
         AlignError: the transform cannot be used.
     """
-    from core.transforms import read_transform
+    from core.registration.transforms import read_transform
 
     start = Alignment(np.eye(4), "header")
     if choice.start:
@@ -87,7 +87,8 @@ def align(
     """Align one volume as chosen; nothing is resampled.
 
     Raises:
-        AlignError: see ``core.align.register``; or the applied map leaves no overlap.
+        AlignError: see ``core.registration.alignment.register``; or the applied map
+            leaves no overlap.
     """
     start = begin(choice, fixed, moving)
     if choice.kind == "none":

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.align import AlignError, Alignment, Matrix, nearest_rotation
 from core.files import write_text
+from core.registration.alignment import AlignError, Alignment, Matrix, nearest_rotation
 
 SCHEMA = 1
 SUFFIXES = (".json", ".csv", ".fcsv")

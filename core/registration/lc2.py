@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.align import Matrix
-from core.align_pair import Pair
+from core.registration.alignment import Matrix
+from core.registration.pair import Pair
 from core.volume import Voxels
 
 BLOCK_MM = (4.0, 4.0)

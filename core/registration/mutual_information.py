@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from core.align import Matrix, nearest_rotation
-from core.align_pair import Pair
+from core.registration.alignment import Matrix, nearest_rotation
+from core.registration.pair import Pair
 from core.volume import Voxels
 
 BINS = 32

@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from core.align import AlignError
 from core.grid import Grid
-from core.intensity import Mask, field_of_view, resample, resample_inside, resample_mask
+from core.image.intensity import Mask, field_of_view, resample, resample_inside, resample_mask
+from core.registration.alignment import AlignError
 from core.volume import Volume, Voxels
 
 SWEPT = ("iUS",)

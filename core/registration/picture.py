@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from core.align import Matrix, moved
-from core.align_pair import swept_region, which_is_swept
 from core.grid import Grid
-from core.picture import CELL, PLANES, TEXT, planes_of, radiological
+from core.registration.alignment import Matrix, moved
+from core.registration.pair import swept_region, which_is_swept
+from core.synthesis.overview import CELL, PLANES, TEXT, planes_of, radiological
 from core.volume import Volume
 
 FIELDS = 8

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.align import (
+from core.registration.alignment import (
     LC2,
     MUTUAL_INFORMATION,
     AlignError,
@@ -22,8 +22,8 @@ from core.align import (
     moved,
     similarity,
 )
-from core.align_pair import Pair, coverage, lay_out, which_is_swept
-from core.align_verdict import doubts
+from core.registration.pair import Pair, coverage, lay_out, which_is_swept
+from core.registration.verdict import doubts
 from core.volume import Volume
 
 LEVELS = {LC2: (2.5, 1.5, 1.0), MUTUAL_INFORMATION: (4.0, 2.0, 1.0)}
@@ -61,7 +61,7 @@ def search(
     progress: Callable[[AlignProgress], None],
     stop: Callable[[], None],
 ) -> Registration:
-    """Register two volumes; the arguments and errors are those of ``core.align.register``."""
+    """Register two volumes: as ``core.registration.alignment.register``, arguments and errors."""
     began = time.perf_counter()
     placed = moved(moving, start)
     fixed_is_swept = which_is_swept(fixed, placed)
@@ -173,7 +173,8 @@ def apart(a: Matrix, b: Matrix, pair: Pair) -> float:
 
 
 def _refine(method: str) -> Refine:
-    from core import align_lc2, align_mutual
+    from core.registration import lc2 as align_lc2
+    from core.registration import mutual_information as align_mutual
 
     return align_lc2.refine if method == LC2 else align_mutual.refine
 

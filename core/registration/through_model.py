@@ -11,7 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.align import (
+from core.case import Case
+from core.grid import Grid
+from core.image.intensity import brain_mask, resample_mask
+from core.models.bundle import Bundle, find
+from core.models.weights import load
+from core.registration.alignment import (
     LC2,
     THROUGH_THE_MODEL,
     AlignError,
@@ -25,20 +30,15 @@ from core.align import (
     register,
     similarity,
 )
-from core.align_pair import MARGIN, SWEPT, swept_region, which_is_swept
-from core.bundle import Bundle, find
-from core.case import Case
-from core.engine import Engine
-from core.grid import Grid
-from core.intensity import brain_mask, resample_mask
-from core.passes import choose_device
-from core.synthesis import Request, prepare
+from core.registration.pair import MARGIN, SWEPT, swept_region, which_is_swept
+from core.synthesis.backends import choose_device
+from core.synthesis.request import Request, prepare
+from core.synthesis.synthesize import Engine
 from core.volume import Volume
-from core.weights import load
 
 
 def through_model(name: str | None = None, device: str = "auto") -> Callable[..., Registration]:
-    """Load a model once and return a search that is called as ``core.align.register``.
+    """Load a model once and return a search, called as ``core.registration.alignment.register``.
 
     Raises:
         ModelError: no such model.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from core.align import AlignError, Alignment, Matrix, inverted
+from core.registration.alignment import AlignError, Alignment, Matrix, inverted
 
 SUFFIXES = (".tfm", ".txt", ".mat", ".h5", ".hdf5")
 """``.xfm`` is not among them: MINC means RAS by it, ITK reads it as LPS."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.align import Matrix
-from core.align_pair import Pair, coverage
+from core.registration.alignment import Matrix
+from core.registration.pair import Pair, coverage
 
 COVERED = 0.5
 """Part of the field of view that must lie inside the other volume."""

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
-from core.phantom.lesion import Tumour, draw_tumour, mass_effect, paint_tumour
-from core.phantom.noise import Field, sigmoid, smooth_noise, soft_step
-from core.phantom.template import Template
-from core.phantom.tissues import Tissue
+from core.simulator.lesion import Tumour, draw_tumour, mass_effect, paint_tumour
+from core.simulator.noise import Field, sigmoid, smooth_noise, soft_step
+from core.simulator.template import Template
+from core.simulator.tissues import Tissue
 
 
 @dataclass(frozen=True, eq=False)

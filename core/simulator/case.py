@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.grid import Grid
-from core.phantom.anatomy import build_anatomy
-from core.phantom.lc2 import render_lc2
-from core.phantom.noise import Field
-from core.phantom.physics import PhysicsName, draw_physics
-from core.phantom.placement import place_probe
-from core.phantom.t2 import render_t2
-from core.phantom.template import (
+from core.simulator.anatomy import build_anatomy
+from core.simulator.lc2 import render_lc2
+from core.simulator.noise import Field
+from core.simulator.physics import PhysicsName, draw_physics
+from core.simulator.placement import place_probe
+from core.simulator.t2 import render_t2
+from core.simulator.template import (
     PhantomError,
     Template,
     load_template,
     procedural_template,
 )
-from core.phantom.ultrasound import acoustics_of, render_ultrasound
+from core.simulator.ultrasound import acoustics_of, render_ultrasound
 from core.volume import Volume
 
 NOTE = "Simulated data, research use only"
@@ -39,7 +39,7 @@ class Phantom:
         t2: T2 in arbitrary scanner units, >= 0.
         ius: display values 1-255 inside the field of view, 0 outside.
         fov: (i, j, k) bool, voxels the sweeps covered.
-        labels: ``core.phantom.tissues.Tissue`` values as float32.
+        labels: ``core.simulator.tissues.Tissue`` values as float32.
         landmarks: name → (3,) world mm.
         meta: everything that was drawn, as plain JSON values.
     """

@@ -14,8 +14,8 @@ import nibabel as nib
 import numpy as np
 
 from core.files import replacing, write_text
-from core.phantom.case import Phantom, simulate_case
-from core.phantom.physics import PhysicsName
+from core.simulator.case import Phantom, simulate_case
+from core.simulator.physics import PhysicsName
 from core.volume import Volume
 
 Progress = Callable[[int, int], None]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
-from core.phantom.noise import Field
-from core.phantom.probe import Probe
+from core.simulator.noise import Field
+from core.simulator.probe import Probe
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
-from core.intensity import brain_mask, resample, resample_mask
-from core.phantom.anatomy import Anatomy
-from core.phantom.case import NOTE, Phantom
-from core.phantom.lesion import Tumour
-from core.phantom.noise import Field, sigmoid, soft_step
-from core.phantom.physics import PhysicsName, draw_physics
-from core.phantom.placement import place_probe
-from core.phantom.template import PhantomError, signed_distance
-from core.phantom.tissues import Tissue
-from core.phantom.ultrasound import acoustics_of, render_ultrasound
+from core.image.intensity import brain_mask, resample, resample_mask
+from core.simulator.anatomy import Anatomy
+from core.simulator.case import NOTE, Phantom
+from core.simulator.lesion import Tumour
+from core.simulator.noise import Field, sigmoid, soft_step
+from core.simulator.physics import PhysicsName, draw_physics
+from core.simulator.placement import place_probe
+from core.simulator.template import PhantomError, signed_distance
+from core.simulator.tissues import Tissue
+from core.simulator.ultrasound import acoustics_of, render_ultrasound
 from core.volume import Volume
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from core.phantom.noise import Field, smooth_noise
+from core.simulator.noise import Field, smooth_noise
 
 
 def render_lc2(

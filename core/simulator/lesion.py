@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.phantom.noise import Field, smooth_noise, soft_step
-from core.phantom.template import Template
-from core.phantom.tissues import Tissue
+from core.simulator.noise import Field, smooth_noise, soft_step
+from core.simulator.template import Template
+from core.simulator.tissues import Tissue
 
 
 @dataclass(frozen=True, eq=False)

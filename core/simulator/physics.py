@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.phantom.tissues import PROPERTIES, Tissue
+from core.simulator.tissues import PROPERTIES, Tissue
 
 PhysicsName = Literal["train", "test"]
 Interval = tuple[float, float]

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from core.phantom.anatomy import Anatomy
-from core.phantom.physics import Physics
-from core.phantom.probe import Probe, frame_of
+from core.simulator.anatomy import Anatomy
+from core.simulator.physics import Physics
+from core.simulator.probe import Probe, frame_of
 
 
 def place_probe(rng: np.random.Generator, anatomy: Anatomy, physics: Physics) -> Probe:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.phantom.noise import Field
+from core.simulator.noise import Field
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from core.phantom.anatomy import Anatomy
-from core.phantom.noise import Field, smooth_noise, soft_step
-from core.phantom.tissues import PROPERTIES, Tissue
+from core.simulator.anatomy import Anatomy
+from core.simulator.noise import Field, smooth_noise, soft_step
+from core.simulator.tissues import PROPERTIES, Tissue
 
 FLUIDS = (Tissue.CSF, Tissue.VENTRICLE, Tissue.SULCUS, Tissue.CYST)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.errors import UserError
-from core.phantom.noise import Field, smooth_noise, soft_step
+from core.simulator.noise import Field, smooth_noise, soft_step
 
 MAPS = ("t1.nii.gz", "gm.nii.gz", "wm.nii.gz")
 

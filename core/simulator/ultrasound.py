@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
-from core.phantom.anatomy import Anatomy
-from core.phantom.compounding import Sweep, beam_axes, compound, frame_edges
-from core.phantom.noise import Field, smooth_noise
-from core.phantom.physics import Physics, echo_amplitudes
-from core.phantom.placement import jittered
-from core.phantom.probe import Probe
-from core.phantom.tissues import PROPERTIES
+from core.simulator.anatomy import Anatomy
+from core.simulator.compounding import Sweep, beam_axes, compound, frame_edges
+from core.simulator.noise import Field, smooth_noise
+from core.simulator.physics import Physics, echo_amplitudes
+from core.simulator.placement import jittered
+from core.simulator.probe import Probe
+from core.simulator.tissues import PROPERTIES
 
 
 @dataclass(frozen=True, eq=False)

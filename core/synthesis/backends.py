@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.allocator import keep_memory
-from core.bundle import Bundle
-from core.mhvae.inference import for_inference
-from core.mhvae.model import MHVAE
-from core.synthesis import SynthesisError
+from core.models.allocator import keep_memory
+from core.models.bundle import Bundle
+from core.models.mhvae.inference import for_inference
+from core.models.mhvae.model import MHVAE
+from core.synthesis.request import SynthesisError
 from core.volume import Voxels
 
 OPENVINO = "openvino"

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from core.case import Case
 from core.files import replacing
 from core.grid import Grid
-from core.intensity import resample
-from core.synthesis import Synthesis
+from core.image.intensity import resample
+from core.synthesis.request import Synthesis
 from core.volume import Volume, VolumeError
 
 PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))

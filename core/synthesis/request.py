@@ -1,6 +1,7 @@
 """From a case and a request to what the network sees, and from its answer to volumes.
 
-No torch in here: :mod:`core.engine` runs the network over what :func:`prepare` lays out.
+No torch in here: :mod:`core.synthesis.synthesize` runs the network over what :func:`prepare` lays
+out.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.bundle import Bundle
 from core.case import Case
 from core.errors import UserError
 from core.grid import Grid
-from core.intensity import Mask, Normaliser, brain_mask, resample_inside, resample_mask
-from core.preprocess import Measured, image_on, measure, working_grid
-from core.tiles import Tiling
+from core.image.intensity import Mask, Normaliser, brain_mask, resample_inside, resample_mask
+from core.image.preprocess import Measured, image_on, measure, working_grid
+from core.models.bundle import Bundle
+from core.synthesis.tiles import Tiling
 from core.version import __version__
 from core.volume import Volume, Voxels
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.intensity import Mask, Normaliser, field_of_view, resample_inside
+from core.image.intensity import Mask, Normaliser, field_of_view, resample_inside
 from core.volume import Volume, Voxels
 
 
@@ -25,7 +25,7 @@ def judge(
         metrics: ``PSNR`` (dB), ``SSIM``, ``MAE`` (the truth's units); empty when the two fields
         of view do not meet.
     """
-    from core.metrics import psnr, ssim
+    from core.image.metrics import psnr, ssim
 
     own = truth.canonical()
     values, inside = resample_inside(own.voxels, field_of_view(own), own.grid, synthetic.grid)

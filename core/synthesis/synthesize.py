@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.bundle import Bundle
 from core.case import Case
 from core.errors import Cancelled
-from core.mhvae.model import MHVAE
-from core.passes import OPENVINO, OpenVinoPass, Pass, TorchPass
-from core.synthesis import Prepared, Request, Synthesis, SynthesisError, Tile, provenance
+from core.models.bundle import Bundle
+from core.models.mhvae.model import MHVAE
+from core.synthesis.backends import OPENVINO, OpenVinoPass, Pass, TorchPass
+from core.synthesis.request import Prepared, Request, Synthesis, SynthesisError, Tile, provenance
 from core.volume import Volume, Voxels
 
 Region = tuple[slice, slice, slice]
@@ -67,7 +67,7 @@ class Engine:
     Args:
         model: the network of ``bundle``.
         bundle: its description.
-        device: one of :func:`core.passes.devices`.
+        device: one of :func:`core.synthesis.backends.devices`.
     """
 
     def __init__(self, model: MHVAE, bundle: Bundle, device: str = "cpu") -> None:

@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.bundle import PLANES
 from core.case import Case
 from core.errors import UserError
-from core.intensity import STEP, resample_mask
+from core.image.intensity import STEP, resample_mask
+from core.image.preprocess import image_on, measure, working_grid
 from core.io import read
-from core.preprocess import image_on, measure, working_grid
+from core.models.bundle import PLANES
 from core.volume import Volume
-from trainer.check import content_hash
-from trainer.cohort import CohortCase
-from trainer.plan import SWEPT, DataPlan
+from trainer.cohort.check import content_hash
+from trainer.cohort.scan import CohortCase
+from trainer.plan.schema import SWEPT, DataPlan
 
 VERSION = 2
 """Raised when the arrays' meaning changes, so that old caches are made anew."""

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from core.case import Case
 from core.errors import UserError
-from core.intensity import Mask, field_of_view, resample_mask
+from core.image.intensity import Mask, field_of_view, resample_mask
 from core.io import read
 from core.volume import Volume
-from trainer.cohort import CohortCase
+from trainer.cohort.pair import SHIFT, SPACING, Fit, fit, picture, reference
+from trainer.cohort.scan import CohortCase
 from trainer.errors import TrainerError
-from trainer.pairing import SHIFT, SPACING, Fit, fit, picture, reference
-from trainer.plan import SWEPT, DataPlan
+from trainer.plan.schema import SWEPT, DataPlan
 
 COARSE = 3.0
 """mm; slices thicker than this hold little of what a 0.5 mm model should learn."""
@@ -52,7 +52,7 @@ class CaseCheck:
         case: its id.
         problems: what is wrong with it.
         fits: modality → how well it fits the swept one, where that can be said.
-        picture: see :func:`trainer.pairing.picture`; ``None`` when nothing could be read.
+        picture: see :func:`trainer.cohort.pair.picture`; ``None`` when nothing could be read.
     """
 
     case: str

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
-from core.intensity import Mask, resample
+from core.image.intensity import Mask, resample
 from core.volume import Volume
-from trainer.plan import SWEPT
+from trainer.plan.schema import SWEPT
 
 Floats = NDArray[np.float32]
 

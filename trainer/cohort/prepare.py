@@ -14,8 +14,8 @@ from typing import Any
 from core import tables
 from core.errors import Cancelled
 from core.files import write_text
-from trainer.cohort import FOV, CohortCase
-from trainer.prepared import PICTURES, Preparation, prepare_files
+from trainer.cohort.prepare_case import PICTURES, Preparation, prepare_files
+from trainer.cohort.scan import FOV, CohortCase
 
 TABLE, RECORD, PAGE, LIST = "outcomes.csv", "outcomes.json", "qc.html", "cohort.csv"
 COLUMNS = (

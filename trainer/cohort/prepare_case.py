@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from core.align import DEFAULT_METHOD, AlignError, moved
-from core.align_choice import Choice, align, record
 from core.case import Case
 from core.errors import UserError
 from core.files import replacing, write_text
 from core.grid import Grid
-from core.intensity import Mask, resample_mask
+from core.image.intensity import Mask, resample_mask
+from core.image.preprocess import STORED, image_on, measure, working_grid
 from core.io import read
 from core.io.modality import guess_from_text
-from core.preprocess import STORED, image_on, measure, working_grid
+from core.registration.alignment import DEFAULT_METHOD, AlignError, moved
+from core.registration.choice import Choice, align, record
 from core.volume import Volume, Voxels
-from trainer.cohort import FOV, CohortCase
+from trainer.cohort.scan import FOV, CohortCase
 from trainer.errors import TrainerError
-from trainer.plan import SWEPT
+from trainer.plan.schema import SWEPT
 
 VERSION = 1
 """Raised when the files' meaning changes, so that finished cases are made anew."""
@@ -181,7 +181,7 @@ def _align(
     case: CohortCase, how: Preparation, volumes: Mapping[str, Volume], first: str, out: Path
 ) -> tuple[dict[str, Volume], dict[str, dict[str, Any]]]:
     """Move everything onto the fixed volume; draw every pair before and after."""
-    from core.picture_align import checkerboards
+    from core.registration.picture import checkerboards
 
     aligned, notes = {first: volumes[first]}, {}
     for m, volume in volumes.items():

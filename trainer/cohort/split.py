@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.files import write_text
-from trainer.cohort import CohortCase
+from trainer.cohort.scan import CohortCase
 from trainer.errors import TrainerError
-from trainer.plan import DataPlan
+from trainer.plan.schema import DataPlan
 
 PARTS = ("training", "validation", "test")
 

@@ -2,7 +2,7 @@
 
 Images are truncated to whole numbers 0…255; each slice with any foreground is scored with its own
 range, background included; and their SSIM call names the first axis of a 2-D slice as channels, so
-it compares rows as 1-D signals. None of this is what :mod:`core.metrics` measures.
+it compares rows as 1-D signals. None of this is what :mod:`core.image.metrics` measures.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from trainer.statistics import ENOUGH_CASES, Comparison, Summary
+from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
 
 UNITS = {
     "psnr": ("PSNR", "dB", 1.0, 2),

@@ -12,20 +12,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core import metrics
-from core.bundle import Bundle
 from core.case import Case
-from core.engine import Engine
 from core.errors import UserError
+from core.image import metrics
 from core.io import read
-from core.passes import choose_device
-from core.synthesis import Prepared, Request, prepare
+from core.models.bundle import Bundle
+from core.models.weights import load as load_bundle
+from core.synthesis.backends import choose_device
+from core.synthesis.request import Prepared, Request, prepare
+from core.synthesis.synthesize import Engine
 from core.volume import Volume
-from core.weights import load as load_bundle
-from trainer.authors_protocol import slice_scores
-from trainer.cohort import CohortCase, scan
+from trainer.cohort.scan import CohortCase, scan
 from trainer.errors import TrainerError
-from trainer.perceptual import Perceptual
+from trainer.evaluation.authors_protocol import slice_scores
+from trainer.evaluation.perceptual import Perceptual
 
 Floats = NDArray[np.float32]
 PROTOCOLS = ("masked", "authors")

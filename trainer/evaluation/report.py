@@ -13,11 +13,11 @@ from typing import Any
 
 from core.files import write_text
 from core.tables import safe_cell
-from trainer.before_after import Key, changes
 from trainer.errors import TrainerError
-from trainer.evaluate import Evaluation, Row
-from trainer.report_html import caption_of, draw, to_html, worst
-from trainer.statistics import Comparison, Summary, compare, holm, summarise
+from trainer.evaluation.before_after import Key, changes
+from trainer.evaluation.evaluate import Evaluation, Row
+from trainer.evaluation.report_html import caption_of, draw, to_html, worst
+from trainer.evaluation.statistics import Comparison, Summary, compare, holm, summarise
 
 
 def write_report(

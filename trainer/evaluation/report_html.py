@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainer.before_after import UNITS, Change, Key
-from trainer.evaluate import Evaluation, Picture
-from trainer.statistics import ENOUGH_CASES, Comparison, Summary
+from trainer.evaluation.before_after import UNITS, Change, Key
+from trainer.evaluation.evaluate import Evaluation, Picture
+from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
 
 WORST = 3
 STYLE = (

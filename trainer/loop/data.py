@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.cohort import CACHE, CohortCase, scan
-from trainer.dataset import Batch, TileSampler, fixed_tiles
+from trainer.cohort.cache import drop_duplicates, prepare_all
+from trainer.cohort.scan import CACHE, CohortCase, scan
+from trainer.cohort.split import Split, locked_split
 from trainer.errors import TrainerError
-from trainer.plan import Plan
-from trainer.prepare import drop_duplicates, prepare_all
-from trainer.runfolder import RunFolder
-from trainer.split import Split, locked_split
+from trainer.loop.tiles import Batch, TileSampler, fixed_tiles
+from trainer.plan.schema import Plan
+from trainer.run.folder import RunFolder
 
 WORKERS = 4
 """Threads that preprocess cases."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from trainer.patches import score_map
+from trainer.plan.patches import score_map
 
 
 class PatchDiscriminator(nn.Module):

@@ -14,20 +14,20 @@ from pathlib import Path
 import psutil
 import torch
 
-from core.allocator import keep_memory
 from core.errors import UserError
-from core.weights import build
-from trainer.cohort import scan
-from trainer.data import WORKERS, cache_folder
-from trainer.dataset import Batch
-from trainer.discriminator import PatchDiscriminator
-from trainer.environment import choose_device
+from core.models.allocator import keep_memory
+from core.models.weights import build
+from trainer.cohort.cache import is_prepared, prepare_case
+from trainer.cohort.scan import scan
+from trainer.cohort.split import draw
 from trainer.errors import TrainerError
-from trainer.plan import Plan
-from trainer.prepare import is_prepared, prepare_case
-from trainer.split import draw
-from trainer.step import Stepper, Weights
-from trainer.verdict import SPARE, Count, Measured, Memory, Probe, judge
+from trainer.loop.data import WORKERS, cache_folder
+from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.estimate_verdict import SPARE, Count, Measured, Memory, Probe, judge
+from trainer.loop.step import Stepper, Weights
+from trainer.loop.tiles import Batch
+from trainer.plan.schema import Plan
+from trainer.run.environment import choose_device
 
 Tell = Callable[[str, int, int], None]
 """Receives a stage, how much of it is done, and how much there is."""

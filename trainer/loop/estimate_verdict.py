@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trainer.plan import Plan
+from trainer.plan.schema import Plan
 
 LONG = 72 * 3600.0
 """s; longer runs are called long."""

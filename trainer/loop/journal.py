@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.bundle import Bundle, Preprocessing
 from core.errors import UserError
-from core.weights import save as save_bundle
-from trainer import checkpoint
-from trainer.balance import WON, WON_LINES
-from trainer.dataset import Batch
+from core.models.bundle import Bundle, Preprocessing
+from core.models.weights import save as save_bundle
 from trainer.errors import TrainerError
-from trainer.plan import PRIVATE, SWEPT, Plan
-from trainer.runfolder import RunFolder
-from trainer.step import Terms
-from trainer.validate import preview, run_subsets, scores, summary
+from trainer.loop import checkpoint
+from trainer.loop.step import Terms
+from trainer.loop.tiles import Batch
+from trainer.loop.validate import preview, run_subsets, scores, summary
+from trainer.plan.schema import PRIVATE, SWEPT, Plan
+from trainer.run.balance import WON, WON_LINES
+from trainer.run.folder import RunFolder
 
 
 class Due:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.distributed import Team
-from trainer.last_words import clean
-from trainer.plan import Plan
-from trainer.runfolder import RunFolder, discard
-from trainer.session import Session
+from trainer.loop.distributed import Team
+from trainer.loop.session import Session
+from trainer.plan.schema import Plan
+from trainer.run.crash import clean
+from trainer.run.folder import RunFolder, discard
 
 Say = Callable[[str], None]
 

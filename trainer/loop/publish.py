@@ -1,6 +1,6 @@
 """Turn a run's model into one to ship: float16 weights and a card for people.
 
-``python -m trainer.publish RUN/model.safetensors assets/models/NAME.safetensors --card card.json``
+``python -m trainer.loop.publish RUN/model.safetensors NAME.safetensors --card card.json``
 
 The card file holds what only people know: ``name``, ``summary``, ``trained_on``, ``limits``,
 ``licence``, measured ``metrics``. What the run recorded about data and plan is kept.
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from core.bundle import INTENDED_USE, Bundle
-from core.weights import load, save
+from core.models.bundle import INTENDED_USE, Bundle
+from core.models.weights import load, save
 from trainer.errors import TrainerError
 
 REQUIRED = ("name", "summary", "trained_on", "limits", "licence", "metrics")
@@ -47,7 +47,7 @@ def publish(model: Path, out: Path, card: dict[str, object]) -> Bundle:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m trainer.publish", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m trainer.loop.publish", description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--card", type=Path, required=True, help="JSON file; see above")

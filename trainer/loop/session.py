@@ -12,20 +12,20 @@ from typing import Any
 
 import torch
 
-from core.allocator import keep_memory
-from core.weights import build
-from core.weights import load as load_bundle
-from trainer import checkpoint
-from trainer.data import load_data
-from trainer.dataset import Batch
-from trainer.discriminator import PatchDiscriminator
-from trainer.distributed import Team
-from trainer.environment import choose_device, describe, memory_mb
+from core.models.allocator import keep_memory
+from core.models.weights import build
+from core.models.weights import load as load_bundle
 from trainer.errors import TrainerError
-from trainer.journal import Due, Journal
-from trainer.plan import Plan
-from trainer.runfolder import ASKS, RunFolder
-from trainer.step import Stepper, Terms, Weights, update_average
+from trainer.loop import checkpoint
+from trainer.loop.data import load_data
+from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.distributed import Team
+from trainer.loop.journal import Due, Journal
+from trainer.loop.step import Stepper, Terms, Weights, update_average
+from trainer.loop.tiles import Batch
+from trainer.plan.schema import Plan
+from trainer.run.environment import choose_device, describe, memory_mb
+from trainer.run.folder import ASKS, RunFolder
 
 BAD_STEPS = 10
 """Steps in a row without finite gradients after which a run is called diverged."""

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.mhvae.model import MHVAEOutput
-from trainer.dataset import Batch
-from trainer.discriminator import PatchDiscriminator
-from trainer.losses import (
+from core.models.mhvae.model import MHVAEOutput
+from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.losses import (
     composite,
     draw_subset,
     kl_per_level,
@@ -23,7 +22,8 @@ from trainer.losses import (
     pixel_weight,
     subsets_of_step,
 )
-from trainer.plan import Plan
+from trainer.loop.tiles import Batch
+from trainer.plan.schema import Plan
 
 Terms = dict[str, float]
 

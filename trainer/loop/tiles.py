@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from trainer.cohort.cache import LOWEST, PreparedCase
 from trainer.errors import TrainerError
-from trainer.plan import Plan
-from trainer.prepare import LOWEST, PreparedCase
+from trainer.plan.schema import Plan
 
 Floats = NDArray[np.float32]
 

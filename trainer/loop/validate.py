@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from core.files import replacing
-from core.metrics import ssim
-from trainer.dataset import Batch
-from trainer.losses import composite
+from core.image.metrics import ssim
+from trainer.loop.losses import composite
+from trainer.loop.tiles import Batch
 
 NOTE = "simulated or research data - not for clinical use"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.bundle import Bundle
-from trainer.plan import Plan
+from core.models.bundle import Bundle
+from trainer.plan.schema import Plan
 
 
 def begin_from(plan: Plan, bundle: Bundle) -> Plan:

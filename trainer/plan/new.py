@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import TrainerError
-from trainer.finetune import begin_from
-from trainer.plan import Plan, load_plan, preset
+from trainer.plan.fine_tune import begin_from
+from trainer.plan.schema import Plan, load_plan, preset
 
 PRESETS = ("smoke", "quick", "paper")
 
@@ -37,7 +37,7 @@ def plan_for(
     else:
         plan = preset(name, str(source.resolve()))
     if start_from:
-        from core.bundle import find
+        from core.models.bundle import find
 
         plan = begin_from(plan, find(start_from))
     return plan.override(settings or {})

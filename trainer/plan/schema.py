@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.bundle import PLANES
-from core.mhvae.config import MHVAEConfig
+from core.models.bundle import PLANES
+from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
 
 SCHEMA = 1

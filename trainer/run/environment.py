@@ -11,7 +11,7 @@ import torch
 
 from core.version import __version__
 from trainer.errors import TrainerError
-from trainer.plan import Plan
+from trainer.plan.schema import Plan
 
 
 def choose_device(plan: Plan) -> torch.device:

@@ -16,9 +16,9 @@ import psutil
 
 from core.files import write_text
 from trainer.errors import TrainerError
-from trainer.events import VERSION, read_events
-from trainer.last_words import LastWords
-from trainer.plan import Plan, load_plan
+from trainer.plan.schema import Plan, load_plan
+from trainer.run.crash import LastWords
+from trainer.run.events import VERSION, read_events
 
 __all__ = ["ASKS", "RunFolder", "ask", "discard", "is_run", "lock_owner", "read_events"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.files import write_text
-from trainer.runs import default_folder, find_runs
+from trainer.run.state import default_folder, find_runs
 
 
 def _list() -> Path:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.events import Event, last_events
-from trainer.last_words import last_words
-from trainer.runfolder import is_run, lock_attempt, lock_owner
+from trainer.run.crash import last_words
+from trainer.run.events import Event, last_events
+from trainer.run.folder import is_run, lock_attempt, lock_owner
 
 GONE = "The process is gone; it was stopped by the system or killed."
 

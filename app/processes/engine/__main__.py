@@ -1,11 +1,11 @@
-"""The engine process: ``python -m app.engine_process``, or ``mhvae-studio engine`` when frozen."""
+"""The engine process: ``python -m app.processes.engine``, or frozen ``mhvae-studio engine``."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from app.engine.worker import Worker, claim_pipes
+from app.processes.engine.worker import Worker, claim_pipes
 
 
 def be_polite() -> None:
@@ -22,7 +22,7 @@ def main() -> int:
     """Serve the window that started this process."""
     source, sink = claim_pipes()
     be_polite()
-    from app.engine.backend import EngineBackend
+    from app.processes.engine.backend import EngineBackend
 
     Worker(EngineBackend(), source, sink).serve()
     return 0

@@ -14,17 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
-from app.engine.focus import refocus, slice_under
-from app.engine.protocol import Message
-from app.engine.shared import SharedArray
-from app.engine.worker import EngineMemoryError, IsCancelled, Send, task_focus
+from app.processes.engine.focus import refocus, slice_under
+from app.processes.engine.worker import EngineMemoryError, IsCancelled, Send, task_focus
+from app.processes.protocol import Message
+from app.processes.shared import SharedArray
 from core.case import Case
-from core.engine import Engine, OutOfMemory, Progress
 from core.errors import Cancelled
 from core.grid import Grid
-from core.judge import judge
-from core.passes import choose_device, devices
-from core.synthesis import Prepared, Request, Synthesis, forget_volumes, prepare
+from core.synthesis.backends import choose_device, devices
+from core.synthesis.request import Prepared, Request, Synthesis, forget_volumes, prepare
+from core.synthesis.score import judge
+from core.synthesis.synthesize import Engine, OutOfMemory, Progress
 from core.volume import Volume
 
 KEPT_LAYOUTS = 2
@@ -42,7 +42,7 @@ class _Key(NamedTuple):
 
 
 class EngineBackend:
-    """Synthesis with :mod:`core.engine`; keeps the model and the last layouts between jobs."""
+    """Synthesis with :mod:`core.synthesis.synthesize`; keeps model and layouts between jobs."""
 
     def __init__(self) -> None:
         self._engine: tuple[tuple[str, str], Engine] | None = None
@@ -186,7 +186,7 @@ class EngineBackend:
         return made
 
     def _load(self, task: Message) -> Engine:
-        from core.weights import load
+        from core.models.weights import load
 
         wanted = (str(task["model"]), choose_device(str(task["device"])))
         if self._engine is None or self._engine[0] != wanted:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.synthesis import Prepared, Tile
+from core.synthesis.request import Prepared, Tile
 
 
 def refocus(prepared: Prepared, focus: tuple[float, float, float] | None) -> Prepared:

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from app.engine.protocol import Message, Unpacker, pack
-from app.engine.shared import SharedArray
+from app.processes.protocol import Message, Unpacker, pack
+from app.processes.shared import SharedArray
 from core.errors import Cancelled, UserError
 from core.grid import Grid
 from core.volume import Volume
@@ -31,7 +31,7 @@ class EngineMemoryError(UserError):
 
 
 class Backend(Protocol):
-    """What does the work; the real one is :class:`app.engine.backend.EngineBackend`."""
+    """What does the work; the real one is :class:`app.processes.engine.backend.EngineBackend`."""
 
     def devices(self) -> list[str]:
         """Return the devices there are, best first; may take seconds (imports torch)."""

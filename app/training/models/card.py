@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from app.models.store import facts
-from core.bundle import Bundle
+from app.training.models.store import facts
+from core.models.bundle import Bundle
 
 MEASURES = {"psnr": "PSNR", "ssim": "SSIM", "mae": "MAE", "db": "dB", "minus1": "−1"}
 """Words of a metric's key that are written otherwise."""

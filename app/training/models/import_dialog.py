@@ -21,10 +21,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.engine.protocol import Lines, Message
-from app.jobs import Child, Outcome, program_command
-from app.models.store import free_path
-from core.bundle import header
+from app.processes.jobs import Child, Outcome, program_command
+from app.processes.protocol import Lines, Message
+from app.training.models.store import free_path
+from core.models.bundle import header
 
 ABOUT = (
     "<p>The paper's authors publish trained networks as <code>CP_main_….pth</code> in the "

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from core import assets
-from core.bundle import SUFFIX, Bundle, header, user_models
 from core.errors import UserError
 from core.files import replacing
-from core.relabel import relabel
+from core.models.bundle import SUFFIX, Bundle, header, user_models
+from core.models.relabel import relabel
 
 
 class StoreError(UserError):

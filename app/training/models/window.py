@@ -24,12 +24,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.jobs import Jobs
-from app.models import store
-from app.models.card import card_html
-from app.models.import_dialog import ImportDialog
-from app.theme import warning_colour
-from core.bundle import SUFFIX, Bundle, available
+from app.processes.jobs import Jobs
+from app.training.models import store
+from app.training.models.card import card_html
+from app.training.models.import_dialog import ImportDialog
+from app.widgets.style import warning_colour
+from core.models.bundle import SUFFIX, Bundle, available
 
 ROLE = Qt.ItemDataRole.UserRole
 T = TypeVar("T")

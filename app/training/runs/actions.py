@@ -9,11 +9,11 @@ from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QWidget
 
-from app.jobs import Jobs
-from app.runs import launch
-from app.runs.export import export_run
+from app.processes.jobs import Jobs
+from app.training.runs import launch
+from app.training.runs.export import export_run
 from core.errors import UserError
-from trainer.runfolder import ask, discard, lock_owner
+from trainer.run.folder import ask, discard, lock_owner
 
 Say = Callable[[str], None]
 

@@ -10,10 +10,10 @@ from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.runs.binning import CurveData, Floats
-from app.runs.charts import Chart, Curve
-from app.runs.history import History
-from app.runs.wording import number
+from app.training.runs.binning import CurveData, Floats
+from app.training.runs.charts import Chart, Curve
+from app.training.runs.history import History
+from app.training.runs.wording import number
 
 TINY = 1e-12
 MARGIN = 0.06

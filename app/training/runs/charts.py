@@ -19,7 +19,7 @@ class Curve:
     """One line.
 
     Attributes:
-        name: as logged (see :meth:`app.runs.history.History.values`).
+        name: as logged (see :meth:`app.training.runs.history.History.values`).
         label: for people.
         colour: of the line.
         shown: whether it is drawn at first.

@@ -21,15 +21,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.runs.charts import COLOURS, Chart, Curve, charts_for
-from app.runs.follow import RunFollower
-from app.runs.history import History, Table
-from app.runs.notes import settings_of, shown
+from app.training.runs.charts import COLOURS, Chart, Curve, charts_for
+from app.training.runs.follow import RunFollower
+from app.training.runs.history import History, Table
+from app.training.runs.notes import settings_of, shown
 from core.errors import UserError
-from trainer.plan import load_plan
+from trainer.plan.schema import load_plan
 
 if TYPE_CHECKING:
-    from app.runs.chart_view import ChartView
+    from app.training.runs.chart_view import ChartView
 
 MOST = len(COLOURS)
 """Runs that are compared at once."""
@@ -136,7 +136,7 @@ class ComparePage(QWidget):
             self.chart.show_history(self._together(), 1)
 
     def _rebuild(self) -> None:
-        from app.runs.chart_view import ChartView
+        from app.training.runs.chart_view import ChartView
 
         term = self.term.currentData()
         if term is None:

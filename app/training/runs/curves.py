@@ -22,12 +22,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.runs.charts import Chart, charts_for
-from app.runs.history import History
-from app.runs.preload import Preload
+from app.training.runs.charts import Chart, charts_for
+from app.training.runs.history import History
+from app.training.runs.preload import Preload
 
 if TYPE_CHECKING:
-    from app.runs.chart_view import ChartView
+    from app.training.runs.chart_view import ChartView
 
 NAME, KEY = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 COLUMN_WIDTH = 235
@@ -159,7 +159,7 @@ class CurvesPage(QWidget):
         if not self._preload.go_on():
             self._timer.start()
             return
-        from app.runs.chart_view import ChartView
+        from app.training.runs.chart_view import ChartView
 
         chart = self._wanted.pop(0)
         view = ChartView(chart)

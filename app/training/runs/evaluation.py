@@ -6,12 +6,12 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.engine.protocol import Lines, Message
-from app.jobs import Child, Outcome, program_command
-from core.bundle import find
+from app.processes.jobs import Child, Outcome, program_command
+from app.processes.protocol import Lines, Message
 from core.errors import UserError
+from core.models.bundle import find
 from trainer.errors import TrainerError
-from trainer.plan import load_plan
+from trainer.plan.schema import load_plan
 
 FOLDER = "report"
 SIMULATED = "The cases are simulated: see the model's card."

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from core.files import replacing
 from trainer.errors import TrainerError
-from trainer.events import parse
-from trainer.last_words import clean
-from trainer.plan import PRIVATE
+from trainer.plan.schema import PRIVATE
+from trainer.run.crash import clean
+from trainer.run.events import parse
 
 TEXTS = ("events.jsonl", "last-words.txt", "report/report.html", "report/scores.csv",
          "report/report.json")  # fmt: skip

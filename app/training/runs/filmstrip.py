@@ -17,13 +17,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.jobs import Jobs
-from app.theme import SYNTHETIC
+from app.processes.jobs import Jobs
+from app.widgets.style import SYNTHETIC
 
 FRAMES = 24
 """Pictures of a strip; of more, some are chosen evenly."""
 TITLE = 28
-"""Height of a sheet's headings, pixels (see ``trainer.validate.preview``)."""
+"""Height of a sheet's headings, pixels (see ``trainer.loop.validate.preview``)."""
 GAP = 6
 
 

@@ -20,11 +20,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.runs import launch
+from app.training.runs import launch
 from core.errors import UserError
-from trainer.new_plan import PRESETS, plan_for
-from trainer.plan import Plan, load_plan
-from trainer.runs import default_folder
+from trainer.plan.new import PRESETS, plan_for
+from trainer.plan.schema import Plan, load_plan
+from trainer.run.state import default_folder
 
 SAME = "as in the run it comes from"
 

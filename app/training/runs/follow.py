@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.runs.history import History, Outline
-from trainer.events import EventReader, last_events
-from trainer.runfolder import is_run
-from trainer.runs import RunInfo, describe_run
+from app.training.runs.history import History, Outline
+from trainer.run.events import EventReader, last_events
+from trainer.run.folder import is_run
+from trainer.run.state import RunInfo, describe_run
 
 POLL_MS = 500
 """Between looks at a run that is read to its end."""

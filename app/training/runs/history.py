@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.events import Event, parse
+from trainer.run.events import Event, parse
 
 _NOT_TERMS = frozenset({"v", "attempt", "time", "event", "step", "preview", "part", "epoch"})
 _NAN = float("nan")

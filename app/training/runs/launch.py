@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.jobs import detach, program_command
+from app.processes.jobs import detach, program_command
 from trainer.errors import TrainerError
-from trainer.plan import Plan
-from trainer.runfolder import RunFolder, is_run, lock_for, lock_owner
+from trainer.plan.schema import Plan
+from trainer.run.folder import RunFolder, is_run, lock_for, lock_owner
 
 
 def start(plan: Plan, run: Path) -> int:

@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.runs.wording import COLOURS, duration, state_word
-from trainer.runs import RunInfo
+from app.training.runs.wording import COLOURS, duration, state_word
+from trainer.run.state import RunInfo
 
 ROLE = Qt.ItemDataRole.UserRole
 

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from core.errors import UserError
 from core.files import write_text
-from trainer.plan import Plan, load_plan
+from trainer.plan.schema import Plan, load_plan
 
 FILE = "notes.txt"
 SAVE_MS = 1000

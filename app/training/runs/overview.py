@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.jobs import Jobs
-from trainer.known import known_runs
-from trainer.runs import RunInfo, describe_run
+from app.processes.jobs import Jobs
+from trainer.run.registry import known_runs
+from trainer.run.state import RunInfo, describe_run
 
 LOOK_MS = 2000
 

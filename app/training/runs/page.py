@@ -20,18 +20,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.runs.actions import RunActions
-from app.runs.curves import CurvesPage
-from app.runs.filmstrip import Filmstrip
-from app.runs.follow import RunFollower
-from app.runs.history import History
-from app.runs.notes import PlanAndNotes
-from app.runs.report_page import ReportPage
-from app.runs.wording import COLOURS, state_sentence, state_word
+from app.training.runs.actions import RunActions
+from app.training.runs.curves import CurvesPage
+from app.training.runs.filmstrip import Filmstrip
+from app.training.runs.follow import RunFollower
+from app.training.runs.history import History
+from app.training.runs.notes import PlanAndNotes
+from app.training.runs.report_page import ReportPage
+from app.training.runs.wording import COLOURS, state_sentence, state_word
 from core.errors import UserError
-from trainer.balance import WON_LINES, Balance, judge, overall
-from trainer.plan import load_plan
-from trainer.runs import RunInfo
+from trainer.plan.schema import load_plan
+from trainer.run.balance import WON_LINES, Balance, judge, overall
+from trainer.run.state import RunInfo
 
 LIGHTS = {"off": "#8a8f98", "green": "#4aa564", "yellow": "#e0902f", "red": "#c9564c"}
 

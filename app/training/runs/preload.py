@@ -30,9 +30,9 @@ class Preload:
             if time.perf_counter() > end:
                 return False
         self._left = None
-        import app.runs.chart_view
+        import app.training.runs.chart_view
 
-        assert app.runs.chart_view
+        assert app.training.runs.chart_view
         return False  # that was enough for one turn
 
 

@@ -24,10 +24,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.runs.evaluation import FOLDER, Evaluation, before_model
-from app.runs.wording import COLOURS
+from app.training.runs.evaluation import FOLDER, Evaluation, before_model
+from app.training.runs.wording import COLOURS
 from core.errors import UserError
-from trainer.runs import RunInfo
+from trainer.run.state import RunInfo
 
 SLICES = (("all slices", 0), ("16 slices of each case", 16))
 HEADS = ("Inputs → target", "Metric", "Before", "After", "Change (95 % interval)", "p")

@@ -19,17 +19,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.jobs import Jobs
-from app.runs.actions import RunActions
-from app.runs.compare import ComparePage
-from app.runs.fine_tune import FineTune
-from app.runs.list_panel import RunList
-from app.runs.overview import Overview
-from app.runs.page import RunPage
-from app.theme import warning_colour
-from trainer.known import add_folder, known_runs
-from trainer.runfolder import is_run
-from trainer.runs import find_runs
+from app.processes.jobs import Jobs
+from app.training.runs.actions import RunActions
+from app.training.runs.compare import ComparePage
+from app.training.runs.fine_tune import FineTune
+from app.training.runs.list_panel import RunList
+from app.training.runs.overview import Overview
+from app.training.runs.page import RunPage
+from app.widgets.style import warning_colour
+from trainer.run.folder import is_run
+from trainer.run.registry import add_folder, known_runs
+from trainer.run.state import find_runs
 
 EMPTY = (
     "<h3>No training run yet</h3><p>A run started with <b>Training, Train a model…</b> or with "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from trainer.runs import GONE, RunInfo
+from trainer.run.state import GONE, RunInfo
 
 STATES = {
     "running": "Training",

@@ -10,11 +10,11 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel, QWidget, QWizardPage
 
-from app.engine.protocol import Lines, Message
-from app.jobs import Child, Jobs, Outcome, program_command
-from app.settings import Settings
-from app.theme import warning_colour
-from app.wizard.draft import Draft, DraftStore
+from app.processes.jobs import Child, Jobs, Outcome, program_command
+from app.processes.protocol import Lines, Message
+from app.state.settings import Settings
+from app.training.wizard.draft import Draft, DraftStore
+from app.widgets.style import warning_colour
 
 OURS = "mhvae-studio: "
 """What a command puts before its sentence."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from app.wizard.draft import Draft
+from app.training.wizard.draft import Draft
+from trainer.cohort.split import locked_split
 from trainer.errors import TrainerError
-from trainer.known import add_folder
-from trainer.runfolder import RunFolder, discard
-from trainer.runs import default_folder
-from trainer.split import locked_split
+from trainer.run.folder import RunFolder, discard
+from trainer.run.registry import add_folder
+from trainer.run.state import default_folder
 
 
 def begin(draft: Draft, resume: Callable[[Path], object]) -> Path:

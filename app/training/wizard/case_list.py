@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QIcon, QPixmap
 from PySide6.QtWidgets import QListWidget, QListWidgetItem
 
-from app.wizard.draft import Draft
+from app.training.wizard.draft import Draft
 
 GOOD, DOUBT, OUT = "#3c9a55", "#c98a1b", "#b3261e"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trainer.cohort import FOV, CohortCase, Survey
+from trainer.cohort.scan import FOV, CohortCase, Survey
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.wizard.base import Page, Sentence, Task, Tools
-from app.wizard.case_list import CaseList
-from app.wizard.draft import DraftError
-from app.wizard.overlay import CHECKER, OVERLAY
-from app.wizard.pair_view import PairView
-from trainer.cohort import write_csv
+from app.training.wizard.base import Page, Sentence, Task, Tools
+from app.training.wizard.case_list import CaseList
+from app.training.wizard.draft import DraftError
+from app.training.wizard.overlay import CHECKER, OVERLAY
+from app.training.wizard.pair_view import PairView
+from trainer.cohort.scan import write_csv
 
 
 class CheckPage(Page):

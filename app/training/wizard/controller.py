@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer
 
-from app.commands import Command
-from app.notifications import Action
+from app.state.messages import Action
+from app.widgets.commands import Command
 
 if TYPE_CHECKING:
-    from app.window import MainWindow
-    from app.wizard.draft import Draft
-    from app.wizard.wizard import TrainerWizard
+    from app.shell.window import MainWindow
+    from app.training.wizard.draft import Draft
+    from app.training.wizard.wizard import TrainerWizard
 
 
-WITHOUT_QT = ("trainer.plan", "trainer.cohort", "trainer.pairing")
+WITHOUT_QT = ("trainer.plan.schema", "trainer.cohort.scan", "trainer.cohort.pair")
 """The slow part of what the wizard needs; it may be imported in a thread."""
 MODULES = (
-    "app.runs.launch",
-    *(f"app.wizard.{page}_page" for page in ("folder", "scan", "check", "split", "preset")),
-    *(f"app.wizard.{page}" for page in ("probe_page", "train_page", "wizard", "begin")),
+    "app.training.runs.launch",
+    *(
+        f"app.training.wizard.{page}_page"
+        for page in ("folder", "scan", "check", "split", "preset")
+    ),
+    *(f"app.training.wizard.{page}" for page in ("probe_page", "train_page", "wizard", "begin")),
 )
 """The rest, in steps of a few milliseconds each."""
 
@@ -96,9 +99,9 @@ class WizardDoor(QObject):
         wizard.activateWindow()
 
     def _make(self) -> TrainerWizard:
-        from app.wizard.base import Tools
-        from app.wizard.draft import DraftStore
-        from app.wizard.wizard import TrainerWizard
+        from app.training.wizard.base import Tools
+        from app.training.wizard.draft import DraftStore
+        from app.training.wizard.wizard import TrainerWizard
 
         window = self.window
         tools = Tools(window.settings, window.jobs, DraftStore(), self._begin)
@@ -110,8 +113,8 @@ class WizardDoor(QObject):
         return wizard
 
     def _begin(self, draft: Draft) -> Path:
-        from app.runs.launch import resume
-        from app.wizard.begin import begin
+        from app.training.runs.launch import resume
+        from app.training.wizard.begin import begin
 
         return begin(draft, resume)
 

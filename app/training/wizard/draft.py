@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.wizard.cases import Row, Table
+from app.training.wizard.cases import Row, Table
 from core.errors import UserError
 from core.files import write_text
-from trainer.cohort import CohortCase, write_csv
-from trainer.plan import Plan, plan_from_dict, preset
-from trainer.runs import default_folder
+from trainer.cohort.scan import CohortCase, write_csv
+from trainer.plan.schema import Plan, plan_from_dict, preset
+from trainer.run.state import default_folder
 
 SCHEMA = 1
 MODALITIES = ("iUS", "T2")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import UserError
-from trainer.plan import Plan
+from trainer.plan.schema import Plan
 
 
 class FieldError(UserError):

@@ -20,7 +20,7 @@ def compose(picture: Pixels, count: int, mode: int | str, other: int = 1) -> Pix
 
     Args:
         picture: ((M + 1)·S, 3·S): a row per modality and the field of view last; see
-            ``trainer.pairing.picture``.
+            ``trainer.cohort.pair.picture``.
         count: M.
         mode: :data:`CHECKER`, :data:`OVERLAY`, or a modality's row alone.
         other: row of the image the first is compared with.

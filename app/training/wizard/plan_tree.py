@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.wizard.fields import (
+from app.training.wizard.fields import (
     FIELDS,
     SECTIONS,
     FieldError,
@@ -25,8 +25,8 @@ from app.wizard.fields import (
     values_of,
 )
 from core.errors import UserError
-from trainer.patches import score_map
-from trainer.plan import Plan
+from trainer.plan.patches import score_map
+from trainer.plan.schema import Plan
 
 NAME, VALUE, UNIT, DEFAULT = range(4)
 OPEN = "Length and speed"

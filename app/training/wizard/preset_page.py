@@ -18,15 +18,15 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.theme import embolden
-from app.wizard.base import Page, Sentence, Tools
-from app.wizard.draft import Draft
-from app.wizard.fields import summary
-from app.wizard.plan_tree import PlanTree, check
-from core.bundle import Bundle
+from app.training.wizard.base import Page, Sentence, Tools
+from app.training.wizard.draft import Draft
+from app.training.wizard.fields import summary
+from app.training.wizard.plan_tree import PlanTree, check
+from app.widgets.style import embolden
 from core.errors import UserError
-from trainer.finetune import begin_from
-from trainer.plan import Plan, preset
+from core.models.bundle import Bundle
+from trainer.plan.fine_tune import begin_from
+from trainer.plan.schema import Plan, preset
 
 PRESETS = ("smoke", "quick", "paper")
 WORDS = {
@@ -146,7 +146,7 @@ class PresetPage(Page):
         """Fine-tune the model in a file."""
 
         def work() -> Bundle:
-            from core.bundle import header
+            from core.models.bundle import header
 
             return header(path)
 
@@ -247,6 +247,6 @@ def _with_modalities(plan: Plan, modalities: tuple[str, ...]) -> Plan:
 
 
 def _models() -> list[Bundle]:
-    from core.bundle import available
+    from core.models.bundle import available
 
     return available()

@@ -18,9 +18,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.wizard.base import Page, Sentence, Task, Tools
-from app.wizard.draft import DraftError
-from app.wizard.preset_page import begun
+from app.training.wizard.base import Page, Sentence, Task, Tools
+from app.training.wizard.draft import DraftError
+from app.training.wizard.preset_page import begun
 from core.errors import UserError
 
 COLOURS = {"green": "#3c9a55", "yellow": "#d9a514", "red": "#c0352b", "": "#8a8f98"}

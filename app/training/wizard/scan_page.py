@@ -19,10 +19,10 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.wizard.base import Page, Sentence, Tools
-from app.wizard.case_table import CaseTable
-from app.wizard.cases import Table, Trouble, absent, merge, table_of, troubles
-from trainer.cohort import FOV, SUFFIXES, no_cases, survey
+from app.training.wizard.base import Page, Sentence, Tools
+from app.training.wizard.case_table import CaseTable
+from app.training.wizard.cases import Table, Trouble, absent, merge, table_of, troubles
+from trainer.cohort.scan import FOV, SUFFIXES, no_cases, survey
 
 
 class ScanPage(Page):

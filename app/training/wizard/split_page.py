@@ -19,9 +19,9 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.wizard.base import Page, Sentence, Tools
+from app.training.wizard.base import Page, Sentence, Tools
 from core.errors import UserError
-from trainer.split import PARTS, Split, check_leakage, draw
+from trainer.cohort.split import PARTS, Split, check_leakage, draw
 
 FEWEST_TESTS = 8
 """Cases below which the report gives no p-value."""

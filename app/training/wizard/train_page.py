@@ -18,12 +18,12 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.wizard.base import Page, Sentence, Tools
-from app.wizard.fields import summary
-from app.wizard.probe_page import duration
+from app.training.wizard.base import Page, Sentence, Tools
+from app.training.wizard.fields import summary
+from app.training.wizard.probe_page import duration
 from core.errors import UserError
-from trainer.runs import default_folder
-from trainer.split import PARTS, draw
+from trainer.cohort.split import PARTS, draw
+from trainer.run.state import default_folder
 
 
 class TrainPage(Page):

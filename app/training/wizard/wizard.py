@@ -8,15 +8,15 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget, QWizard
 
-from app.wizard.base import Page, Tools
-from app.wizard.check_page import CheckPage
-from app.wizard.draft import Draft, DraftError
-from app.wizard.folder_page import STEPS, FolderPage
-from app.wizard.preset_page import PresetPage
-from app.wizard.probe_page import ProbePage
-from app.wizard.scan_page import ScanPage
-from app.wizard.split_page import SplitPage
-from app.wizard.train_page import TrainPage
+from app.training.wizard.base import Page, Tools
+from app.training.wizard.check_page import CheckPage
+from app.training.wizard.draft import Draft, DraftError
+from app.training.wizard.folder_page import STEPS, FolderPage
+from app.training.wizard.preset_page import PresetPage
+from app.training.wizard.probe_page import ProbePage
+from app.training.wizard.scan_page import ScanPage
+from app.training.wizard.split_page import SplitPage
+from app.training.wizard.train_page import TrainPage
 
 
 class TrainerWizard(QWizard):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from core.mhvae.depthwise import DepthwiseConv2d
+from core.models.mhvae.depthwise import DepthwiseConv2d
 
 
 class SqueezeExcitation(nn.Module):

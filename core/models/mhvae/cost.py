@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.model import MHVAE
-from core.mhvae.mvae import MVAE
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
+from core.models.mhvae.mvae import MVAE
 
 
 def parameters(model: nn.Module) -> int:

@@ -6,8 +6,14 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from core.mhvae.blocks import DecoderCell, EncoderCell, ImageDecoder, PosteriorHead, ResnetBlock
-from core.mhvae.model import MHVAE
+from core.models.mhvae.blocks import (
+    DecoderCell,
+    EncoderCell,
+    ImageDecoder,
+    PosteriorHead,
+    ResnetBlock,
+)
+from core.models.mhvae.model import MHVAE
 
 
 def for_inference(model: MHVAE) -> MHVAE:

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from core.mhvae.blocks import (
+from core.models.mhvae.blocks import (
     DecoderCell,
     EncoderCell,
     ImageDecoder,
@@ -19,8 +19,8 @@ from core.mhvae.blocks import (
     Upsample,
     VectorToMap,
 )
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.product_of_experts import (
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.product_of_experts import (
     Expert,
     deviation,
     fuse,

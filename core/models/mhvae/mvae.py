@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from core.mhvae.blocks import DecoderCell, SqueezeExcitation, Upsample, norm_act
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.model import MHVAE, MHVAEOutput, Noise, _Draws
-from core.mhvae.product_of_experts import Expert, fuse, kl_divergence, precision_shares
+from core.models.mhvae.blocks import DecoderCell, SqueezeExcitation, Upsample, norm_act
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE, MHVAEOutput, Noise, _Draws
+from core.models.mhvae.product_of_experts import Expert, fuse, kl_divergence, precision_shares
 
 
 class FeatureHead(nn.Module):

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from core.bundle import Bundle, Preprocessing
-from core.mhvae.config import MHVAEConfig, ModelError
-from core.published_keys import DECODER, NAMES, Inferred, modern, rename
-from core.weights import build
+from core.models.bundle import Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.published.keys import DECODER, NAMES, Inferred, modern, rename
+from core.models.weights import build
 
 if TYPE_CHECKING:
-    from core.mhvae.model import MHVAE
+    from core.models.mhvae.model import MHVAE
 
 
 @dataclass(frozen=True)

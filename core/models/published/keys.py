@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.mhvae.config import MHVAEConfig
+from core.models.mhvae.config import MHVAEConfig
 
 NAMES = {"us": "iUS", "t2": "T2", "cet1": "ceT1", "flair": "FLAIR"}
 """The authors' modality names in lower case → ours."""

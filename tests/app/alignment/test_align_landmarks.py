@@ -17,15 +17,15 @@ from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, ran, staged
 from viewer_stage import drag
 
-from app.dialogs.save_volume import SaveVolume
-from app.project import Entry, Project, ProjectError, described, load, placement_of, save
-from app.state import Kind, Layout, Placement, Tool
-from app.window import MainWindow
-from core.align import Alignment, Matrix, from_parameters
+from app.files.project import Entry, Project, ProjectError, described, load, placement_of, save
+from app.files.save_dialog import SaveVolume
+from app.shell.window import MainWindow
+from app.state.values import Kind, Layout, Placement, Tool
 from core.grid import Grid
 from core.io import read
-from core.landmarks import Landmark, read_landmarks
-from core.transforms import read_transform
+from core.registration.alignment import Alignment, Matrix, from_parameters
+from core.registration.landmarks import Landmark, read_landmarks
+from core.registration.transforms import read_transform
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 SHIFT = from_parameters((2.0, 1.0, -1.0, 0, 0, 0), (0, 0, 0))

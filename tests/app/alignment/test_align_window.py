@@ -15,14 +15,15 @@ from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, staged
 from viewer_stage import drag
 
+from app.alignment.registration import Wish, _arguments
 from app.cli import main as command_line
-from app.engine.protocol import Lines
-from app.notifications import Action
-from app.registering import Wish, _arguments
-from app.session import Session
-from app.state import Compare, Kind, Layout, Tool
-from app.window import MainWindow
-from core.align import (
+from app.processes.protocol import Lines
+from app.shell.window import MainWindow
+from app.state.messages import Action
+from app.state.session import Session
+from app.state.values import Compare, Kind, Layout, Tool
+from core.io import read
+from core.registration.alignment import (
     DEFAULT_METHOD,
     THROUGH_THE_MODEL,
     Alignment,
@@ -30,12 +31,11 @@ from core.align import (
     Registration,
     from_parameters,
 )
-from core.io import read
-from core.transforms import write_transform
+from core.registration.transforms import write_transform
 from core.volume import Volume
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
-FAKE = [sys.executable, str(Path(__file__).with_name("fake_register.py"))]
+FAKE = [sys.executable, str(Path(__file__).parents[2] / "fake_register.py")]
 TURN = from_parameters((1.0, 2.0, -1.5, 3.0, -2.0, 4.0), (5.0, 6.0, 7.0))
 
 
@@ -371,7 +371,7 @@ def test_by_hand_the_similarity_is_measured_when_it_rests(
 
 
 def test_the_engine_gets_a_moved_volume_anew(window: MainWindow, pair: tuple[str, str]) -> None:
-    from app.engine.job import volume_key as _key
+    from app.processes.engine_job import volume_key as _key
 
     layer = window.session.layer(pair[0])
     before = _key(layer.volume)
@@ -416,7 +416,7 @@ def test_the_command_begins_where_the_window_says(
         began.append(start)
         return Registration(Alignment(start, kind), 0.1, 0.2, True, "Not searched.", 0.0)
 
-    monkeypatch.setattr("core.align_search.search", search)
+    monkeypatch.setattr("core.registration.search.search", search)
     fixed, moving = (read(put(tmp_path, name)) for name in ("a.nii.gz", "b.nii.gz"))
     wish = Wish("affine")
     arguments = _arguments(tmp_path, fixed, replace(moving, modality="T2"), TURN, wish)

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from app import cli
-from core import weights
-from core.bundle import Bundle, Preprocessing
 from core.io import read, write
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.model import MHVAE
+from core.models import weights
+from core.models.bundle import Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
 from core.volume import Volume
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)

@@ -10,13 +10,13 @@ import torch
 from align_pair import error_mm, make_pair
 
 from app import cli
-from core import weights
-from core.align import Alignment, from_parameters, inverted, moved
-from core.bundle import Bundle, Preprocessing
 from core.io import read, write
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.model import MHVAE
-from core.transforms import write_transform
+from core.models import weights
+from core.models.bundle import Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
+from core.registration.alignment import Alignment, from_parameters, inverted, moved
+from core.registration.transforms import write_transform
 from core.volume import Volume
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)

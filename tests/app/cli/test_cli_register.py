@@ -9,9 +9,9 @@ from align_pair import error_mm, make_pair
 from PIL import Image
 
 from app import cli
-from core.align import Alignment, from_parameters, inverted, moved
 from core.io import read, write
-from core.transforms import read_transform, write_transform
+from core.registration.alignment import Alignment, from_parameters, inverted, moved
+from core.registration.transforms import read_transform, write_transform
 
 OFFSET = from_parameters([4, -3, 2, 3, -4, 5], [0, 0, 0])
 

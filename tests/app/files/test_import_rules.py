@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from app.intake import KEEP, LABEL_MAP, SKIP, first_choices, needs_decision, rank, summary
+from app.files.import_rules import (
+    KEEP,
+    LABEL_MAP,
+    SKIP,
+    first_choices,
+    needs_decision,
+    rank,
+    summary,
+)
 from core.grid import Grid
 from core.io import Header
 

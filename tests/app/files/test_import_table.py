@@ -16,12 +16,12 @@ from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, staged
 
-import app.importing
-from app.dialogs.import_table import ImportTable
-from app.dialogs.import_table_model import Column
-from app.intake import KEEP, LABEL_MAP, OTHER, SKIP
-from app.state import Kind
-from app.window import MainWindow
+import app.files.importing
+from app.files.import_rules import KEEP, LABEL_MAP, OTHER, SKIP
+from app.files.import_table import ImportTable
+from app.files.import_table_model import Column
+from app.shell.window import MainWindow
+from app.state.values import Kind
 from core.grid import Grid
 from core.io import write
 from core.io.dicom_tags import Image, read_tags
@@ -248,7 +248,7 @@ def test_a_long_search_shows_progress_and_stops(
     qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window.importer._slow.setInterval(0)
-    monkeypatch.setattr(app.importing, "_TELL_S", 0.0)
+    monkeypatch.setattr(app.files.importing, "_TELL_S", 0.0)
     write_series(tmp_path / "many", count=90, SeriesDescription="T2")
     looked: list[Path] = []
     gate = threading.Event()

@@ -17,9 +17,9 @@ from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, ran, staged
 
-from app.project import Entry, Project, ProjectError, load, save
-from app.state import Kind, Layout
-from app.window import MainWindow
+from app.files.project import Entry, Project, ProjectError, load, save
+from app.shell.window import MainWindow
+from app.state.values import Kind, Layout
 from core.io import read
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")

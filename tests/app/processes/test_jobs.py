@@ -14,16 +14,16 @@ import pytest
 from pytestqt.qtbot import QtBot
 from shell_stage import left_behind, watch_pids
 
-from app.engine.client import EngineClient
-from app.engine.job import EngineJob, Failure
-from app.engine.protocol import LIMIT, Lines, ProtocolError, Unpacker, pack
-from app.engine.shared import SharedArray, drop_arrays
-from app.jobs import Child, Jobs, program_command
+from app.processes.client import EngineClient
+from app.processes.engine_job import EngineJob, Failure
+from app.processes.jobs import Child, Jobs, program_command
+from app.processes.protocol import LIMIT, Lines, ProtocolError, Unpacker, pack
+from app.processes.shared import SharedArray, drop_arrays
 from core.errors import UserError
 from core.grid import Grid
 from core.volume import Volume
 
-FAKE = [sys.executable, str(Path(__file__).with_name("fake_engine.py"))]
+FAKE = [sys.executable, str(Path(__file__).parents[2] / "fake_engine.py")]
 
 
 @pytest.fixture

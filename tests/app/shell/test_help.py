@@ -15,20 +15,20 @@ from PySide6.QtGui import QTextDocument
 from pytestqt.qtbot import QtBot
 from shell_stage import open_files, put, staged
 
-from app.anonymous import anonymous
-from app.diagnostics import diagnostics
-from app.dialogs.about import about
-from app.dialogs.diagnostics import Diagnostics
-from app.dialogs.guide import Guide
-from app.guide_pages import read_pages, slug
-from app.window import MainWindow
+from app.shell.about import about
+from app.shell.anonymous import anonymous
+from app.shell.diagnostics import diagnostics
+from app.shell.diagnostics_dialog import Diagnostics
+from app.shell.guide import Guide
+from app.shell.guide_pages import read_pages, slug
+from app.shell.window import MainWindow
 from core.assets import GUIDE
 from core.torch_build import torch_build
 from core.version import __version__
 
 pytestmark = pytest.mark.qt_log_ignore("does not support (propagateSizeHints|raise)")
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 PEOPLE = (
     "Erika Mustermann T2.nii.gz: expected one 3-D volume; found 4 dimensions. Choose another file.",
     "mustermann_erika: expected NIfTI volumes; found none. Choose another file or folder.",

@@ -18,17 +18,17 @@ from run_stage import line, make_run, start, step
 from safetensors.numpy import save_file
 from shell_stage import model, notes, open_files, put, ran, staged
 
-from app.dialogs.keys import sheet
-from app.models import store
-from app.notifications import Severity
-from app.remembered import first_size
-from app.settings import Settings
-from app.state import Kind, MousePreset
-from app.window import MainWindow
-from core.bundle import KEY, Bundle
+from app.shell.keys import sheet
+from app.shell.remembered import first_size
+from app.shell.window import MainWindow
+from app.state.messages import Severity
+from app.state.settings import Settings
+from app.state.values import Kind, MousePreset
+from app.training.models import store
 from core.grid import Grid
 from core.io import write
-from core.mhvae.config import MHVAEConfig
+from core.models.bundle import KEY, Bundle
+from core.models.mhvae.config import MHVAEConfig
 from core.volume import Volume
 
 # The offscreen platform has no window manager to tell sizes to.
@@ -237,7 +237,7 @@ def test_experts_under_the_cursor_and_as_a_map(
 
 def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None:
     html = sheet(window.commands, MousePreset.SLICER)
-    guide = Path(__file__).parent.parent.joinpath("docs/guide.md").read_text(encoding="utf-8")
+    guide = Path(__file__).parents[3].joinpath("docs/guide.md").read_text(encoding="utf-8")
     menus = window.menuBar().actions()
     titles = [m.text().removeprefix("&") for m in menus]
     expected = ["File", "Edit", "View", "Compare", "Align", "Synthesis", "Training", "Help"]
@@ -333,9 +333,9 @@ def test_the_window_never_imports_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from PySide6.QtWidgets import QApplication;"
         "app = QApplication([]); from pathlib import Path;"
-        "from app.settings import Settings; from app.window import MainWindow;"
+        "from app.state.settings import Settings; from app.shell.window import MainWindow;"
         f"w = MainWindow(Settings(Path({str(tmp_path / 's.ini')!r})), lambda: ['/nowhere']);"
-        "w.show(); import core.bundle; core.bundle.available();"
+        "w.show(); import core.models.bundle; core.models.bundle.available();"
         f"w.opener.open([Path({str(put(tmp_path, 'T2.nii.gz'))!r})]);"
         "import time; end = time.monotonic() + 20\n"
         "while not w.session.layers and time.monotonic() < end: app.processEvents()\n"
@@ -386,7 +386,7 @@ def test_runs_under_way_are_told_at_the_start(
 ) -> None:
     paused = [start(), step(30), line("end", step=30, state="paused")]
     runs = [make_run(tmp_path / "first", paused), make_run(tmp_path / "second", [start(), step(3)])]
-    monkeypatch.setattr("trainer.known.known_runs", lambda: runs)
+    monkeypatch.setattr("trainer.run.registry.known_runs", lambda: runs)
     window.training.greet()
     qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
     told = notes(window)[-2:]

@@ -23,8 +23,8 @@ WINDOW = """
 import sys
 from pathlib import Path
 from PySide6.QtWidgets import QApplication
-from app.settings import Settings
-from app.window import MainWindow
+from app.state.settings import Settings
+from app.shell.window import MainWindow
 app = QApplication([])
 window = MainWindow(Settings(Path(sys.argv[1])), lambda: sys.argv[2:])
 window.opener.opened.connect(lambda i: print("OPENED", window.session.layer(i).name, flush=True))
@@ -67,7 +67,7 @@ def screen() -> Iterator[dict[str, str]]:
     os.close(writing)
     with os.fdopen(reading) as pipe:
         number = pipe.readline().strip()
-    root = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parents[3])
     environment = {
         **os.environ, "DISPLAY": f":{number}", "QT_QPA_PLATFORM": "xcb", "PYTHONPATH": root,
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.session import Compare, Display, Kind, Layout, Ruler, Session, View
+from app.state.session import Compare, Display, Kind, Layout, Ruler, Session, View
 from core.grid import Grid
 from core.volume import Volume
 

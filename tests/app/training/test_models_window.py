@@ -15,15 +15,15 @@ from PySide6.QtWidgets import QApplication, QComboBox, QInputDialog, QLineEdit, 
 from pytestqt.qtbot import QtBot
 from safetensors.numpy import load_file, save_file
 
-import app.models.import_dialog
-import core.bundle
-from app.models import store
-from app.models.card import card_html
-from app.models.window import ModelsWindow
+import app.training.models.import_dialog
+import core.models.bundle
+from app.training.models import store
+from app.training.models.card import card_html
+from app.training.models.window import ModelsWindow
 from core import assets
-from core.bundle import KEY, Bundle, header
-from core.mhvae.config import MHVAEConfig, ModelError
-from core.relabel import relabel
+from core.models.bundle import KEY, Bundle, header
+from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.relabel import relabel
 
 # The offscreen platform has no window manager.
 pytestmark = pytest.mark.qt_log_ignore("does not support")
@@ -45,7 +45,7 @@ def write_model(path: Path, name: str, **card: object) -> Bundle:
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's folder of models."""
     folder = tmp_path / "data" / "models"
-    for module in (core.bundle, store):
+    for module in (core.models.bundle, store):
         monkeypatch.setattr(module, "user_models", lambda: folder)
     return folder
 
@@ -83,7 +83,7 @@ def test_models_are_put_once_copied_and_removed_and_built_in_ones_stay(
     assert header(copy).sha256 == first.sha256
     store.remove(first)
     assert not first.path.exists()
-    built_in = core.bundle.find()
+    built_in = core.models.bundle.find()
     assert store.kind_of(built_in) == "built-in"
     for change in (lambda: store.remove(built_in), lambda: store.rename(built_in, "x")):
         with pytest.raises(store.StoreError, match="built-in models stay"):
@@ -183,7 +183,7 @@ def test_an_import_asks_what_the_weights_do_not_tell(
     made = write_model(tmp_path / "made.safetensors", "CP_main_1000", assumed="stated at import")
     mine.mkdir(parents=True, exist_ok=True)
     monkeypatch.setattr(
-        app.models.import_dialog,
+        app.training.models.import_dialog,
         "program_command",
         lambda words: [sys.executable, "-c", FAKE_IMPORT, str(made.path), *words],
     )

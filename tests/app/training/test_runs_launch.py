@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from trainer_cohort import tiny_plan, write_cohort
 
-from app.runs import launch
-from app.runs.follow import RunFollower
+from app.training.runs import launch
+from app.training.runs.follow import RunFollower
 from trainer.errors import TrainerError
-from trainer.runfolder import ask, lock_owner
-from trainer.runs import describe_run
+from trainer.run.folder import ask, lock_owner
+from trainer.run.state import describe_run
 
 
 def wait(what: Callable[[], bool], seconds: float = 120) -> None:

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_stage import line, make_run, start, step, write_log
 
-from app.runs.binning import CurveData, smooth
-from app.runs.history import History, Outline
-from trainer.events import EventReader, read_events
-from trainer.last_words import clean, last_words
-from trainer.runfolder import RunFolder, lock_for, lock_owner
-from trainer.runs import GONE, describe_run
+from app.training.runs.binning import CurveData, smooth
+from app.training.runs.history import History, Outline
+from trainer.run.crash import clean, last_words
+from trainer.run.events import EventReader, read_events
+from trainer.run.folder import RunFolder, lock_for, lock_owner
+from trainer.run.state import GONE, describe_run
 
 # ---- the log
 
@@ -214,10 +214,10 @@ def test_a_crash_leaves_its_words_without_names_and_paths(tmp_path: Path) -> Non
 def test_a_fatal_signal_leaves_where_it_happened(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     code = (
-        "import sys, ctypes; from pathlib import Path; from trainer.runfolder import RunFolder\n"
+        "import sys, ctypes; from pathlib import Path; from trainer.run.folder import RunFolder\n"
         "with RunFolder.open(Path(sys.argv[1])): ctypes.string_at(0)"
     )
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code, str(run)], cwd=root, stderr=subprocess.PIPE)
     assert done.returncode != 0
     words = describe_run(run).words
@@ -237,7 +237,7 @@ def test_a_fatal_signal_leaves_where_it_happened(tmp_path: Path) -> None:
         (r"cannot open C:\Users\Miller\x.bin", "cannot open <path>"),
         ("Anna-T2.nii.gz is damaged", "<file> is damaged"),
         ("l1/T2/iUS is 0.5 and/or nan", "l1/T2/iUS is 0.5 and/or nan"),
-        ('File "/opt/p/trainer/loop.py", line 3 in f', "trainer.loop, line 3 in f"),
+        ('File "/opt/p/trainer/loop/loop.py", line 3 in f', "trainer.loop.loop, line 3 in f"),
     ],
 )
 def test_cleaning(text: str, cleaned: str) -> None:

@@ -19,15 +19,15 @@ from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox, QTableWid
 from pytestqt.qtbot import QtBot
 from run_stage import line, make_run, start, step, write_log
 
-import app.runs.evaluation
-from app.runs import launch
-from app.runs.export import export_run
-from app.runs.filmstrip import chosen, sheet_columns
-from app.runs.window import RunsWindow
-from app.runs.wording import duration
-from trainer.balance import judge
-from trainer.known import known_runs
-from trainer.runfolder import lock_for
+import app.training.runs.evaluation
+from app.training.runs import launch
+from app.training.runs.export import export_run
+from app.training.runs.filmstrip import chosen, sheet_columns
+from app.training.runs.window import RunsWindow
+from app.training.runs.wording import duration
+from trainer.run.balance import judge
+from trainer.run.folder import lock_for
+from trainer.run.registry import known_runs
 
 # The offscreen platform has no window manager.
 pytestmark = pytest.mark.qt_log_ignore("does not support")
@@ -36,9 +36,11 @@ pytestmark = pytest.mark.qt_log_ignore("does not support")
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's folder of runs, empty."""
-    monkeypatch.setattr("trainer.runs.default_folder", lambda: tmp_path / "data" / "runs")
-    monkeypatch.setattr("trainer.known.default_folder", lambda: tmp_path / "data" / "runs")
-    monkeypatch.setattr("app.runs.fine_tune.default_folder", lambda: tmp_path / "data" / "runs")
+    monkeypatch.setattr("trainer.run.state.default_folder", lambda: tmp_path / "data" / "runs")
+    monkeypatch.setattr("trainer.run.registry.default_folder", lambda: tmp_path / "data" / "runs")
+    monkeypatch.setattr(
+        "app.training.runs.fine_tune.default_folder", lambda: tmp_path / "data" / "runs"
+    )
     folder = tmp_path / "data" / "runs"
     folder.mkdir(parents=True)
     return folder
@@ -133,10 +135,10 @@ def test_a_page_follows_its_run_and_shows_a_crash(
     assert "The process is gone; it was stopped by the system or killed" in page.sentence.text()
     assert page.resume.isVisible()
     assert not page.pause.isVisible()
-    (run / "last-words.txt").write_text("trainer.step, line 3\nMemoryError: no memory\n")
+    (run / "last-words.txt").write_text("trainer.loop.step, line 3\nMemoryError: no memory\n")
     qtbot.waitUntil(lambda: page.info.state == "failed", timeout=10_000)
     assert "no memory" in page.sentence.text()
-    assert "trainer.step" in page.words.text()
+    assert "trainer.loop.step" in page.words.text()
 
 
 def test_curves_can_be_chosen_smoothed_zoomed_and_read(
@@ -302,7 +304,7 @@ print(json.dumps({"event": "done", "cases": 2}), flush=True)
 
 def fake_evaluation(monkeypatch: pytest.MonkeyPatch, run: Path, mode: str) -> None:
     command = [sys.executable, "-c", FAKE_EVALUATE, mode, str(run)]
-    monkeypatch.setattr(app.runs.evaluation, "program_command", lambda _: command)
+    monkeypatch.setattr(app.training.runs.evaluation, "program_command", lambda _: command)
 
 
 def test_a_finished_run_is_evaluated_and_its_model_used(
@@ -432,9 +434,9 @@ def test_only_a_file_the_system_can_open_is_opened(
 def test_fine_tuning_begins_a_new_run_with_the_models_weights(
     qtbot: QtBot, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.runs.fine_tune import SAME, FineTune
-    from core.bundle import find
-    from trainer.plan import Plan
+    from app.training.runs.fine_tune import SAME, FineTune
+    from core.models.bundle import find
+    from trainer.plan.schema import Plan
 
     begun: list[tuple[Plan, Path]] = []
     monkeypatch.setattr(launch, "start", lambda plan, run: begun.append((plan, run)))

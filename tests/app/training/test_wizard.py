@@ -24,22 +24,22 @@ from pytestqt.qtbot import QtBot
 from shell_stage import staged
 from trainer_cohort import write_case
 
-import core.bundle
-from app.jobs import Jobs, program_command
-from app.settings import Settings
-from app.wizard.base import Tools
-from app.wizard.begin import begin
-from app.wizard.draft import Draft, DraftStore
-from app.wizard.wizard import TrainerWizard
-from core.bundle import Bundle, Preprocessing
-from core.mhvae.config import MHVAEConfig
+import core.models.bundle
+from app.processes.jobs import Jobs, program_command
+from app.state.settings import Settings
+from app.training.wizard.base import Tools
+from app.training.wizard.begin import begin
+from app.training.wizard.draft import Draft, DraftStore
+from app.training.wizard.wizard import TrainerWizard
+from core.models.bundle import Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
-from trainer.plan import load_plan
-from trainer.runfolder import is_run
+from trainer.plan.schema import load_plan
+from trainer.run.folder import is_run
 
 pytestmark = pytest.mark.qt_log_ignore("does not support (propagateSizeHints|raise|grabbing)")
 
-FAKE = Path(__file__).with_name("fake_command.py")
+FAKE = Path(__file__).parents[2] / "fake_command.py"
 FOLDER, SCAN, CHECK, SPLIT, PRESET, PROBE, TRAIN = range(7)
 
 
@@ -113,9 +113,9 @@ class Stage:
 
 @pytest.fixture
 def stage(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(core.bundle, "available", lambda: [])
-    monkeypatch.setattr("app.wizard.begin.default_folder", lambda: tmp_path / "runs")
-    monkeypatch.setattr("app.wizard.train_page.default_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr(core.models.bundle, "available", lambda: [])
+    monkeypatch.setattr("app.training.wizard.begin.default_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr("app.training.wizard.train_page.default_folder", lambda: tmp_path / "runs")
     before = {child.pid for child in psutil.Process().children()}
     made = Stage(qtbot, tmp_path)
     yield made
@@ -439,7 +439,7 @@ def test_fine_tuning_takes_the_models_shape_and_refuses_other_modalities(
         return Bundle(shape, Preprocessing((0.7, 0.7, 0.7)), name, path=path)
 
     found = [bundle("mine", ("iUS", "T2")), bundle("other", ("iUS", "FLAIR"))]
-    monkeypatch.setattr(core.bundle, "available", lambda: found)
+    monkeypatch.setattr(core.models.bundle, "available", lambda: found)
     z = stage.go(PRESET, cohort(stage.path / "data", "A", "B", "C"))
     page = z.preset
     page.tune.click()
@@ -626,7 +626,9 @@ def test_a_dropped_file_means_its_folder(stage: Stage, qtbot: QtBot) -> None:
 def test_the_window_opens_one_wizard_and_keeps_its_draft(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.wizard.draft.default_folder", lambda: tmp_path / "mine" / "runs")
+    monkeypatch.setattr(
+        "app.training.wizard.draft.default_folder", lambda: tmp_path / "mine" / "runs"
+    )
     with staged(qtbot, tmp_path, monkeypatch) as window:
         window.commands.run("train_model")
         window.commands.run("train_model")

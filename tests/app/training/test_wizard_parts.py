@@ -11,11 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.wizard.cases import Row, Table, merge, troubles
-from app.wizard.draft import Draft, DraftStore
-from app.wizard.fields import DECIDED_ELSEWHERE, FIELDS, read, shown, summary, tooltip, value_of
-from app.wizard.overlay import CHECKER, OVERLAY, compose
-from trainer.plan import Plan, preset
+from app.training.wizard.cases import Row, Table, merge, troubles
+from app.training.wizard.draft import Draft, DraftStore
+from app.training.wizard.fields import (
+    DECIDED_ELSEWHERE,
+    FIELDS,
+    read,
+    shown,
+    summary,
+    tooltip,
+    value_of,
+)
+from app.training.wizard.overlay import CHECKER, OVERLAY, compose
+from trainer.plan.schema import Plan, preset
 
 BOTH = ("iUS", "T2")
 PATHS = st.sampled_from([Path(f"/d/{c}.nii.gz") for c in "abcdef"])
@@ -132,5 +140,8 @@ def test_a_draft_keeps_everything_and_replaces_itself_whole(tmp_path: Path) -> N
 
 
 def test_the_wizard_pays_for_no_torch() -> None:
-    code = "import sys, app.wizard.wizard, app.wizard.begin; assert 'torch' not in sys.modules"
+    code = (
+        "import sys, app.training.wizard.wizard, app.training.wizard.begin;"
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

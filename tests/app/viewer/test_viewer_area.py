@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from scipy.ndimage import map_coordinates
 from viewer_stage import SHAPE, SPACING, bare_area, constant, drag, marked, pixels, ras_grid
 
-from app.session import (
+from app.state.session import (
     Compare,
     Convention,
     Interpolation,
@@ -421,9 +421,9 @@ def test_step_is_the_voxel_of_the_pane_that_has_the_keys(
 
 def test_the_window_side_never_imports_heavy_libraries() -> None:
     code = (
-        "import sys, app.session, app.viewer.area;"
-        "print([m for m in ('torch','scipy','nibabel','SimpleITK','pyqtgraph','core.mhvae',"
-        "'core.synthesis') if m in sys.modules])"
+        "import sys, app.state.session, app.viewer.area;"
+        "print([m for m in ('torch','scipy','nibabel','SimpleITK','pyqtgraph','core.models.mhvae',"
+        "'core.synthesis.request') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.grid import Grid
-from core.intensity import (
+from core.image.intensity import (
     IntensityError,
     Normaliser,
     brain_mask,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.metrics import MAX_PSNR, MetricsError, mae, match_gain, psnr, ssim, ssim_per_slice
+from core.image.metrics import MAX_PSNR, MetricsError, mae, match_gain, psnr, ssim, ssim_per_slice
 
 Trio = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from core.aligned import is_aligned, sample_aligned
+from core.image.parallel_grids import is_aligned, sample_aligned
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core import assets, weights
-from core import bundle as bundles
-from core.bundle import KEY, Bundle, Preprocessing
-from core.mhvae.config import MHVAEConfig, ModelError
-from core.mhvae.model import MHVAE
+from core import assets
+from core.models import bundle as bundles
+from core.models import weights
+from core.models.bundle import KEY, Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.mhvae.model import MHVAE
 
 CONFIG = MHVAEConfig(tile=(8, 8), base_features=4, max_features=8, pools=2, final_blocks=1)
 

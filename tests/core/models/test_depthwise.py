@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from core.mhvae.depthwise import DepthwiseConv2d
+from core.models.mhvae.depthwise import DepthwiseConv2d
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.mhvae.config import MHVAEConfig, ModelError
-from core.mhvae.cost import macs, parameters
-from core.mhvae.inference import for_inference
-from core.mhvae.model import MHVAE
+from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.mhvae.cost import macs, parameters
+from core.models.mhvae.inference import for_inference
+from core.models.mhvae.model import MHVAE
 
 SMALL = MHVAEConfig(
     modalities=("iUS", "T2", "FLAIR"),

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
-from core.mhvae import product_of_experts as poe
-from core.mhvae.product_of_experts import Expert
+from core.models.mhvae import product_of_experts as poe
+from core.models.mhvae.product_of_experts import Expert
 
 finite = st.floats(-8, 8, allow_nan=False)
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from app.cli import main
-from core.bundle import header
-from core.mhvae.config import ModelError
-from core.published import Unstated, import_checkpoint
+from core.models.bundle import header
+from core.models.mhvae.config import ModelError
+from core.models.published.checkpoint import Unstated, import_checkpoint
 
 BASE, WIDEST, POOLS, SIDE = 4, 8, 2, 3  # bottleneck 3x3: tile 12x12
 STATED = Unstated(

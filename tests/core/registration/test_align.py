@@ -6,7 +6,8 @@ from align_pair import error_mm, make_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.align import (
+from core.errors import Cancelled
+from core.registration.alignment import (
     METHODS,
     AlignError,
     Alignment,
@@ -19,7 +20,6 @@ from core.align import (
     similarity,
     to_parameters,
 )
-from core.errors import Cancelled
 from core.volume import Volume
 
 SIX = st.tuples(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.align import AlignError, from_parameters
-from core.landmarks import (
+from core.registration.alignment import AlignError, from_parameters
+from core.registration.landmarks import (
     COLUMNS,
     Landmark,
     align_by_landmarks,

@@ -8,8 +8,8 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.align import AlignError, Alignment, from_parameters
-from core.transforms import read_transform, write_transform
+from core.registration.alignment import AlignError, Alignment, from_parameters
+from core.registration.transforms import read_transform, write_transform
 
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 NUMBERS = st.floats(-50, 50)

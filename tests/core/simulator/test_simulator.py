@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.grid import Grid
-from core.phantom import (
+from core.simulator import (
     Phantom,
     PhantomError,
     Tissue,
@@ -18,10 +18,10 @@ from core.phantom import (
     simulate_from_t2,
     write_cohort,
 )
-from core.phantom.case import redraw_ultrasound
-from core.phantom.physics import RANGES, draw_physics
-from core.phantom.probe import Probe, frame_of
-from core.phantom.ultrasound import attenuation_loss
+from core.simulator.case import redraw_ultrasound
+from core.simulator.physics import RANGES, draw_physics
+from core.simulator.probe import Probe, frame_of
+from core.simulator.ultrasound import attenuation_loss
 from core.volume import Volume
 
 MISREGISTERED = 5

@@ -9,17 +9,17 @@ import pytest
 import torch
 from scipy import ndimage
 
-from core.bundle import Bundle, Preprocessing
 from core.case import Case, CaseError
-from core.engine import Engine, OutOfMemory, Progress
 from core.errors import Cancelled
 from core.grid import Grid
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.model import MHVAE
-from core.passes import choose_device
-from core.synthesis import Request, Synthesis, SynthesisError, on_grid, prepare
+from core.models.bundle import Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
+from core.models.weights import save
+from core.synthesis.backends import choose_device
+from core.synthesis.request import Request, Synthesis, SynthesisError, on_grid, prepare
+from core.synthesis.synthesize import Engine, OutOfMemory, Progress
 from core.volume import Volume
-from core.weights import save
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
 OBLIQUE = np.array(

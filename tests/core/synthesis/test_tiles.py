@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.tiles import Tiling
+from core.synthesis.tiles import Tiling
 
 
 @settings(max_examples=200, deadline=None)

@@ -18,14 +18,14 @@ from app.cli import main
 from core.grid import Grid
 from core.io import read
 from core.volume import Volume
-from trainer import probe as probing
-from trainer.check import check_cases
-from trainer.cohort import CohortCase, scan, survey, write_csv
-from trainer.data import cache_folder
+from trainer.cohort.check import check_cases
+from trainer.cohort.pair import SIDE, fit, picture
+from trainer.cohort.scan import CohortCase, scan, survey, write_csv
 from trainer.errors import TrainerError
-from trainer.pairing import SIDE, fit, picture
-from trainer.plan import DataPlan, Plan, preset
-from trainer.verdict import Count, Measured, Memory, judge
+from trainer.loop import estimate as probing
+from trainer.loop.data import cache_folder
+from trainer.loop.estimate_verdict import Count, Measured, Memory, judge
+from trainer.plan.schema import DataPlan, Plan, preset
 
 BOTH = ("iUS", "T2")
 

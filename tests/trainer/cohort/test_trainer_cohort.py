@@ -16,19 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trainer_cohort import tiny_plan, write_case, write_cohort
 
-from core.bundle import Bundle, Preprocessing
 from core.case import Case
 from core.io import read
-from core.synthesis import Request, prepare
+from core.models.bundle import Bundle, Preprocessing
+from core.synthesis.request import Request, prepare
 from trainer.__main__ import main
-from trainer.check import check_cohort
-from trainer.cohort import CohortCase, scan
-from trainer.dataset import TileSampler, cut
+from trainer.cohort.cache import LOWEST, prepare_all
+from trainer.cohort.check import check_cohort
+from trainer.cohort.scan import CohortCase, scan
+from trainer.cohort.split import PARTS, check_leakage, draw
 from trainer.errors import TrainerError
-from trainer.plan import DataPlan, load_plan, preset
-from trainer.prepare import LOWEST, prepare_all
-from trainer.runs import list_runs
-from trainer.split import PARTS, check_leakage, draw
+from trainer.loop.tiles import TileSampler, cut
+from trainer.plan.schema import DataPlan, load_plan, preset
+from trainer.run.state import list_runs
 
 BOTH = ("iUS", "T2")
 

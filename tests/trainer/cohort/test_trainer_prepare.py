@@ -10,16 +10,16 @@ import pytest
 from align_pair import make_pair
 
 from app import cli
-from core.align import Alignment, from_parameters, inverted, moved
 from core.grid import Grid
+from core.image.preprocess import PREPARED, is_prepared, measure
 from core.io import read, write
-from core.preprocess import PREPARED, is_prepared, measure
-from core.transforms import write_transform
+from core.registration.alignment import Alignment, from_parameters, inverted, moved
+from core.registration.transforms import write_transform
 from core.volume import Volume
-from trainer.cohort import scan
-from trainer.plan import DataPlan
-from trainer.prepare import _prepare
-from trainer.prepared import Preparation, prepare_files, transform_of
+from trainer.cohort.cache import _prepare
+from trainer.cohort.prepare_case import Preparation, prepare_files, transform_of
+from trainer.cohort.scan import scan
+from trainer.plan.schema import DataPlan
 
 OFFSET = from_parameters([4, -3, 2, 3, -4, 5], [0, 0, 0])
 BOTH = ("iUS", "T2")

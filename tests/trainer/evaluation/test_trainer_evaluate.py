@@ -15,19 +15,19 @@ import torch
 from scipy.stats import wilcoxon
 from trainer_cohort import CONFIG, write_cohort
 
-from core.bundle import Bundle, Preprocessing
 from core.case import Case
-from core.metrics import psnr
-from core.synthesis import Prepared, Request, prepare
+from core.image.metrics import psnr
+from core.models.bundle import Bundle, Preprocessing
+from core.models.weights import build, save
+from core.synthesis.request import Prepared, Request, prepare
 from core.tables import safe_cell
-from core.weights import build, save
-from trainer.authors_protocol import slice_scores, to_bytes
 from trainer.errors import TrainerError
-from trainer.evaluate import Evaluation, Picture, Row, evaluate
-from trainer.perceptual import _CONVS, _SHAPES, Perceptual
-from trainer.report import comparisons, summaries, to_csv, write_report
-from trainer.report_html import worst
-from trainer.statistics import compare, holm, summarise
+from trainer.evaluation.authors_protocol import slice_scores, to_bytes
+from trainer.evaluation.evaluate import Evaluation, Picture, Row, evaluate
+from trainer.evaluation.perceptual import _CONVS, _SHAPES, Perceptual
+from trainer.evaluation.report import comparisons, summaries, to_csv, write_report
+from trainer.evaluation.report_html import worst
+from trainer.evaluation.statistics import compare, holm, summarise
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_only_models_that_look_at_a_case_alike_share_its_preparation(
         seen.append(bundle.preprocessing.spacing[0])
         return prepare(case, bundle, request)
 
-    monkeypatch.setattr("trainer.evaluate.prepare", counted)
+    monkeypatch.setattr("trainer.evaluation.evaluate.prepare", counted)
     together = evaluate([*models, coarse], cohort, max_slices=2)
     assert seen == [0.5, 2.0]
     for model in (*models, coarse):

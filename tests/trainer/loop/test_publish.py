@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from core import weights
-from core.bundle import Bundle, Preprocessing, header
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.model import MHVAE
+from core.models import weights
+from core.models.bundle import Bundle, Preprocessing, header
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
 from trainer.errors import TrainerError
-from trainer.publish import publish
+from trainer.loop.publish import publish
 
 CONFIG = MHVAEConfig(tile=(8, 8), base_features=4, max_features=8, pools=2, final_blocks=1)
 CARD: dict[str, object] = {

@@ -12,14 +12,14 @@ import pytest
 import torch
 from trainer_cohort import CONFIG, tiny_plan, write_cohort
 
-from core.mhvae.model import MHVAE
-from trainer.dataset import Batch
-from trainer.discriminator import PatchDiscriminator
-from trainer.distributed import Team
-from trainer.loop import train
-from trainer.plan import Plan
-from trainer.runfolder import RunFolder, read_events
-from trainer.step import Stepper, Weights
+from core.models.mhvae.model import MHVAE
+from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.distributed import Team
+from trainer.loop.loop import train
+from trainer.loop.step import Stepper, Weights
+from trainer.loop.tiles import Batch
+from trainer.plan.schema import Plan
+from trainer.run.folder import RunFolder, read_events
 
 STEPS = 20
 

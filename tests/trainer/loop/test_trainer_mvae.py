@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.cost import macs, parameters
-from core.mhvae.inference import for_inference
-from core.mhvae.model import MHVAE
-from core.mhvae.mvae import MVAE
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.cost import macs, parameters
+from core.models.mhvae.inference import for_inference
+from core.models.mhvae.model import MHVAE
+from core.models.mhvae.mvae import MVAE
 
 CONFIG = MHVAEConfig(
     tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1, hierarchical=False

@@ -16,14 +16,14 @@ import torch
 from safetensors.numpy import load_file
 from trainer_cohort import tiny_plan, write_case, write_cohort
 
-import core.bundle
-import core.weights
-from trainer import checkpoint
+import core.models.bundle
+import core.models.weights
 from trainer.__main__ import main
 from trainer.errors import TrainerError
-from trainer.loop import train
-from trainer.runfolder import RunFolder, ask, discard, lock_owner, read_events
-from trainer.session import Session
+from trainer.loop import checkpoint
+from trainer.loop.loop import train
+from trainer.loop.session import Session
+from trainer.run.folder import RunFolder, ask, discard, lock_owner, read_events
 
 Quiet = Callable[[str], None]
 
@@ -132,7 +132,7 @@ def test_full_disk_keeps_the_old_checkpoint_and_resumes_exactly(
 
 
 def test_result_is_a_bundle_and_says_nothing_of_paths(cohort: Path, undisturbed: Path) -> None:
-    bundle, model = core.weights.load(undisturbed / "model.safetensors")
+    bundle, model = core.models.weights.load(undisturbed / "model.safetensors")
     assert bundle.config == tiny_plan(cohort).model
     assert bundle.card["training"]["step"] == 24
     assert bundle.card["metrics"]
@@ -185,7 +185,7 @@ def test_control_file(word: str, cohort: Path, tmp_path: Path) -> None:
         assert train(RunFolder.open(run).plan(), run, resume=True, say=quiet).step == 24
     if word == "finish":
         assert outcome.state == "finished"
-        assert core.bundle.header(run / "model.safetensors").card["metrics"]
+        assert core.models.bundle.header(run / "model.safetensors").card["metrics"]
 
 
 def test_discard_deletes_only_runs(tmp_path: Path) -> None:

@@ -10,17 +10,17 @@ import pytest
 import torch
 from trainer_cohort import tiny_plan, write_cohort
 
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.model import MHVAE
-from trainer.cohort import scan
-from trainer.dataset import Batch, fixed_tiles
-from trainer.discriminator import PatchDiscriminator
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
+from trainer.cohort.cache import prepare_all
+from trainer.cohort.scan import scan
 from trainer.errors import TrainerError
-from trainer.losses import draw_subset, masked_l1, pixel_weight, subsets_of_step
-from trainer.plan import Plan
-from trainer.prepare import prepare_all
-from trainer.step import Stepper, Weights
-from trainer.validate import run_subsets, scores
+from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.losses import draw_subset, masked_l1, pixel_weight, subsets_of_step
+from trainer.loop.step import Stepper, Weights
+from trainer.loop.tiles import Batch, fixed_tiles
+from trainer.loop.validate import run_subsets, scores
+from trainer.plan.schema import Plan
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
 WEIGHTS = Weights(rate=1e-3, beta=0.3, gan=0.0)
