@@ -261,8 +261,9 @@ def test_fine_tuning_takes_the_models_shape(tmp_path: Path) -> None:
 
 def test_planning_a_training_needs_no_torch() -> None:
     """The window's process scans, checks and plans, and must not pay for torch."""
-    names = ["check", "cohort", "finetune", "pairing", "patches", "plan", "prepare", "runfolder"]
-    names += ["runs", "split", "verdict"]
+    names = [f"cohort.{n}" for n in ("cache", "check", "pair", "scan", "split")]
+    names += ["plan.schema", "plan.patches", "plan.fine_tune", "run.folder", "run.state"]
+    names += ["loop.estimate_verdict"]
     code = (
         f"import sys, {', '.join('trainer.' + n for n in names)}; assert 'torch' not in sys.modules"
     )
