@@ -18,7 +18,7 @@ from app.shell.window import MainWindow
 from app.state.settings import Settings
 from app.state.values import Compare, Kind
 from core.assets import DEMO_CASE
-from core.registration.alignment import middle
+from core.registration.register import middle
 
 AWAY = (6.0, -5.0, 4.0, 5.0, -4.0, 7.0)
 """mm and degrees."""

@@ -20,7 +20,7 @@ from app.alignment.registration import Registrar, Wish
 from app.alignment.tools import LandmarkTool, MoveTool
 from app.alignment.transform_files import Transforms
 from app.state.values import Compare, Tool
-from core.registration.alignment import DEFAULT_METHOD, THROUGH_THE_MODEL
+from core.registration.methods import DEFAULT_METHOD, THROUGH_THE_MODEL
 
 if TYPE_CHECKING:
     from app.shell.window import MainWindow

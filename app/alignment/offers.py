@@ -62,7 +62,7 @@ class Offers(QObject):
             return
 
         def work() -> Alignment:
-            from core.registration.alignment import centred
+            from core.registration.register import centred
 
             return centred(fixed.volume, volume)
 

@@ -28,7 +28,7 @@ from app.state.values import Placement
 from app.synthesis.panel import duration
 from app.synthesis.request import Stage
 from app.widgets.style import warning_colour
-from core.registration.alignment import METHODS, THROUGH_THE_MODEL
+from core.registration.methods import METHODS, THROUGH_THE_MODEL
 
 STATES = {
     "header": "at its header's position",

@@ -167,7 +167,7 @@ class Aligner(QObject):
         """Bring the middles of both fields of view together."""
 
         def work(moving: Volume, fixed: Volume) -> Alignment:
-            from core.registration.alignment import centred
+            from core.registration.register import centred
 
             return centred(fixed, moving)
 
@@ -227,7 +227,7 @@ class Aligner(QObject):
         matrix = placement.alignment.matrix
 
         def work(volume: Volume, fixed: Volume) -> tuple[float, float]:
-            from core.registration.alignment import similarity
+            from core.registration.similarity import similarity
 
             first = similarity(fixed, volume, matrix_of(before)) if known is None else known
             return first, similarity(fixed, volume, matrix)

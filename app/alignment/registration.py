@@ -21,7 +21,8 @@ from app.state.messages import Action
 from app.state.values import Layer, Placement
 from app.synthesis.request import Stage
 from core.grid import Grid
-from core.registration.alignment import DEFAULT_METHOD, Alignment
+from core.registration.alignment import Alignment
+from core.registration.methods import DEFAULT_METHOD
 from core.volume import Volume
 
 CHILD = "The registration"

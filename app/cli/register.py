@@ -15,17 +15,10 @@ from app.cli.terminal import DEVICES, Reporter, answer, output_folder
 from core.case import box_distance
 from core.errors import Cancelled, UserError
 from core.io.modality import guess_from_text
-from core.registration.alignment import (
-    DEFAULT_METHOD,
-    METHODS,
-    THROUGH_THE_MODEL,
-    AlignProgress,
-    Registration,
-    centred,
-    moved,
-    register,
-)
+from core.registration.alignment import AlignProgress, Registration, moved
 from core.registration.choice import Choice, Search, align, record
+from core.registration.methods import DEFAULT_METHOD, METHODS, THROUGH_THE_MODEL
+from core.registration.register import centred, register
 from core.volume import Volume
 
 

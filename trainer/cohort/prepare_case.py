@@ -20,8 +20,9 @@ from core.image.intensity import Mask, resample_mask
 from core.image.preprocess import STORED, image_on, measure, working_grid
 from core.io import read
 from core.io.modality import guess_from_text
-from core.registration.alignment import DEFAULT_METHOD, AlignError, moved
+from core.registration.alignment import AlignError, moved
 from core.registration.choice import Choice, align, record
+from core.registration.methods import DEFAULT_METHOD
 from core.volume import Volume, Voxels
 from trainer.cohort.scan import FOV, CohortCase
 from trainer.errors import TrainerError

@@ -23,14 +23,8 @@ from app.state.messages import Action
 from app.state.session import Session
 from app.state.values import Compare, Kind, Layout, Tool
 from core.io import read
-from core.registration.alignment import (
-    DEFAULT_METHOD,
-    THROUGH_THE_MODEL,
-    Alignment,
-    Matrix,
-    Registration,
-    from_parameters,
-)
+from core.registration.alignment import Alignment, Matrix, Registration, from_parameters
+from core.registration.methods import DEFAULT_METHOD, THROUGH_THE_MODEL
 from core.registration.transforms import write_transform
 from core.volume import Volume
 
@@ -416,7 +410,7 @@ def test_the_command_begins_where_the_window_says(
         began.append(start)
         return Registration(Alignment(start, kind), 0.1, 0.2, True, "Not searched.", 0.0)
 
-    monkeypatch.setattr("core.registration.search.search", search)
+    monkeypatch.setattr("core.registration.register.search", search)
     fixed, moving = (read(put(tmp_path, name)) for name in ("a.nii.gz", "b.nii.gz"))
     wish = Wish("affine")
     arguments = _arguments(tmp_path, fixed, replace(moving, modality="T2"), TURN, wish)
