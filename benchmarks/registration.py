@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from core.image.intensity import resample  # noqa: E402
+from core.image.resample import resample  # noqa: E402
 from core.io import read, write  # noqa: E402
 from core.registration.alignment import Matrix, inverted, moved  # noqa: E402
 from core.registration.methods import METHODS  # noqa: E402

@@ -177,7 +177,7 @@ def searcher(args: argparse.Namespace) -> Search:
 def _write(
     args: argparse.Namespace, fixed: Volume, moving: Volume, result: Registration
 ) -> dict[str, str]:
-    from core.image.intensity import resample
+    from core.image.resample import resample
     from core.io import write
     from core.registration.picture import checkerboards
     from core.registration.transforms import write_transform

@@ -220,7 +220,7 @@ def on_grid(
     volume: Volume, inside: np.ndarray[Any, Any] | None, grid: Grid, nearest: bool
 ) -> Volume:
     """Bring a volume onto another grid, in that grid's storage order."""
-    from core.image.intensity import resample, resample_inside
+    from core.image.resample import resample, resample_inside
 
     if inside is not None and not nearest:
         values, _ = resample_inside(volume.voxels, inside, volume.grid, grid)

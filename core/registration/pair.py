@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.grid import Grid
-from core.image.intensity import Mask, field_of_view, resample, resample_inside, resample_mask
+from core.image.field_of_view import field_of_view
+from core.image.resample import resample, resample_inside, resample_mask
 from core.registration.alignment import AlignError
-from core.volume import Volume, Voxels
+from core.volume import Mask, Volume, Voxels
 
 SWEPT = ("iUS",)
 """Modalities with an image only where a probe passed."""

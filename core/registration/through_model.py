@@ -13,7 +13,8 @@ import numpy as np
 
 from core.case import Case
 from core.grid import Grid
-from core.image.intensity import brain_mask, resample_mask
+from core.image.brain_mask import brain_mask
+from core.image.resample import resample_mask
 from core.models.bundle import Bundle, find
 from core.models.weights import load
 from core.registration.alignment import (
