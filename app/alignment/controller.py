@@ -67,7 +67,7 @@ class AlignDesk(QObject):
             signal.connect(lambda *_: commands.refresh())
         area.mouse.tools[Tool.MOVE] = MoveTool(self.hand)
         area.mouse.tools[Tool.LANDMARKS] = LandmarkTool(self.landmarks)
-        area.scene.extras.append(AlignMarks(self.hand, self.landmarks).paint)
+        area.extras.append(AlignMarks(self.hand, self.landmarks).paint)
         self.landmarks.changed.connect(area.update)
         self.hand.pivot_found.connect(area.update)
 

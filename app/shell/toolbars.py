@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDockWidget, QMenu, QToolBar
 
+from app.viewer.compare import MODES
+
 if TYPE_CHECKING:
     from app.shell.window import MainWindow
 
@@ -20,12 +22,7 @@ TOOLBAR = (
     ("coronal", "Coronal"),
     ("sagittal", "Sagittal"),
     ("", ""),
-    ("blend", "Blend"),
-    ("swipe", "Swipe"),
-    ("reveal", "Reveal"),
-    ("checker", "Checker"),
-    ("flicker", "Flicker"),
-    ("difference", "Difference"),
+    *((mode.value, it.short) for mode, it in MODES.items()),
     ("", ""),
     ("ruler", "Ruler"),
     ("reset", "Reset"),
