@@ -9,8 +9,8 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from core.mhvae.config import MHVAEConfig
-from trainer.plan import Plan, preset
+from core.models.mhvae.config import MHVAEConfig
+from trainer.plan.schema import Plan, preset
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
 

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     output_folder(args.out)
     if args.from_t2 is not None:
         return _from_t2(args)
-    from core.phantom import write_cohort
+    from core.simulator import write_cohort
 
     report = Reporter()
     start = time.perf_counter()
@@ -80,7 +80,7 @@ def _from_t2(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from core.io import read, write
-    from core.phantom import simulate_from_t2
+    from core.simulator import simulate_from_t2
 
     report = Reporter()
     with report.stage("simulate"):
