@@ -10,17 +10,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
-<<<<<<< HEAD:core/simulator/anatomy.py
 from core.simulator.lesion import Tumour, draw_tumour, mass_effect, paint_tumour
 from core.simulator.noise import Field, head_noise, sigmoid, smooth_noise, soft_step
 from core.simulator.template import Template
 from core.simulator.tissues import Tissue
-=======
-from core.simulator.lesion import Tumour, draw_tumour, mass_effect, paint_tumour
-from core.simulator.noise import Field, sigmoid, smooth_noise, soft_step
-from core.simulator.template import Template
-from core.simulator.tissues import Tissue
->>>>>>> rooms:core/simulator/anatomy.py
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from core.simulator.physics import PhysicsName, draw_physics
 from core.simulator.placement import place_probe, sweeps_of
 from core.simulator.probe import Probe
 from core.simulator.t2 import render_t2
-from core.simulator.template import PhantomError, load_template, procedural_template
+from core.simulator.template import SimulatorError, load_template, procedural_template
 from core.simulator.ultrasound import Scan, acoustics_of, render_ultrasound
 from core.volume import Volume
 
@@ -40,7 +40,7 @@ Echo = Literal["physical", "lc2"]
 
 
 @dataclass(frozen=True, eq=False)
-class Phantom:
+class SimulatedCase:
     """A simulated pair with its truth.
 
     Attributes:
@@ -93,7 +93,7 @@ def simulate_case(
     mismatch: bool = True,
     echo: Echo = "physical",
     whole_head: bool = False,
-) -> Phantom:
+) -> SimulatedCase:
     """Simulate one T2 and iUS pair in the box around the probe; the same arguments give the same.
 
     Args:
@@ -109,12 +109,12 @@ def simulate_case(
         whole_head: whether the T2 shows the head and not only the box.
 
     Raises:
-        PhantomError: the arguments or the anatomy cannot be used.
+        SimulatorError: the arguments or the anatomy cannot be used.
     """
     if not 0.3 <= spacing <= 4.0:
-        raise PhantomError(f"The voxel size must lie between 0.3 and 4 mm; found {spacing}.")
+        raise SimulatorError(f"The voxel size must lie between 0.3 and 4 mm; found {spacing}.")
     if echo == "lc2" and physics == "test":
-        raise PhantomError("LC2-like images have no physics to hold out; they are for training.")
+        raise SimulatorError("LC2-like images have no physics to hold out; they are for training.")
     streams = np.random.SeedSequence(seed).spawn(7)
     roll, _, _, image, sound, scan_rng, local = (np.random.default_rng(s) for s in streams)
     with_tumour = bool(roll.random() < WITH_TUMOUR)
@@ -159,7 +159,7 @@ def simulate_case(
         "landmarks_mm": {k: [round(float(c), 3) for c in v] for k, v in landmarks.items()},
     }
     name = f"simulated case {seed}"
-    return Phantom(
+    return SimulatedCase(
         Volume(t2, t2_grid, "T2", name),
         Volume(ius, grid, "iUS", name),
         Volume(scan.expected, grid, "iUS", name) if echo == "physical" else None,
@@ -174,7 +174,7 @@ def draw_head(seed: int, anatomy: Path | None, physics: PhysicsName, tumour: boo
     """Choose a source for the case of a seed and make it an individual.
 
     Raises:
-        PhantomError: the folder holds neither label maps nor tissue maps.
+        SimulatorError: the folder holds neither label maps nor tissue maps.
     """
     _, shape_seed, body_seed, *_ = np.random.SeedSequence(seed).spawn(7)
     maps = find_heads(Path(anatomy)) if anatomy else []

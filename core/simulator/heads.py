@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from core.simulator.interpolate import interpolate
 from core.simulator.noise import Field
-from core.simulator.template import PhantomError, signed_distance
+from core.simulator.template import SimulatorError, signed_distance
 from core.simulator.tissues import Tissue
 
 PATTERN = "*seg*.nii*"
@@ -90,29 +90,29 @@ def find_heads(folder: Path) -> list[Path]:
 
 
 def _read_labels(path: Path) -> tuple[NDArray[np.int32], NDArray[np.float64], float]:
-    """Read whole numbers as RAS+ with their origin and voxel size; raises PhantomError."""
+    """Read whole numbers as RAS+ with their origin and voxel size; raises SimulatorError."""
     try:
         image = nib.as_closest_canonical(nib.load(path))
         values = np.asarray(image.dataobj)
     except (OSError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise PhantomError(
+        raise SimulatorError(
             f"{path.name}: expected a NIfTI label map, found a file that cannot be read as one "
             f"({error}). Replace it or take it out of the anatomy folder."
         ) from error
     if values.ndim != 3 or (values != np.rint(values)).any() or values.min() < 0:
-        raise PhantomError(
+        raise SimulatorError(
             f"{path.name}: expected a 3-D map of whole tissue numbers from 0 up, found "
             f"{values.dtype} of shape {values.shape}. Replace it or take it out of the folder."
         )
     spacing = np.linalg.norm(image.affine[:3, :3], axis=0)
     turned = np.abs(image.affine[:3, :3] - np.diag(spacing)).max()
     if turned > 0.05 or np.ptp(spacing) > 0.05:
-        raise PhantomError(
+        raise SimulatorError(
             f"{path.name}: expected cubic voxels along R, A and S, found voxels of "
             f"{spacing.round(3).tolist()} mm{', oblique' if turned > 0.05 else ''}. Resample it."
         )
     if not np.isin((2, 3, 41, 42), values).all():
-        raise PhantomError(
+        raise SimulatorError(
             f"{path.name}: expected FreeSurfer numbers (2, 41 white matter; 3, 42 cortex), found "
             "none of at least one of them. Replace it or take it out of the anatomy folder."
         )
@@ -124,7 +124,7 @@ def load_head(path: Path) -> HeadMaps:
     """Read a whole-head label map (NIfTI, FreeSurfer numbers) and measure it.
 
     Raises:
-        PhantomError: it is not such a map.
+        SimulatorError: it is not such a map.
     """
     labels, origin, spacing = _read_labels(path)
     table = np.full(int(labels.max()) + 1, Tissue.WHITE, np.uint8)

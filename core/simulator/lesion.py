@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.grid import Grid
 from core.simulator.noise import Field, head_noise, soft_step
-from core.simulator.template import PhantomError
+from core.simulator.template import SimulatorError
 from core.simulator.tissues import Tissue
 
 
@@ -41,14 +41,14 @@ def draw_tumour(
     A place in the source is moved to the head by ``linear @ (place - middle) + centre``.
 
     Raises:
-        PhantomError: no place suits.
+        SimulatorError: no place suits.
     """
     radius = float(rng.uniform(7, 24))
     offsets = rng.uniform((-62, -77, -18), (62, 76, 58), (4000, 3))
     push = float(rng.uniform(0.1, 0.45))
     good = np.flatnonzero(suits((offsets + middle).astype(np.float32)))
     if len(good) == 0:
-        raise PhantomError("This head has no place for a tumour: no tissue lies 8-38 mm deep.")
+        raise SimulatorError("This head has no place for a tumour: no tissue lies 8-38 mm deep.")
     return Tumour(linear @ offsets[good[0]] + centre, radius, push)
 
 

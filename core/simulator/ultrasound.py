@@ -19,7 +19,6 @@ from core.simulator.physics import Physics, echo_amplitudes, middle_physics
 from core.simulator.probe import Probe
 from core.simulator.tissues import PROPERTIES, Tissue
 
-
 CLEARED = (Tissue.AIR, Tissue.SCALP, Tissue.SKULL)
 """What the open skull leaves out of the picture: saline takes its place."""
 SALINE_DB = -24.0
