@@ -85,7 +85,7 @@ def _from_t2(args: argparse.Namespace) -> int:
     report = Reporter()
     with report.stage("simulate"):
         volume = replace(read(args.from_t2), modality="T2")
-        phantom = simulate_from_t2(volume, args.seed, spacing=args.spacing, physics=args.physics)
+        case = simulate_from_t2(volume, args.seed, spacing=args.spacing, physics=args.physics)
     marks = {
         "simulated": True,
         "notice": "SIMULATED ULTRASOUND of a real T2. Research use only.",
@@ -94,8 +94,8 @@ def _from_t2(args: argparse.Namespace) -> int:
     }
     name = f"Case{args.seed:03d}"
     outputs = {
-        "T2": str(write(phantom.t2, args.out / f"{name}-T2.nii.gz")),
-        "iUS": str(write(phantom.ius, args.out / f"{name}-iUS.nii.gz", marks=marks)),
+        "T2": str(write(case.t2, args.out / f"{name}-T2.nii.gz")),
+        "iUS": str(write(case.ius, args.out / f"{name}-iUS.nii.gz", marks=marks)),
     }
     answer(
         {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from core.grid import Grid
 from core.simulator.lesion import Tumour, draw_tumour, mass_effect, paint_tumour
-from core.simulator.noise import Field, sigmoid, smooth_noise, soft_step
+from core.simulator.noise import Field, head_noise, sigmoid, smooth_noise, soft_step
 from core.simulator.template import Template
 from core.simulator.tissues import Tissue
 
@@ -58,41 +58,25 @@ def build_anatomy(
 
     Args:
         rng: source of all randomness.
-        grid: the output grid; its centre becomes the middle of the brain.
+        grid: any part of the head; the middle of the brain lies near world 0.
         template: average brain in its own millimetres.
         tumour: whether to grow a lesion with mass effect.
     """
     spacing = float(grid.spacing[0])
-    world = [
-        (
-            np.arange(n, dtype=np.float32) * np.float32(spacing) + np.float32(grid.affine[a, 3])
-        ).reshape([-1 if a == b else 1 for b in range(3)])
-        for a, n in enumerate(grid.shape)
-    ]
-    # Forward: world = linear @ (brain - middle) + centre. The warps act on the brain side.
     middle = np.array([0.0, -18.0, 10.0])
-    centre = grid.centre + rng.uniform(-3, 3, 3)
-    linear = random_affine(rng)
-    lesion = draw_tumour(rng, template, linear, middle, centre) if tumour else None
-    points = [np.broadcast_to(w, grid.shape) for w in world]
-    if lesion is not None:
-        points = mass_effect(points, lesion)
-    inverse = np.linalg.inv(linear).astype(np.float32)
-    offset = (middle - inverse @ centre).astype(np.float32)
-    brain: list[Field] = []
-    for axis in range(3):
-        row = inverse[axis]
-        position = row[0] * points[0] + row[1] * points[1] + row[2] * points[2] + offset[axis]
-        position += smooth_noise(rng, grid.shape, spacing, 28.0) * np.float32(rng.uniform(1.5, 3.5))
-        position += smooth_noise(rng, grid.shape, spacing, 9.0) * np.float32(rng.uniform(0.3, 0.9))
-        brain.append(position)
 
+    def suits(places: Field) -> NDArray[np.bool_]:
+        position = [places[:, 0], places[:, 1], places[:, 2]]
+        depth, wet = (template.sample(name, position) for name in ("hull", "ventricle"))
+        return fits_tumour(places, depth, wet < 0.2, middle)
+
+    centre, lesion, world, brain = individual(rng, grid, middle, suits if tumour else None)
     hull = template.sample("hull", brain)
     layers: list[tuple[Tissue, Field]] = []
-    gap = np.float32(rng.uniform(0.8, 3.0)) + smooth_noise(rng, grid.shape, spacing, 20.0) * 0.7
+    gap = np.float32(rng.uniform(0.8, 3.0)) + head_noise(rng, grid, 20.0) * 0.7
     gap = np.clip(gap, 0.4, None)
-    bone = np.float32(rng.uniform(4, 8)) + smooth_noise(rng, grid.shape, spacing, 25.0)
-    skin = np.float32(rng.uniform(4, 9)) + 1.5 * smooth_noise(rng, grid.shape, spacing, 25.0)
+    bone = np.float32(rng.uniform(4, 8)) + head_noise(rng, grid, 25.0)
+    skin = np.float32(rng.uniform(4, 9)) + 1.5 * head_noise(rng, grid, 25.0)
     bone, skin = np.clip(bone, 2.5, None), np.clip(skin, 2.5, None)
     layers += [
         (Tissue.SCALP, soft_step(hull + gap + bone + skin, spacing)),
@@ -101,13 +85,80 @@ def build_anatomy(
         (Tissue.CSF, soft_step(hull + gap, spacing)),
         (Tissue.GREY, soft_step(hull, spacing)),
     ]
-    layers += cortex(rng, template, brain, hull, spacing)
-    layers += membranes(rng, brain, hull, spacing)
+    layers += cortex(rng, template, brain, hull, grid)
+    layers += membranes(rng, brain, hull, grid)
     landmarks = {"brain_centre": centre.astype(np.float64)}
     if lesion is not None:
-        layers += paint_tumour(rng, lesion, world, hull, layers, spacing)
+        layers += paint_tumour(rng, lesion, world, hull, layers, grid)
         landmarks["tumour_centre"] = lesion.centre
     return Anatomy(grid, layers, hull, lesion, centre, landmarks)
+
+
+def individual(
+    rng: np.random.Generator,
+    grid: Grid,
+    middle: NDArray[np.float64],
+    suits: Callable[[Field], NDArray[np.bool_]] | None,
+    *,
+    mirror: bool = False,
+) -> tuple[NDArray[np.float64], Tumour | None, list[Field], list[Field]]:
+    """Draw how one head differs from its source: an affine, warps, a tumour that pushes.
+
+    The same state of ``rng`` gives the same head on every grid.
+
+    Args:
+        rng: source of randomness.
+        grid: axis-aligned RAS+.
+        middle: (3,) source mm, what becomes the middle of the brain.
+        suits: which of (n, 3) source mm a tumour may grow at; None for no tumour.
+        mirror: whether left and right are exchanged in half of the heads.
+
+    Returns:
+        world mm of the middle of the brain; the tumour; x, y, z of the voxels, broadcastable world
+        mm; the same voxels' source mm, each (i, j, k).
+    """
+    world = [
+        (
+            np.arange(n, dtype=np.float32) * np.float32(grid.affine[a, a])
+            + np.float32(grid.affine[a, 3])
+        ).reshape([-1 if a == b else 1 for b in range(3)])
+        for a, n in enumerate(grid.shape)
+    ]
+    # Forward: world = linear @ (source - middle) + centre. The warps act on the source's side.
+    centre = rng.uniform(-3, 3, 3)
+    linear = random_affine(rng)
+    if mirror and rng.random() < 0.5:
+        linear = linear @ np.diag([-1.0, 1.0, 1.0])
+    lesion = draw_tumour(rng, suits, linear, middle, centre) if suits else None
+    points = [np.broadcast_to(w, grid.shape) for w in world]
+    if lesion is not None:
+        points = mass_effect(points, lesion)
+    inverse = np.linalg.inv(linear).astype(np.float32)
+    offset = (middle - inverse @ centre).astype(np.float32)
+    source: list[Field] = []
+    for axis in range(3):
+        row = inverse[axis]
+        position = row[0] * points[0] + row[1] * points[1] + row[2] * points[2] + offset[axis]
+        position += head_noise(rng, grid, 28.0) * np.float32(rng.uniform(1.5, 3.5))
+        position += head_noise(rng, grid, 9.0) * np.float32(rng.uniform(0.3, 0.9))
+        source.append(position)
+    return centre, lesion, world, source
+
+
+def fits_tumour(
+    places: Field, depth: Field, solid: NDArray[np.bool_], middle: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Tell where a tumour may grow: 8-38 mm under the surface of the upper brain, off the midline.
+
+    Args:
+        places: (n, 3) source mm.
+        depth: (n,) mm under the brain surface.
+        solid: (n,) whether there is tissue and not a ventricle.
+        middle: (3,) source mm, middle of the brain.
+    """
+    aside = np.abs(places[:, 0] - middle[0]) > 10
+    upper = places[:, 2] > middle[2] - 18
+    return (depth > 8) & (depth < 38) & solid & aside & upper
 
 
 def random_affine(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -133,7 +184,7 @@ def sheet(noise: Field, spacing: float) -> Field:
 
 
 def cortex(
-    rng: np.random.Generator, template: Template, brain: list[Field], hull: Field, spacing: float
+    rng: np.random.Generator, template: Template, brain: list[Field], hull: Field, grid: Grid
 ) -> list[tuple[Tissue, Field]]:
     """Return white matter, sulci, ventricles, choroid and vessels.
 
@@ -141,7 +192,7 @@ def cortex(
     smooth noise that is stretched along depth, so that they stand upright on the surface. Around
     every sulcus a ribbon of cortex replaces white matter.
     """
-    shape = hull.shape
+    shape, spacing = hull.shape, float(grid.spacing[0])
     inside = soft_step(hull, spacing)
     # Maps are looked up in the brain only; the margin keeps gradients at its surface right.
     near = hull > -4 * spacing
@@ -149,7 +200,7 @@ def cortex(
     fold_in = np.full(shape, 50.0, np.float32)
     for knot, reach, width in ((7.5, rng.uniform(12, 20), 0.9), (4.8, rng.uniform(5, 9), 0.6)):
         noise = upright_noise(rng, brain, hull, near, knot)
-        depth = np.float32(reach) + smooth_noise(rng, shape, spacing, 14.0) * np.float32(
+        depth = np.float32(reach) + head_noise(rng, grid, 14.0) * np.float32(
             reach * (0.3 + 0.4 * (1 - template.folds))
         )
         # Narrowing towards the bottom; a negative opening makes the sulcus end.
@@ -158,14 +209,14 @@ def cortex(
         np.minimum(fold_in, sheet(noise, spacing) - opening, out=fold_in)
     # fold_in: distance outside the sulcus walls, negative inside.
     average = template.sample("sulcus", brain, near)
-    level = np.float32(rng.uniform(0.28, 0.42)) + smooth_noise(rng, shape, spacing, 12.0) * 0.06
+    level = np.float32(rng.uniform(0.28, 0.42)) + head_noise(rng, grid, 12.0) * 0.06
     average = sigmoid((average - level) * np.float32(10))
     atrophy = np.float32(rng.uniform(-0.35, 0.35))
     folds = soft_step(atrophy - fold_in, spacing)
     sulcus = np.maximum(folds, average) * inside
     ribbon = np.float32(rng.uniform(2.3, 3.2))
     white = template.sample("white", brain, near)
-    white = sigmoid((white - 0.52 - 0.05 * smooth_noise(rng, shape, spacing, 5.0)) * np.float32(12))
+    white = sigmoid((white - 0.52 - 0.05 * head_noise(rng, grid, 5.0)) * np.float32(12))
     white *= soft_step(fold_in - ribbon, spacing) * soft_step(hull - ribbon, spacing)
     ventricle = template.sample("ventricle", brain, near)
     ventricle = sigmoid((ventricle - np.float32(rng.uniform(0.25, 0.55))) * np.float32(12))
@@ -173,9 +224,9 @@ def cortex(
     # Only thin fluid is echogenic (pia, vessels, trabeculae); the middle of a wide space is dark.
     wide = soft_step(-fold_in - np.float32(1.6), spacing) * inside
     wide = np.maximum(wide, np.clip((average - 0.9) * 6, 0, 1) * inside * soft_step(hull - 9, 4.0))
-    knots = smooth_noise(rng, shape, spacing, 3.0)
+    knots = head_noise(rng, grid, 3.0)
     choroid = ventricle * sigmoid((knots - np.float32(1.15)) * 8)
-    tube = smooth_noise(rng, shape, spacing, 7.0) ** 2 + smooth_noise(rng, shape, spacing, 7.0) ** 2
+    tube = head_noise(rng, grid, 7.0) ** 2 + head_noise(rng, grid, 7.0) ** 2
     vessels = np.exp(-tube / np.float32(0.006)) * soft_step(28 - hull, 8.0) * inside
     return [
         (Tissue.DEEP_GREY, deep * inside),
@@ -215,14 +266,15 @@ def upright_noise(
 
 
 def membranes(
-    rng: np.random.Generator, brain: list[Field], hull: Field, spacing: float
+    rng: np.random.Generator, brain: list[Field], hull: Field, grid: Grid
 ) -> list[tuple[Tissue, Field]]:
     """Return the fissure between the hemispheres with the falx in it, and the tentorium."""
     x, y, z = brain
+    spacing = float(grid.spacing[0])
     inside = soft_step(hull, spacing)
     above = (np.sqrt(((y + 16) / 66) ** 2 + ((z - 4) / 36) ** 2) - 1) * np.float32(36)
     upper = soft_step(above, 3.0) * soft_step(z + 18, 4.0)
-    wave = smooth_noise(rng, hull.shape, spacing, 9.0) * np.float32(0.5)
+    wave = head_noise(rng, grid, 9.0) * np.float32(0.5)
     fissure = soft_step(np.float32(rng.uniform(0.9, 1.8)) + wave - np.abs(x), spacing)
     falx = soft_step(np.float32(rng.uniform(0.45, 0.8)) - np.abs(x + 0.4 * wave), spacing)
     falx_reach = soft_step(above - np.float32(rng.uniform(3, 10)), 3.0)

@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from core.files import replacing, write_text
-from core.simulator.case import Phantom, simulate_case
+from core.simulator.case import SimulatedCase, simulate_case
 from core.simulator.physics import PhysicsName
 from core.volume import Volume
 
@@ -57,7 +57,7 @@ def write_cohort(
         The JSON files of the finished cases, in order of their seeds.
 
     Raises:
-        PhantomError: see ``simulate_case``.
+        SimulatorError: see ``simulate_case``.
         OSError: the folder cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -104,22 +104,22 @@ def write_case(
     shape: tuple[int, int, int] | None,
 ) -> Path:
     """Simulate one case and write its files; the JSON comes last and says the case is whole."""
-    phantom = simulate_case(seed, spacing=spacing, shape=shape, anatomy=anatomy, physics=physics)
-    return save_case(phantom, out, f"Case{seed:03d}")
+    case = simulate_case(seed, spacing=spacing, shape=shape, anatomy=anatomy, physics=physics)
+    return save_case(case, out, f"Case{seed:03d}")
 
 
-def save_case(phantom: Phantom, out: Path, name: str) -> Path:
-    """Write a phantom's volumes and JSON as ``out/name-…``; returns the JSON's path."""
-    fov = replace(phantom.labels, voxels=phantom.fov.astype(np.float32), modality="fov")
+def save_case(case: SimulatedCase, out: Path, name: str) -> Path:
+    """Write a case's volumes and JSON as ``out/name-…``; returns the JSON's path."""
+    fov = replace(case.labels, voxels=case.fov.astype(np.float32), modality="fov")
     for kind, volume, integer in (
-        ("T2", phantom.t2, False),
-        ("iUS", phantom.ius, False),
+        ("T2", case.t2, False),
+        ("iUS", case.ius, False),
         ("fov", fov, True),
-        ("labels", phantom.labels, True),
+        ("labels", case.labels, True),
     ):
         save_volume(volume, out / f"{name}-{kind}.nii.gz", integer)
     path = out / f"{name}.json"
-    write_text(path, json.dumps({"case": name, **phantom.meta}, indent=1))
+    write_text(path, json.dumps({"case": name, **case.meta}, indent=1))
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
+from core.simulator.interpolate import interpolate
 from core.simulator.noise import Field
 from core.simulator.probe import Probe
 
@@ -19,13 +21,14 @@ class Sweep:
 
     Attributes:
         probe: its geometry.
-        image: (r, theta, roll) float32, display value 0-1.
+        images: (r, theta, roll) float32, display values 0-1: what the scanner shows, and the
+            expected echo.
         steps: distance between samples: mm, rad, rad.
         edge: (roll,) float32, how many radians each frame lacks at its sides.
     """
 
     probe: Probe
-    image: Field
+    images: tuple[Field, Field]
     steps: tuple[float, float, float]
     edge: Field
 
@@ -35,12 +38,12 @@ def beam_axes(
 ) -> tuple[Field, Field, Field, tuple[float, float, float]]:
     """Return r (mm), theta, roll (rad) of the samples as broadcastable arrays, and the steps.
 
-    Samples are 0.45 voxels apart in depth and about 0.8 voxels across at two thirds of the depth.
+    Samples are 0.55 voxels apart in depth and about 0.9 voxels across at two thirds of the depth.
     """
-    dr = 0.45 * spacing
+    dr = 0.55 * spacing
     far = 0.67 * probe.depth
-    dt = 0.75 * spacing / (far + probe.radius)
-    dp = 0.85 * spacing / (far + probe.pivot)
+    dt = 0.9 * spacing / (far + probe.radius)
+    dp = 0.95 * spacing / (far + probe.pivot)
     r = np.arange(0, probe.depth + dr, dr, dtype=np.float32)
     nt, np_ = int(np.ceil(probe.fan / dt)), int(np.ceil(probe.sweep / dp))
     theta = (np.arange(-nt, nt + 1) * dt).astype(np.float32)
@@ -58,13 +61,14 @@ def frame_edges(rng: np.random.Generator, frames: int, probe: Probe) -> Field:
     return edge.astype(np.float32)
 
 
-def compound(sweeps: list[Sweep], grid: Grid) -> tuple[Field, NDArray[np.bool_]]:
+def compound(sweeps: list[Sweep], grid: Grid) -> tuple[list[Field], NDArray[np.bool_]]:
     """Average sweeps onto ``grid``.
 
     Returns:
-        (i, j, k) float32 display values 0-1, 0 outside; and the union of the swept volumes.
+        per image of a sweep (i, j, k) float32 display values 0-1, 0 outside; and the union of the
+        swept volumes.
     """
-    total = np.zeros(grid.shape, np.float32)
+    totals = [np.zeros(grid.shape, np.float32) for _ in sweeps[0].images]
     weight = np.zeros(grid.shape, np.float32)
     spacing = float(grid.spacing[0])
     for sweep in sweeps:
@@ -78,8 +82,9 @@ def compound(sweeps: list[Sweep], grid: Grid) -> tuple[Field, NDArray[np.bool_]]
         probe = sweep.probe
         r, theta, roll = probe.to_beam(world)
         dr, dt, dp = sweep.steps
-        image = ndimage.gaussian_filter(sweep.image, (0.42 * spacing / dr, 0.6, 0.6))
-        middle_t, middle_p = (image.shape[1] - 1) / 2, (image.shape[2] - 1) / 2
+        # Half a voxel of smoothing, so that little is lost between the samples of the grid.
+        images = [ndimage.gaussian_filter(i, (0.42 * spacing / dr, 0.5, 0.5)) for i in sweep.images]
+        middle_t, middle_p = (images[0].shape[1] - 1) / 2, (images[0].shape[2] - 1) / 2
         frame = roll / np.float32(dp) + np.float32(middle_p)
         lack = sweep.edge[np.clip(np.rint(frame), 0, len(sweep.edge) - 1).astype(np.intp)]
         margin = np.minimum(
@@ -87,21 +92,29 @@ def compound(sweeps: list[Sweep], grid: Grid) -> tuple[Field, NDArray[np.bool_]]
         )
         inside = (r >= 0) & (r <= probe.depth) & (margin >= 0)
         coords = [r[inside] / dr, theta[inside] / dt + middle_t, frame[inside]]
-        value = ndimage.map_coordinates(image, coords, output=np.float32, order=1, mode="nearest")
         near = np.clip((margin[inside] + 1) / 6, 0.1, 1)
-        total[box][inside] += value * near
+        for total, value in zip(totals, interpolate(images, coords), strict=True):
+            total[box][inside] += value * near
         weight[box][inside] += near
     fov = weight > 0
-    return np.where(fov, total / np.maximum(weight, 1e-6), 0).astype(np.float32), fov
+    return [t / np.maximum(weight, np.float32(1e-6)) for t in totals], fov
+
+
+def bounds(probes: Sequence[Probe]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lowest and highest world x, y, z that some sweeps reach, mm."""
+    points = []
+    for probe in probes:
+        r = np.linspace(0, probe.depth, 5, dtype=np.float32)[:, None, None]
+        theta = np.linspace(-probe.fan, probe.fan, 7, dtype=np.float32)[None, :, None]
+        roll = np.linspace(-probe.sweep, probe.sweep, 7, dtype=np.float32)[None, None, :]
+        points.append(np.stack([w.ravel() for w in probe.to_world(r, theta, roll)], axis=1))
+    every = np.concatenate(points).astype(np.float64)
+    return every.min(0), every.max(0)
 
 
 def bounding_box(probe: Probe, grid: Grid) -> tuple[slice, slice, slice]:
-    """Return the voxel box of ``grid`` that holds the swept volume."""
-    r = np.linspace(0, probe.depth, 5, dtype=np.float32)[:, None, None]
-    theta = np.linspace(-probe.fan, probe.fan, 7, dtype=np.float32)[None, :, None]
-    roll = np.linspace(-probe.sweep, probe.sweep, 7, dtype=np.float32)[None, None, :]
-    points = np.stack([w.ravel() for w in probe.to_world(r, theta, roll)], axis=1)
-    voxels = grid.to_voxel(points)
-    low = np.clip(np.floor(voxels.min(0) - 3), 0, grid.shape).astype(int)
-    high = np.clip(np.ceil(voxels.max(0) + 4), 0, grid.shape).astype(int)
-    return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
+    """Return the voxel box of ``grid`` (axis-aligned RAS+) that holds the swept volume."""
+    low, high = (grid.to_voxel(corner) for corner in bounds([probe]))
+    first = np.clip(np.floor(low - 3), 0, grid.shape).astype(int)
+    last = np.clip(np.ceil(high + 4), 0, grid.shape).astype(int)
+    return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])

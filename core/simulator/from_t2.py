@@ -10,12 +10,12 @@ from core.grid import Grid
 from core.image.brain_mask import brain_mask
 from core.image.resample import resample, resample_mask
 from core.simulator.anatomy import Anatomy
-from core.simulator.case import NOTE, Phantom
+from core.simulator.case import NOTE, SimulatedCase
 from core.simulator.lesion import Tumour
 from core.simulator.noise import Field, sigmoid, soft_step
 from core.simulator.physics import PhysicsName, draw_physics
 from core.simulator.placement import place_probe
-from core.simulator.template import PhantomError, signed_distance
+from core.simulator.template import SimulatorError, signed_distance
 from core.simulator.tissues import Tissue
 from core.simulator.ultrasound import acoustics_of, render_ultrasound
 from core.volume import Volume
@@ -23,7 +23,7 @@ from core.volume import Volume
 
 def simulate_from_t2(
     volume: Volume, seed: int, *, spacing: float = 1.0, physics: PhysicsName = "train"
-) -> Phantom:
+) -> SimulatedCase:
     """Simulate the iUS that could belong to a real T2, in the T2's own space.
 
     Fluid, grey and white matter are told apart by intensity inside an estimated brain mask; a large
@@ -40,7 +40,7 @@ def simulate_from_t2(
         All volumes on one axis-aligned RAS+ grid in the T2's world; ``t2`` is the input resampled.
 
     Raises:
-        PhantomError: no brain is found in the volume.
+        SimulatorError: no brain is found in the volume.
     """
     # One storage order for everything, so that all 48 orders of a volume give one result.
     canonical = volume.canonical()
@@ -70,7 +70,7 @@ def simulate_from_t2(
         "landmarks_mm": {k: [round(float(c), 3) for c in v] for k, v in landmarks.items()},
     }
     labels = head.labels().astype(np.float32)
-    return Phantom(
+    return SimulatedCase(
         Volume(t2, grid, "T2", volume.source),
         Volume(ius, grid, "iUS", name),
         fov,
@@ -84,12 +84,12 @@ def grid_around(mask: NDArray[np.bool_], source: Grid, spacing: float) -> Grid:
     """Return an isotropic RAS+ grid around the voxels of ``mask``, 6 mm wider on every side."""
     found = np.argwhere(mask)
     if len(found) == 0:
-        raise PhantomError("No brain was found in this T2 volume: it has no contrast.")
+        raise SimulatorError("No brain was found in this T2 volume: it has no contrast.")
     world = source.to_world(found[:: max(len(found) // 50000, 1)])
     low, high = world.min(0) - 6, world.max(0) + 6
     shape = np.ceil((high - low) / spacing).astype(int) + 1
     if shape.min() < 24 or shape.max() > 1024:
-        raise PhantomError(
+        raise SimulatorError(
             f"The brain found in this T2 volume measures {(high - low).round().tolist()} mm, which "
             "is not the size of a brain. Check the voxel size in the file."
         )
@@ -120,7 +120,7 @@ def classify(t2: Field, inside: NDArray[np.bool_], grid: Grid) -> Anatomy:
     smooth = ndimage.gaussian_filter(t2, 0.5)
     core = hull > 2
     if not core.any():
-        raise PhantomError("The brain found in this T2 volume is too thin to scan.")
+        raise SimulatorError("The brain found in this T2 volume is too thin to scan.")
     values = smooth[core]
     sample = np.minimum(values[:: max(len(values) // 200000, 1)], np.percentile(values, 99.5))
     white, grey, fluid = three_means(sample)

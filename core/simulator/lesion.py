@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.simulator.noise import Field, smooth_noise, soft_step
-from core.simulator.template import Template
+from core.grid import Grid
+from core.simulator.noise import Field, head_noise, soft_step
+from core.simulator.template import SimulatorError
 from core.simulator.tissues import Tissue
 
 
@@ -30,19 +31,25 @@ class Tumour:
 
 def draw_tumour(
     rng: np.random.Generator,
-    template: Template,
+    suits: Callable[[Field], NDArray[np.bool_]],
     linear: NDArray[np.float64],
     middle: NDArray[np.float64],
     centre: NDArray[np.float64],
 ) -> Tumour:
-    """Draw a place 8-38 mm under the surface of the upper brain, and a size."""
+    """Draw a place that ``suits`` ((n, 3) source mm → (n,) bool), and a size.
+
+    A place in the source is moved to the head by ``linear @ (place - middle) + centre``.
+
+    Raises:
+        SimulatorError: no place suits.
+    """
     radius = float(rng.uniform(7, 24))
-    candidates = rng.uniform((-62, -95, -8), (62, 58, 68), (4000, 3)).astype(np.float32)
-    depth = template.sample("hull", [candidates[:, 0], candidates[:, 1], candidates[:, 2]])
-    wet = template.sample("ventricle", [candidates[:, 0], candidates[:, 1], candidates[:, 2]])
-    good = (depth > 8) & (depth < 38) & (wet < 0.2) & (np.abs(candidates[:, 0]) > 10)
-    chosen = candidates[np.flatnonzero(good)[0]].astype(np.float64)
-    return Tumour(linear @ (chosen - middle) + centre, radius, float(rng.uniform(0.1, 0.45)))
+    offsets = rng.uniform((-62, -77, -18), (62, 76, 58), (4000, 3))
+    push = float(rng.uniform(0.1, 0.45))
+    good = np.flatnonzero(suits((offsets + middle).astype(np.float32)))
+    if len(good) == 0:
+        raise SimulatorError("This head has no place for a tumour: no tissue lies 8-38 mm deep.")
+    return Tumour(linear @ offsets[good[0]] + centre, radius, push)
 
 
 def mass_effect(points: Sequence[Field], tumour: Tumour) -> list[Field]:
@@ -63,7 +70,7 @@ def paint_tumour(
     world: Sequence[Field],
     hull: Field,
     layers: Sequence[tuple[Tissue, Field]],
-    spacing: float,
+    grid: Grid,
 ) -> list[tuple[Tissue, Field]]:
     """Return the lesion's layers: oedema along white matter, core, rim, necrosis, cysts.
 
@@ -73,9 +80,9 @@ def paint_tumour(
         world: broadcastable x, y, z in mm.
         hull: signed distance to the brain surface, mm.
         layers: what is already painted; oedema follows white matter and spares cortex and fluid.
-        spacing: voxel size, mm.
+        grid: of the voxels.
     """
-    shape = hull.shape
+    shape, spacing = hull.shape, float(grid.spacing[0])
     offset = [w - np.float32(c) for w, c in zip(world, tumour.centre, strict=True)]
     stretch = rng.uniform(0.8, 1.25, 3).astype(np.float32)
     distance = np.sqrt(
@@ -83,8 +90,8 @@ def paint_tumour(
         + (offset[1] * stretch[1]) ** 2
         + (offset[2] * stretch[2]) ** 2
     )
-    lumps = smooth_noise(rng, shape, spacing, max(0.5 * tumour.radius, 3.0))
-    fine = smooth_noise(rng, shape, spacing, max(0.2 * tumour.radius, 2.0))
+    lumps = head_noise(rng, grid, max(0.5 * tumour.radius, 3.0))
+    fine = head_noise(rng, grid, max(0.2 * tumour.radius, 2.0))
     inside = soft_step(hull, spacing)
     body = np.float32(tumour.radius) * (1 + 0.16 * lumps + 0.06 * fine) - distance
     infiltrative = rng.random() < 0.4
@@ -109,7 +116,7 @@ def paint_tumour(
         hollow = body - np.float32(tumour.radius * rng.uniform(0.35, 0.6)) + 2.5 * fine
         parts.append((Tissue.NECROSIS, soft_step(hollow, 2 * spacing) * inside))
     if rng.random() < 0.35:
-        bubbles = smooth_noise(rng, shape, spacing, float(rng.uniform(3, 7)))
+        bubbles = head_noise(rng, grid, float(rng.uniform(3, 7)))
         cysts = soft_step(np.float32(4) * (bubbles - 1.3), spacing) * soft_step(body - 2, 2.0)
         parts.append((Tissue.CYST, cysts * inside))
     return parts

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.grid import Grid
+
 Field = NDArray[np.float32]
+
+REACH = 140.0
+"""Half side of the cube around world 0 that holds a simulated head, mm."""
 
 
 def bspline_weights(positions: NDArray[np.float64], knots: int) -> NDArray[np.float32]:
@@ -43,6 +48,31 @@ def smooth_noise(
         weights = bspline_weights(positions + shift[axis], counts[axis])
         field = np.moveaxis(np.tensordot(weights, field, axes=(1, axis)), 0, axis)
     # A cubic B-spline of unit white noise keeps 0.479 of the variance along every axis.
+    return np.ascontiguousarray(field / np.float32(0.479**1.5))
+
+
+def head_noise(rng: np.random.Generator, grid: Grid, knot: float) -> Field:
+    """Draw a smooth random field of a head, of mean about 0 and standard deviation 1, on a grid.
+
+    Unlike :func:`smooth_noise` the field belongs to the world and not to the grid: the same state
+    of ``rng`` gives the same field wherever it is evaluated, so that a head can be looked at coarse
+    as a whole and fine in a box.
+
+    Args:
+        rng: where the randomness comes from; the same numbers are used up on every grid.
+        grid: axis-aligned RAS+, inside the cube of ``REACH`` mm around world 0.
+        knot: distance between the random control points, mm.
+    """
+    count = int(np.ceil(2 * REACH / knot)) + 5
+    field = rng.standard_normal((count, count, count), dtype=np.float32)
+    shift = rng.uniform(0, 1, 3)
+    for axis in range(3):
+        place = grid.affine[axis, 3] + grid.affine[axis, axis] * np.arange(grid.shape[axis])
+        positions = np.clip((place + REACH) / knot + 1 + shift[axis], 1, count - 3)
+        low, high = int(positions.min()) - 1, int(positions.max()) + 3
+        weights = bspline_weights(positions - low, high - low)
+        part = field.take(range(low, high), axis=axis)
+        field = np.moveaxis(np.tensordot(weights, part, axes=(1, axis)), 0, axis)
     return np.ascontiguousarray(field / np.float32(0.479**1.5))
 
 

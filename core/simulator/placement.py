@@ -11,6 +11,11 @@ from core.simulator.anatomy import Anatomy
 from core.simulator.physics import Physics
 from core.simulator.probe import Probe, frame_of
 
+LINEAR = 0.35
+"""Part of the scans made by a linear array."""
+FLAT_MM = 1000.0
+"""Radius of a linear array's face: over its width it bends by a quarter of a millimetre."""
+
 
 def place_probe(rng: np.random.Generator, anatomy: Anatomy, physics: Physics) -> Probe:
     """Put the probe on the brain surface where a surgeon would: over the lesion, or at random.
@@ -41,15 +46,25 @@ def place_probe(rng: np.random.Generator, anatomy: Anatomy, physics: Physics) ->
         direction = -outward
     axes = frame_of(direction, float(rng.uniform(0, np.pi)))
     half = 0.5 * physics.sweep_mm / (physics.pivot_mm + 0.5 * physics.depth_mm)
+    linear = rng.random() < LINEAR
+    # A linear array is a convex one whose face is all but flat.
+    radius = FLAT_MM if linear else physics.radius_mm
+    fan = physics.width_mm / FLAT_MM / 2 if linear else np.deg2rad(physics.fan_deg / 2)
     return Probe(
         entry - axes[2] * rng.uniform(0.0, 3.0),
         axes,
-        physics.radius_mm,
+        radius,
         physics.pivot_mm,
         physics.depth_mm,
-        float(np.deg2rad(physics.fan_deg / 2)),
+        float(fan),
         float(min(half, 0.75)),
     )
+
+
+def sweeps_of(rng: np.random.Generator, probe: Probe) -> list[Probe]:
+    """Return the sweeps of a scan: one in half of the scans, else two or three."""
+    count = int(rng.choice((1, 1, 2, 3)))
+    return [probe] + [jittered(rng, probe) for _ in range(count - 1)]
 
 
 def jittered(rng: np.random.Generator, probe: Probe) -> Probe:

@@ -17,10 +17,10 @@ FLUIDS = (Tissue.CSF, Tissue.VENTRICLE, Tissue.SULCUS, Tissue.CYST)
 def draw_contrast(rng: np.random.Generator) -> tuple[dict[Tissue, float], str]:
     """Draw one T2 intensity per tissue (0-1).
 
-    70 % ordinary: tissue means ±0.1 at most, then everything but fluid is dimmed by a common factor
-    that spans from proton-density-like to heavily weighted 3-D turbo spin echo. 30 % random.
+    88 % ordinary: tissue means ±0.1 at most, then everything but fluid is dimmed by a common factor
+    that spans from proton-density-like to heavily weighted 3-D turbo spin echo. 12 % random.
     """
-    if rng.random() < 0.3:
+    if rng.random() < 0.12:
         values = {tissue: float(rng.uniform(0.05, 1.0)) for tissue in PROPERTIES}
         fluid = float(rng.uniform(0.05, 1.0))
         values |= {tissue: fluid + float(rng.normal(0, 0.03)) for tissue in FLUIDS}

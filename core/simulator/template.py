@@ -17,7 +17,7 @@ from core.simulator.noise import Field, smooth_noise, soft_step
 MAPS = ("t1.nii.gz", "gm.nii.gz", "wm.nii.gz")
 
 
-class PhantomError(UserError):
+class SimulatorError(UserError):
     """Simulated cases cannot be made as asked."""
 
 
@@ -70,23 +70,23 @@ def signed_distance(mask: NDArray[np.bool_], spacing: float) -> Field:
 
 
 def read_map(folder: Path, name: str) -> tuple[Field, NDArray[np.float64]]:
-    """Read one tissue map scaled to 0-1 with its affine; raises PhantomError."""
+    """Read one tissue map scaled to 0-1 with its affine; raises SimulatorError."""
     path = folder / name
     if not path.is_file():
-        raise PhantomError(
+        raise SimulatorError(
             f"{folder}: expected the tissue maps {', '.join(MAPS)}, found no {name}. Choose the "
             "folder that holds all three, or simulate without --anatomy."
         )
     image = nib.as_closest_canonical(nib.load(path))
     voxels = np.asarray(image.dataobj, dtype=np.float32)
     if voxels.ndim != 3 or not np.isfinite(voxels).all() or voxels.max() <= 0:
-        raise PhantomError(
+        raise SimulatorError(
             f"{path}: expected a 3-D map of finite values with a positive maximum, found shape "
             f"{voxels.shape}. Replace the file."
         )
     affine = np.asarray(image.affine, dtype=np.float64)
     if np.abs(affine[:3, :3] - np.diag(np.diag(affine[:3, :3]))).max() > 1e-3:
-        raise PhantomError(f"{path}: the map is oblique; expected axes along R, A and S.")
+        raise SimulatorError(f"{path}: the map is oblique; expected axes along R, A and S.")
     return voxels / voxels.max(), affine
 
 
@@ -95,11 +95,11 @@ def load_template(folder: Path) -> Template:
     """Read t1, gm and wm maps (NIfTI, one grid) and derive ventricles, sulci and the hull.
 
     Raises:
-        PhantomError: a map is missing, unreadable as a map, or on another grid.
+        SimulatorError: a map is missing, unreadable as a map, or on another grid.
     """
     (t1, affine), (grey, _), (white, _) = (read_map(folder, name) for name in MAPS)
     if not t1.shape == grey.shape == white.shape:
-        raise PhantomError(
+        raise SimulatorError(
             f"{folder}: expected one grid for all maps, found shapes {t1.shape}, {grey.shape} and "
             f"{white.shape}."
         )

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class Tissue(IntEnum):
-    """Label values of the tissue volume."""
+    """Label values of the tissue volume; ``WALL`` is the lining of ventricles and cisterns."""
 
     AIR = 0
     CSF = 1
@@ -27,6 +27,7 @@ class Tissue(IntEnum):
     TUMOUR_RIM = 15
     NECROSIS = 16
     CYST = 17
+    WALL = 18
 
 
 @dataclass(frozen=True)
@@ -65,4 +66,5 @@ PROPERTIES: dict[Tissue, Properties] = {
     Tissue.TUMOUR_RIM: Properties(0.58, 12.0, 1.65, 1.2),
     Tissue.NECROSIS: Properties(0.8, -4.0, 1.58, 0.6),
     Tissue.CYST: Properties(0.93, -20.0, 1.53, 0.0),
+    Tissue.WALL: Properties(0.72, 8.0, 1.6, 0.8),
 }

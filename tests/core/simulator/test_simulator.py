@@ -11,8 +11,8 @@ import pytest
 
 from core.grid import Grid
 from core.simulator import (
-    Phantom,
-    PhantomError,
+    SimulatedCase,
+    SimulatorError,
     Tissue,
     simulate_case,
     simulate_from_t2,
@@ -29,7 +29,7 @@ LC2_LIKE = 4
 
 
 @pytest.fixture(scope="module")
-def phantom() -> Phantom:
+def case() -> SimulatedCase:
     return simulate_case(5, spacing=2.0, shape=(96, 96, 96))
 
 
@@ -57,19 +57,19 @@ def test_redraws_see_the_case_with_other_speckle_and_gain() -> None:
     assert np.array_equal(again, draws[0][0])
 
 
-def test_field_of_view_is_where_the_ultrasound_is(phantom: Phantom) -> None:
-    assert np.array_equal(phantom.ius.voxels > 0, phantom.fov)
-    assert 2000 < phantom.fov.sum() < 60000
-    assert phantom.ius.voxels.max() <= 255
-    assert phantom.t2.grid.same_as(phantom.ius.grid)
+def test_field_of_view_is_where_the_ultrasound_is(case: SimulatedCase) -> None:
+    assert np.array_equal(case.ius.voxels > 0, case.fov)
+    assert 2000 < case.fov.sum() < 60000
+    assert case.ius.voxels.max() <= 255
+    assert case.t2.grid.same_as(case.ius.grid)
 
 
-def test_ultrasound_shows_sulci_bright_and_ventricles_dark(phantom: Phantom) -> None:
-    assert phantom.meta["ultrasound"] == "physical"
-    labels = phantom.labels.voxels
+def test_ultrasound_shows_sulci_bright_and_ventricles_dark(case: SimulatedCase) -> None:
+    assert case.meta["ultrasound"] == "physical"
+    labels = case.labels.voxels
 
     def level(tissue: Tissue) -> float:
-        return float(np.median(phantom.ius.voxels[phantom.fov & (labels == tissue)]))
+        return float(np.median(case.ius.voxels[case.fov & (labels == tissue)]))
 
     assert level(Tissue.SULCUS) > level(Tissue.GREY) + 10
     assert level(Tissue.VENTRICLE) < level(Tissue.WHITE) - 10
@@ -99,7 +99,7 @@ def test_cohort_resumes_and_skips_what_is_whole(tmp_path: Path) -> None:
 
 
 def test_missing_maps_are_named(tmp_path: Path) -> None:
-    with pytest.raises(PhantomError, match=r"t1\.nii\.gz"):
+    with pytest.raises(SimulatorError, match=r"t1\.nii\.gz"):
         simulate_case(1, spacing=4.0, shape=(48, 48, 48), anatomy=tmp_path)
 
 
@@ -140,18 +140,18 @@ def test_held_out_cases_are_never_lc2_like() -> None:
     assert draw(physics="test").meta["ultrasound"] == "physical"
 
 
-def test_ultrasound_of_a_given_t2_does_not_depend_on_storage_order(phantom: Phantom) -> None:
-    base = simulate_from_t2(phantom.t2, 3, spacing=3.0)
+def test_ultrasound_of_a_given_t2_does_not_depend_on_storage_order(case: SimulatedCase) -> None:
+    base = simulate_from_t2(case.t2, 3, spacing=3.0)
     assert base.fov.sum() > 500
     labels = base.labels.voxels
     sulci, white = (
         base.ius.voxels[base.fov & (labels == t)] for t in (Tissue.SULCUS, Tissue.WHITE)
     )
     assert np.median(sulci) > np.median(white) + 5
-    affine = phantom.t2.grid.affine
+    affine = case.t2.grid.affine
     flipped = affine @ np.array([[0, 0, 1, 0], [-1, 0, 0, 95], [0, 1, 0, 0], [0, 0, 0, 1]])
     stored = Volume(
-        np.transpose(phantom.t2.voxels, (1, 2, 0))[::-1], Grid((96, 96, 96), flipped), "T2"
+        np.transpose(case.t2.voxels, (1, 2, 0))[::-1], Grid((96, 96, 96), flipped), "T2"
     )
     again = simulate_from_t2(stored, 3, spacing=3.0)
     assert again.t2.grid.same_as(base.t2.grid)
@@ -160,5 +160,5 @@ def test_ultrasound_of_a_given_t2_does_not_depend_on_storage_order(phantom: Phan
 
 def test_a_volume_without_contrast_is_refused() -> None:
     empty = Volume(np.zeros((40, 40, 40), np.float32), Grid((40, 40, 40), np.diag([4, 4, 4, 1])))
-    with pytest.raises(PhantomError, match="brain"):
+    with pytest.raises(SimulatorError, match="brain"):
         simulate_from_t2(empty, 1)
