@@ -21,7 +21,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from app.state.session import Region, Session
+from app.state.layers import Region
+from app.state.session import Session
 from app.state.values import Layout, Plane, Tool
 from app.viewer.arrange import arrange
 from app.viewer.compare import mode_of

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.session import Region, Session
+from app.state.layers import Region
+from app.state.session import Session
 from app.state.values import Layer, Vector
 from app.viewer.geometry import Frame, PlaneAxes
 from app.viewer.sampling import Sampler

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.grid import Grid
-from core.image.intensity import resample
+from core.image.resample import resample
 from core.simulator.anatomy import Anatomy, build_anatomy
 from core.simulator.compounding import bounds
 from core.simulator.heads import find_heads, load_head
