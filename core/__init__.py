@@ -1,1 +1,19 @@
-"""The engine: volumes, the MHVAE model and synthesis; works with no screen and no Qt."""
+"""The engine: volumes, models and synthesis; works with no screen and no Qt."""
+
+__all__ = [
+    "assets",
+    "case",
+    "errors",
+    "files",
+    "grid",
+    "image",
+    "io",
+    "models",
+    "registration",
+    "simulator",
+    "synthesis",
+    "tables",
+    "torch_build",
+    "version",
+    "volume",
+]

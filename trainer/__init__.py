@@ -1,1 +1,3 @@
-"""Training of MHVAE models; no Qt."""
+"""Training of models; no Qt."""
+
+__all__ = ["cohort", "commands", "errors", "evaluation", "loop", "plan", "run"]

@@ -1,1 +1,3 @@
 """Bringing one volume onto another: panel, tools, commands."""
+
+__all__ = ["commands", "controller", "panel"]

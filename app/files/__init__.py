@@ -1,1 +1,3 @@
 """Opening, importing, saving, projects."""
+
+__all__ = ["controller", "open"]

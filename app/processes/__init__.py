@@ -1,1 +1,3 @@
-"""The only room that starts threads and processes."""
+"""The only room of the window that starts threads and processes."""
+
+__all__ = ["client", "engine", "engine_job", "jobs", "progress", "protocol", "shared_memory"]

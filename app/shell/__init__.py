@@ -1,1 +1,3 @@
 """The window around the rooms."""
+
+__all__ = ["window"]

@@ -1,1 +1,13 @@
 """The one observable session and the values in it; knows no widget."""
+
+__all__ = [
+    "layers",
+    "messages",
+    "pair",
+    "results",
+    "session",
+    "settings",
+    "synthesis",
+    "undo",
+    "values",
+]

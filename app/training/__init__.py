@@ -1,1 +1,3 @@
-"""Training runs, models and the wizard."""
+"""Training in the window: the wizard, the runs, the models."""
+
+__all__ = ["controller"]

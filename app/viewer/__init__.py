@@ -1,1 +1,13 @@
 """The panes in the middle of the window: slicing, composing, painting, mouse and keys."""
+
+__all__ = [
+    "area",
+    "colormaps",
+    "commands",
+    "compare",
+    "geometry",
+    "keys",
+    "marks",
+    "pane_geometry",
+    "readout",
+]

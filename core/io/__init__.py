@@ -8,4 +8,14 @@ from core.io.header import SYNTHETIC_MARK, Header
 from core.io.search import survey
 from core.io.writer import write
 
-__all__ = ["SYNTHETIC_MARK", "Header", "probe", "read", "survey", "write"]
+__all__ = [
+    "SYNTHETIC_MARK",
+    "Header",
+    "itk",
+    "modality",
+    "preview",
+    "probe",
+    "read",
+    "survey",
+    "write",
+]

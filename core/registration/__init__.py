@@ -1,1 +1,14 @@
-"""Transforms and landmarks, and the search for an alignment."""
+"""Transforms and landmarks, the ways to register two volumes, and whether to trust a result."""
+
+__all__ = [
+    "alignment",
+    "choice",
+    "landmarks",
+    "methods",
+    "pair",
+    "picture",
+    "register",
+    "similarity",
+    "through_model",
+    "transforms",
+]

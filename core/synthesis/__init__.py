@@ -1,1 +1,3 @@
 """From a case and a request to blended synthetic volumes."""
+
+__all__ = ["backends", "overview", "request", "score", "synthesize"]

@@ -1,1 +1,3 @@
 """The trainer's sub-commands: each module declares its options and runs."""
+
+__all__ = ["ablation", "check", "evaluate", "probe", "runs", "train"]

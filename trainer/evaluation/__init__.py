@@ -1,1 +1,3 @@
 """Scores, statistics and the report."""
+
+__all__ = ["evaluate", "report"]

@@ -1,1 +1,3 @@
-"""The training loop and all that goes round in it; needs torch."""
+"""The training loop and what goes round in it."""
+
+__all__ = ["estimate", "loop"]

@@ -1,1 +1,3 @@
-"""The plan of a run."""
+"""The plan of a run: every choice, with unit and default; no torch."""
+
+__all__ = ["fine_tune", "new", "patches", "schema"]

@@ -1,1 +1,3 @@
-"""The folder of a run: events, lock, control, state."""
+"""The folder of a run: events, lock, control, state; no torch."""
+
+__all__ = ["balance", "crash", "environment", "events", "folder", "registry", "state"]

@@ -1,1 +1,3 @@
 """What runs inside the engine process."""
+
+__all__ = ["__main__"]

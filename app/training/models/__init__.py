@@ -1,1 +1,3 @@
 """The models this user can choose from: built in, imported and trained."""
+
+__all__ = ["store", "window"]

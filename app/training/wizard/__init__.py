@@ -1,1 +1,3 @@
-"""The trainer wizard: from a folder of cases to a run, step by step; it computes nothing itself."""
+"""The trainer wizard: from a folder of cases to a run; it computes nothing itself."""
+
+__all__ = ["controller"]

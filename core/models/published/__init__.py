@@ -1,1 +1,3 @@
 """Import of the checkpoints the paper's authors publish."""
+
+__all__ = ["checkpoint"]
