@@ -105,6 +105,9 @@ def test_strays_are_told_apart_and_a_csv_gives_the_same_cohort(tmp_path: Path) -
         ("Case001", "P", ["T2", "iUS"]),
     ]
     assert again[1].files["T2"].resolve() == (cohort / "odd.nii.gz").resolve()
+    # Nobody named the folder that the listed files share: a cache is used there, never begun.
+    assert tmp_path not in cache_folder(run / "cohort.csv", again).parents
+    cache_folder(cohort).mkdir()
     assert cache_folder(run / "cohort.csv", again) == cache_folder(cohort)
     (tmp_path / "empty").mkdir()
     assert survey(tmp_path / "empty", BOTH).cases == ()

@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.intensity import Mask, field_of_view, resample_mask
 from core.io import read
 from core.volume import Volume
-from trainer.cohort import CohortCase
+from trainer.cohort import CohortCase, names_of
 from trainer.errors import TrainerError
 from trainer.pairing import SHIFT, SPACING, Fit, fit, picture, reference
 from trainer.plan import SWEPT, DataPlan
@@ -53,12 +53,14 @@ class CaseCheck:
         problems: what is wrong with it.
         fits: modality → how well it fits the swept one, where that can be said.
         picture: see :func:`trainer.pairing.picture`; ``None`` when nothing could be read.
+        sources: modality → name of the file used.
     """
 
     case: str
     problems: tuple[Problem, ...]
     fits: Mapping[str, Fit] = field(default_factory=dict)
     picture: NDArray[np.uint8] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -104,6 +106,11 @@ def check_cases(
             Problem(case.id, "warning", text, "Rename the file, or take it out of the folder.")
             for text in case.doubts
         ]
+        if case.problem:
+            fix = "Leave one of the files in the case's folder, or list the cases in a CSV."
+            problems.append(Problem(case.id, "error", case.problem, fix))
+            yield CaseCheck(case.id, tuple(problems))
+            continue
         volumes = {}
         for m in (m for m in modalities if m in case.files):
             try:
@@ -128,7 +135,7 @@ def check_cases(
                 fits = _fits(volumes, mask)
                 problems += _check_fits(case, fits)
                 drawn = picture(volumes, modalities, mask) if pictures else None
-        yield CaseCheck(case.id, tuple(problems), fits, drawn)
+        yield CaseCheck(case.id, tuple(problems), fits, drawn, names_of(case))
 
 
 def _view(case: CohortCase, volumes: Mapping[str, Volume]) -> Mask:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.cohort import CACHE, CohortCase, scan
+from trainer.cohort import CACHE, CohortCase, names_of, scan
 from trainer.dataset import Batch, TileSampler, fixed_tiles
 from trainer.errors import TrainerError
 from trainer.plan import Plan
@@ -23,15 +23,16 @@ WORKERS = 4
 def cache_folder(source: Path, cases: Sequence[CohortCase] = ()) -> Path:
     """Return where a cohort's preprocessed cases are kept.
 
-    ``$MHVAE_STUDIO_CACHE``; else a hidden folder in the cohort; else, when the cohort cannot be
-    written to, the user's cache folder. For a CSV the cohort is the folder that holds the files of
-    its ``cases``, wherever the CSV lies, so that several lists of one folder share a cache.
+    ``$MHVAE_STUDIO_CACHE``; else a hidden folder in the cohort that was named; else the user's
+    cache folder. For a CSV the cohort is the folder that holds the files of its ``cases``, wherever
+    the CSV lies, so that several lists of one folder share a cache. Nobody named that folder, so a
+    cache is used there, but never begun.
     """
     given = os.environ.get("MHVAE_STUDIO_CACHE")
     if given:
         return Path(given)
     beside = source if source.is_dir() else _common(cases) or source.parent
-    if os.access(beside, os.W_OK):
+    if (source.is_dir() or (beside / CACHE).is_dir()) and os.access(beside, os.W_OK):
         return beside / CACHE
     from platformdirs import user_cache_path
 
@@ -96,6 +97,10 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
             "set MHVAE_STUDIO_CACHE to a folder with space; finished cases are not lost."
         ) from error
     problems += drop_duplicates(prepared, set(split["validation"]))
+    folder.log("files", cases={c.id: names_of(c) for c in wanted})
+    for doubt in (f"{c.id}: {doubt}" for c in wanted for doubt in c.doubts):
+        folder.log("warning", text=doubt)
+        say(doubt)
     for problem in problems:
         folder.log("warning", text=problem)
         say(f"left out: {problem}")

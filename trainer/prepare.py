@@ -107,8 +107,9 @@ def prepare_case(
     """Return the case's array, made now or found in ``cache``.
 
     Raises:
-        TrainerError: a file cannot be read or has no voxels to use.
+        TrainerError: nobody can say which files are meant, or there are no voxels to use.
     """
+    case.refuse()
     cache.mkdir(parents=True, exist_ok=True)
     key = _key(case, plan, modalities)
     array_path, facts_path = cache / f"{key}.npy", cache / f"{key}.json"

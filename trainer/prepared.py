@@ -23,7 +23,7 @@ from core.io import read
 from core.io.modality import guess_from_text
 from core.preprocess import STORED, image_on, measure, working_grid
 from core.volume import Volume, Voxels
-from trainer.cohort import FOV, CohortCase
+from trainer.cohort import FOV, CohortCase, names_of
 from trainer.errors import TrainerError
 from trainer.plan import SWEPT
 
@@ -72,6 +72,7 @@ def prepare_files(case: CohortCase, how: Preparation, out: Path) -> dict[str, An
     began = time.perf_counter()
     path = out / f"{case.id}.json"
     try:
+        case.refuse()
         key = _key(case, how)
         kept = _kept(path, key)
         if kept is not None:
@@ -165,10 +166,12 @@ def _prepare(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
     ]
     missing = [m for m in how.modalities if m not in own]
     notices = [f"There is no {m}; the case teaches only what it has." for m in missing]
+    notices += [f"{doubt}." for doubt in case.doubts]
     return {
         "outcome": "doubtful" if doubts else "done",
         "reason": " ".join(doubts + notices),
         "modalities": list(own),
+        "sources": {m: name for m, name in names_of(case).items() if m in (*own, FOV)},
         "alignment": notes,
         "shape": list(grid.shape),
         "field_of_view_ml": round(float(field.sum() * np.prod(grid.spacing)) / 1000, 1),
