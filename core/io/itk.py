@@ -32,25 +32,6 @@ def quiet() -> Iterator[None]:
             sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def stored_voxels(path: Path, count: int, reader_name: str) -> NDArray[Any]:
-    """Decode an image file.
-
-    Args:
-        path: a file SimpleITK reads; sizes and names in it have been checked before.
-        count: number of voxels it must hold, checked again on SimpleITK's own reading of the
-            header before it allocates any.
-        reader_name: SimpleITK's reader for the format; the file's name decides nothing.
-
-    Returns:
-        (…, k, j, i) array, the reverse of the file's axis order.
-
-    Raises:
-        RuntimeError: SimpleITK cannot decode it.
-        ValueError: it understands the header otherwise than we do.
-    """
-    return _execute(path, count, reader_name, real=False)
-
-
 def decoded(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
     """Decode a DICOM file, with its rescale slope and intercept applied.
 
@@ -66,10 +47,10 @@ def decoded(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
         RuntimeError: SimpleITK cannot decode it.
         ValueError: it understands the header otherwise than we do.
     """
-    return _execute(path, math.prod(shape), "GDCMImageIO", real=True).reshape(shape)
+    return _execute(path, math.prod(shape), "GDCMImageIO").reshape(shape)
 
 
-def _execute(path: Path, count: int, reader_name: str, *, real: bool) -> NDArray[Any]:
+def _execute(path: Path, count: int, reader_name: str) -> NDArray[Any]:
     import SimpleITK
 
     sitk: Any = SimpleITK  # it ships types in part only
@@ -80,7 +61,6 @@ def _execute(path: Path, count: int, reader_name: str, *, real: bool) -> NDArray
         reader.ReadImageInformation()
         if math.prod(reader.GetSize()) * reader.GetNumberOfComponents() != count:
             raise ValueError("two readings of one header differ")
-        if real:
-            reader.SetOutputPixelType(sitk.sitkFloat32)
+        reader.SetOutputPixelType(sitk.sitkFloat32)
         array: NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
     return array
