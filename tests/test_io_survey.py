@@ -363,7 +363,8 @@ def _image(n: int, echo: float) -> Image:
     return Image(
         path=Path(f"{n}"), series="s", uid=f"u{n:02d}", number="1", instance=n, description="",
         protocol="", kind="MR", sop_class=ENHANCED_MR, rows=4, columns=4, frames=1, samples=1,
-        photometric="MONOCHROME2", bits=16, signed=False, syntax="", voxels_at=1,
+        photometric="MONOCHROME2", bits=16, bits_stored=16, high_bit=15, signed=False,
+        floating=False, slope=1.0, intercept=0.0, padding=None, syntax="", voxels_at=1,
         spacing=(1.0, 1.0), position=(0.0, 0.0, float(n - echo / 10)), orientation=AXIAL,
         slice_step=None, echo=echo, repetition=None, inversion=None, contrast=False,
         image_type=(), frame="", acquisition="", temporal="", offsets=(), multiframe=None,

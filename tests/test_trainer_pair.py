@@ -56,9 +56,9 @@ def pairs(*cases: str) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("flat", [False, True])
 def test_the_layout_of_remind(flat: bool, tmp_path: Path) -> None:
-    for case in ("Case001", "Case002"):
-        names = [name.format(case) for name in REMIND]
-        lay(tmp_path, *(Path(n).name if flat else f"{case}/{n}" for n in names))
+    for name in ("Case001", "Case002"):
+        names = [each.format(name) for each in REMIND]
+        lay(tmp_path, *(Path(n).name if flat else f"{name}/{n}" for n in names))
     cases = scan(tmp_path, BOTH)
     assert told(tmp_path) == {
         c: {
@@ -236,15 +236,15 @@ def test_links_to_folders_are_followed_and_never_in_a_circle(tmp_path: Path) -> 
 
 
 def test_dicom_without_an_ending_is_a_series_and_its_header_counts(tmp_path: Path) -> None:
-    def series(folder: str, **tags: str) -> None:
-        write_series(tmp_path / folder, count=4, **tags)
+    def series(folder: str, description: str) -> None:
+        write_series(tmp_path / folder, count=4, each={}, SeriesDescription=description)
         for n, path in enumerate(sorted((tmp_path / folder).iterdir())):
             path.rename(path.with_name(f"IM{n:04d}"))
 
-    series("Case001/SE01", SeriesDescription="t2_space_sag")
-    series("Case001/SE02", SeriesDescription="t2_tirm_dark-fluid")
+    series("Case001/SE01", "t2_space_sag")
+    series("Case001/SE02", "t2_tirm_dark-fluid")
     lay(tmp_path, "Case001/iUS.nii")
-    series("Case002/T2", SeriesDescription="FLAIR")
+    series("Case002/T2", "FLAIR")
     lay(tmp_path, "Case002/iUS.nii")
     (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     first, second = scan(tmp_path, BOTH)

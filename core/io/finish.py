@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from core.grid import Grid
 from core.volume import Volume, VolumeError
 
+NOT_FINITE = "were not finite (NaN or infinite)"
+
 
 @contextmanager
 def damaged(name: str) -> Iterator[None]:
@@ -64,6 +66,7 @@ def finish(
     synthetic: bool = False,
     warnings: tuple[str, ...] = (),
     allow_zero: bool = False,
+    blank: str = NOT_FINITE,
 ) -> Volume:
     """Scale stored numbers and make the volume.
 
@@ -76,6 +79,7 @@ def finish(
         synthetic: whether the file is marked as made by a model.
         warnings: sentences so far.
         allow_zero: accept a volume of zeros only (used when our own output is read back).
+        blank: what to say of voxels that are not finite.
 
     Raises:
         VolumeError: no voxel is finite, or all are zero.
@@ -108,8 +112,7 @@ def finish(
         count = sum(int(where.sum()) for _, where in bad)
         warnings = (
             *warnings,
-            f"{count} voxels were not finite (NaN or infinite) and were set to the lowest finite "
-            f"value, {lowest:g}.",
+            f"{count} voxels {blank} and were set to the lowest value of the rest, {lowest:g}.",
         )
     if not allow_zero and not voxels.any():
         raise VolumeError(
