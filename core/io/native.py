@@ -114,8 +114,9 @@ class Reader:
                 answer = self._ask(path.name, request, size)
                 array = None
                 if shared is not None:
-                    array = np.empty(shape, dtype)
-                    array.reshape(-1).view(np.uint8)[:] = np.frombuffer(shared.buf, np.uint8, size)
+                    there: NDArray[Any] = np.ndarray(shape, dtype, shared.buf)
+                    array = there.copy()
+                    del there  # it must let go of the memory before that is closed
                 return answer, array
             finally:
                 if shared is not None:
