@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.grid import Grid
 from core.volume import Volume, VolumeError
 
+_HIGHEST = float(np.finfo(np.float32).max)
 NOT_FINITE = "were not finite (NaN or infinite)"
 
 
@@ -88,6 +89,7 @@ def finish(
     # Slice by slice and in float64: exact, and only one slice is ever held twice.
     voxels = np.empty(grid.shape, dtype=np.float32, order="F")
     bad: list[tuple[int, NDArray[np.bool_]]] = []
+    huge = 0
     lowest = np.inf
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(grid.shape[2]):
@@ -98,9 +100,18 @@ def finish(
             finite = np.isfinite(voxels[:, :, k])
             if not finite.all():
                 bad.append((k, ~finite))
+                if plane.dtype.itemsize > 4:
+                    huge += int((np.isfinite(plane) & ~finite).sum())
                 if not finite.any():
                     continue
             lowest = min(lowest, float(voxels[:, :, k].min(where=finite, initial=np.inf)))
+    if huge:
+        blank = f"{blank}, or beyond {_HIGHEST:.3g},"
+    if not np.isfinite(lowest) and huge:
+        raise VolumeError(
+            f"{name}: expected values up to {_HIGHEST:.3g}; all of its voxels lie beyond. Divide "
+            "them by a constant, and save the volume again."
+        )
     if not np.isfinite(lowest):
         raise VolumeError(
             f"{name}: expected finite numbers; no voxel holds one (all NaN or infinite). "

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.io import sweep
-from core.io.header import Header, make_grid, shear_warning, spatial_shape
+from core.io.header import Header, grid_warnings, make_grid, spatial_shape
 from core.io.limits import data_file
 from core.io.metaimage_header import Text, numbers, parse, sizes, stored_type
 from core.io.modality import guess_from_text
@@ -110,7 +110,7 @@ def _inspect(path: Path) -> Layout:
         synthetic="SYNTHETIC" in fields,
     )
     layout = located(path, text, files, Layout(header, dtype, "raw", ()))
-    notes += [*check_pieces(name, layout), *shear_warning(grid.affine)]
+    notes += [*check_pieces(name, layout), *grid_warnings(grid)]
     return replace(layout, header=replace(header, warnings=tuple(notes)))
 
 

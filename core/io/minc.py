@@ -9,7 +9,7 @@ import numpy as np
 
 from core.io import native
 from core.io.finish import damaged, finish
-from core.io.header import Header, make_grid, shear_warning
+from core.io.header import Header, grid_warnings, make_grid
 from core.io.limits import check_memory
 from core.io.modality import guess_from_text
 from core.volume import Volume
@@ -36,7 +36,7 @@ def probe(path: Path) -> Header:
         reason,
         warnings=(
             *(["A trailing axis of one was dropped."] if told["dropped"] else []),
-            *shear_warning(grid.affine),
+            *grid_warnings(grid),
         ),
     )
 

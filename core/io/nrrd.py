@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core.io import sweep
-from core.io.header import Header, make_grid, shear_warning, spatial_shape
+from core.io.header import Header, grid_warnings, make_grid, spatial_shape
 from core.io.limits import data_file
 from core.io.modality import guess_from_text
 from core.io.nrrd_geometry import geometry
@@ -166,7 +166,7 @@ def _inspect(path: Path) -> Layout:
     layout = Layout(header, dtype, encoding, ())
     pieces = _pieces(name, fields, files, text.end if attached else 0, layout)
     layout = replace(layout, pieces=pieces)
-    notes += [*check_pieces(name, layout), *shear_warning(grid.affine)]
+    notes += [*check_pieces(name, layout), *grid_warnings(grid)]
     return replace(layout, header=replace(header, warnings=tuple(notes)))
 
 
