@@ -67,7 +67,10 @@ def build_from_labels(
     # A band as wide as a voxel or the lining, whichever is wider, around the half-way line.
     rim = np.clip(1 - np.abs(ventricle - np.float32(0.5)) * np.float32(2 / 0.6), 0, 1)
     dark = soft_step(fluid_distance - lining, spacing) * wide
+    pia = np.float32(rng.uniform(0.1, 0.9))
+    lined = soft_step(fluid_distance + pia, spacing) * np.clip(inside_skull * 2, 0, 1)
     layers += [
+        (Tissue.WALL, lined * np.float32(rng.uniform(0.3, 0.9))),
         (Tissue.WALL, rim * np.float32(rng.uniform(0.2, 0.8))),
         (Tissue.SULCUS, fluid * (1 - wide)),
         (Tissue.WALL, fluid * wide),
