@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     output_folder(args.out)
     if args.from_t2 is not None:
         return _from_t2(args)
-    from core.phantom import write_cohort
+    from core.simulator import write_cohort
 
     report = Reporter()
     start = time.perf_counter()
@@ -80,12 +80,12 @@ def _from_t2(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from core.io import read, write
-    from core.phantom import simulate_from_t2
+    from core.simulator import simulate_from_t2
 
     report = Reporter()
     with report.stage("simulate"):
         volume = replace(read(args.from_t2), modality="T2")
-        phantom = simulate_from_t2(volume, args.seed, spacing=args.spacing, physics=args.physics)
+        case = simulate_from_t2(volume, args.seed, spacing=args.spacing, physics=args.physics)
     marks = {
         "simulated": True,
         "notice": "SIMULATED ULTRASOUND of a real T2. Research use only.",
@@ -94,8 +94,8 @@ def _from_t2(args: argparse.Namespace) -> int:
     }
     name = f"Case{args.seed:03d}"
     outputs = {
-        "T2": str(write(phantom.t2, args.out / f"{name}-T2.nii.gz")),
-        "iUS": str(write(phantom.ius, args.out / f"{name}-iUS.nii.gz", marks=marks)),
+        "T2": str(write(case.t2, args.out / f"{name}-T2.nii.gz")),
+        "iUS": str(write(case.ius, args.out / f"{name}-iUS.nii.gz", marks=marks)),
     }
     answer(
         {

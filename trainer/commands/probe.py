@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trainer.commands.train import setting
-from trainer.new_plan import PRESETS, plan_for
+from trainer.plan.new import PRESETS, plan_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; a plan that cannot run is an answer, not an error."""
-    from trainer.probe import probe
+    from trainer.loop.estimate import probe
 
     settings = dict(setting(text) for text in args.set)
     plan = plan_for(args.source, args.preset, args.start_from, settings, grow=args.grow)

@@ -10,9 +10,9 @@ from typing import Any
 
 from core.files import replacing
 from trainer.errors import TrainerError
-from trainer.new_plan import PRESETS, plan_for
-from trainer.plan import Plan
-from trainer.runfolder import RunFolder
+from trainer.plan.new import PRESETS, plan_for
+from trainer.plan.schema import Plan
+from trainer.run.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from trainer.loop import train
+    from trainer.loop.loop import train
 
     if args.resume:
         if args.source or args.start_from or args.family or args.grow:

@@ -1,0 +1,307 @@
+"""One optimiser step: all subsets of Eq. 9, backward after each, then the discriminators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.models.mhvae.model import MHVAEOutput
+from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.losses import (
+    composite,
+    draw_subset,
+    kl_per_level,
+    lsgan,
+    masked_l1,
+    pixel_weight,
+    subsets_of_step,
+)
+from trainer.loop.tiles import Batch
+from trainer.plan.schema import Plan
+
+Terms = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The plan's schedules at one point of the run."""
+
+    rate: float
+    beta: float
+    gan: float
+    mean_path: float = 0.0
+
+    @property
+    def told(self) -> Terms:
+        """What the log says of them."""
+        told = {"rate": self.rate, "beta": self.beta, "lambda_gan": self.gan}
+        return {**told, "mean_path": self.mean_path}
+
+    @classmethod
+    def at(cls, plan: Plan, step: int, part: float) -> Weights:
+        """Return learning rate, β, λ_GAN and share of the mean path after ``part`` of the run."""
+        o, loss = plan.optimiser, plan.loss
+        cosine = o.rate_end + (o.rate - o.rate_end) * 0.5 * (1 + math.cos(math.pi * min(part, 1)))
+        return cls(
+            rate=cosine * min(1.0, (step + 1) / max(1, o.warmup)),
+            beta=loss.beta * min(1.0, part / loss.beta_ramp if loss.beta_ramp > 0 else 1.0),
+            gan=loss.gan if part >= loss.gan_start else 0.0,
+            mean_path=loss.mean_path if part >= loss.mean_path_first else 1.0,
+        )
+
+
+@dataclass(frozen=True)
+class Fake:
+    """Images of a missing modality, kept for its discriminator.
+
+    Attributes:
+        modality: which one.
+        images: (b, 1, H, W), background -1.
+        fov: (b, 1, H, W).
+        weight: (b,) part of the discriminator's loss; over a row's fakes it adds up to 1 / batch.
+    """
+
+    modality: str
+    images: Tensor
+    fov: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some rows of a step's batch, with what their loss needs.
+
+    Attributes:
+        batch: the rows.
+        first: place of the first row in the whole batch, which decides its noise.
+        step: number of the step.
+        weights: β and λ_GAN now.
+        share: (b,) weight of one subset of a row: 1 / (subsets the row can serve · batch).
+        fake_share: modality → (b,) the same over the subsets that lack it.
+    """
+
+    batch: Batch
+    first: int
+    step: int
+    weights: Weights
+    share: Tensor
+    fake_share: dict[str, Tensor]
+
+
+class Stepper:
+    """Finds the gradients of training steps; holds no state of its own.
+
+    Args:
+        model: an MHVAE or MVAE.
+        discriminators: modality → PatchGAN; empty without adversarial loss.
+        plan: weights of the terms and size of the whole batch.
+        presence: the sets of modalities that cases of the cohort have.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        discriminators: dict[str, PatchDiscriminator],
+        plan: Plan,
+        presence: set[tuple[str, ...]],
+    ) -> None:
+        self.model: Any = model
+        self.discriminators = discriminators
+        self.plan = plan
+        self.presence = presence
+        self.device = next(model.parameters()).device
+        self.dtype = next(model.parameters()).dtype
+
+    def generator(
+        self, batch: Batch, first: int, step: int, weights: Weights
+    ) -> tuple[Terms, list[Fake]]:
+        """Add the gradients of Eq. 9 for some rows of the step's batch.
+
+        Args:
+            batch: the rows.
+            first: place of the first row in the whole batch.
+            step: number of the step.
+            weights: β and λ_GAN now.
+
+        Returns:
+            terms of the loss, already divided by the whole batch, so that they add up over calls;
+            and the images the discriminators will learn from.
+        """
+        modalities, size = self.plan.model.modalities, self.plan.data.batch
+        seed = [self.plan.seed, 4, step]
+        subsets = subsets_of_step(modalities, self.presence, self.plan.loss.subsets, seed)
+        if self.plan.loss.subset_odds:
+            subsets = draw_subset(subsets, self.plan.loss.subset_odds, seed)
+        has = {s: torch.stack([batch.present[m] for m in s]).all(0) for s in subsets}
+
+        def share(chosen: list[tuple[str, ...]]) -> Tensor:
+            nothing = torch.zeros_like(batch.fov[:, 0, 0, 0])
+            served = sum((has[s].to(self.dtype) for s in chosen), nothing)
+            return 1 / (served.clamp_min(1) * size)
+
+        lacking = {m: share([s for s in subsets if m not in s]) for m in modalities}
+        piece = _Piece(batch, first, step, weights, share(subsets), lacking)
+
+        # The contracting path does not depend on the subset: run it once, collect the gradients of
+        # its features over the subsets, and go back through it once.
+        used = [m for m in modalities if any(m in s for s in subsets)]
+        owners = {m: torch.nonzero(batch.present[m])[:, 0] for m in used}
+        owners = {m: rows for m, rows in owners.items() if len(rows)}
+        with self._precision():
+            features = {m: self.model.encoders[m](batch.images[m][r]) for m, r in owners.items()}
+        leaves = {m: [f.detach().requires_grad_() for f in fs] for m, fs in features.items()}
+        terms: Terms = {}
+        fakes: list[Fake] = []
+        for number, subset in enumerate(subsets):
+            rows = torch.nonzero(has[subset])[:, 0]
+            if len(rows):
+                chosen = {m: _pick(leaves[m], owners[m], rows) for m in subset}
+                temperature = self._temperature(step, number, weights.mean_path)
+                places = [first + int(r) for r in rows]
+                with self._precision():
+                    out = self.model.decode(
+                        chosen,
+                        len(rows),
+                        like=batch.fov,
+                        temperature=temperature,
+                        noise=self._noise([step, number], places) if temperature else None,
+                    )
+                    loss = self._loss(piece, rows, subset, out, terms, fakes)
+                loss.backward()
+        reached = [
+            (feature, leaf.grad)
+            for m in features
+            for feature, leaf in zip(features[m], leaves[m], strict=True)
+            if leaf.grad is not None
+        ]
+        torch.autograd.backward([f for f, _ in reached], [g for _, g in reached])
+        return terms, fakes
+
+    def _precision(self) -> torch.autocast:
+        amp = self.plan.optimiser.amp and self.device.type == "cuda"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=amp)
+
+    def _loss(
+        self,
+        piece: _Piece,
+        rows: Tensor,
+        subset: tuple[str, ...],
+        out: MHVAEOutput,
+        terms: Terms,
+        fakes: list[Fake],
+    ) -> Tensor:
+        """Return one subset's loss; add what it says to ``terms`` and ``fakes``."""
+        plan, size = self.plan, self.plan.data.batch
+        fov, share = piece.batch.fov[rows], piece.share[rows]
+        name = "+".join(subset)
+        assert out.kl is not None
+        kl = kl_per_level(out.kl, fov[0].numel())
+        loss = piece.weights.beta * (kl.sum(0) * share).sum()
+        for level, value in enumerate((kl.detach().sum(1) / size).tolist()):
+            _add(terms, f"kl/{name}/{len(kl) - level}", value)
+        for m, image in out.images.items():
+            seen = piece.batch.present[m][rows].to(self.dtype)
+            if not seen.any():
+                continue
+            real = piece.batch.images[m][rows]
+            target = real if m in subset else piece.batch.missing_target(m)[rows]
+            pixels = pixel_weight(fov, target, plan.loss.outside, m in subset)
+            loss = loss + plan.loss.l1 * (masked_l1(image, target, pixels) * seen * share).sum()
+            with torch.no_grad():
+                area = fov.mean(dim=(1, 2, 3)).clamp_min(1e-6)
+                mean = masked_l1(image, real, fov) / area * seen / size
+                _add(terms, f"l1/{name}/{m}", float(mean.sum()))
+                if m not in subset and m in piece.batch.expected:
+                    has = piece.batch.has_expected[m][rows]
+                    mean = masked_l1(image, target, fov) / area * has / size
+                    _add(terms, f"l1/{name}/{m}.expected", float(mean.sum()))
+            if piece.weights.gan == 0:
+                continue
+            if m not in subset or plan.loss.gan_outputs == "all":
+                critic = self.discriminators[m].requires_grad_(False)
+                judged = lsgan(critic(composite(image, fov)), fov, 1.0) * seen
+                loss = loss + piece.weights.gan * (judged * share).sum()
+                _add(terms, f"gan/{name}/{m}", float(judged.detach().sum()) / size)
+            if m not in subset:
+                part = seen * piece.fake_share[m][rows]
+                fakes.append(Fake(m, composite(image.detach(), fov), fov, part))
+        _add(terms, "loss", float(loss.detach()))
+        return loss
+
+    def _temperature(self, step: int, number: int, mean_path: float) -> float:
+        """Return 0 for the part of the passes that follow the mean path, else 1."""
+        random = np.random.default_rng([self.plan.seed, 5, step, number])
+        return 0.0 if random.random() < mean_path else 1.0
+
+    def _noise(self, place: Sequence[int], rows: Sequence[int]) -> list[Tensor]:
+        """Draw each row's noise from its own seed, so that splitting a batch changes nothing."""
+        drawn = []
+        for row in rows:
+            seeds = np.random.SeedSequence([self.plan.seed, 3, *place, row])
+            generator = torch.Generator(self.device)
+            generator.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+            drawn.append(
+                [
+                    torch.empty(shape, device=self.device, dtype=self.dtype).normal_(
+                        generator=generator
+                    )
+                    for shape in self.model.noise_shapes(1)
+                ]
+            )
+        return [torch.cat(level) for level in zip(*drawn, strict=True)]
+
+    def discriminator(self, batch: Batch, fakes: Sequence[Fake]) -> Terms:
+        """Add the discriminators' gradients: LSGAN, every missing target a negative.
+
+        Half the loss is on real images, half on the fakes, which share it whatever their number.
+
+        Args:
+            batch: the rows the fakes were made of.
+            fakes: what :meth:`generator` returned for them.
+        """
+        terms: Terms = {}
+        size = self.plan.data.batch
+        for m, critic in self.discriminators.items():
+            mine = [f for f in fakes if f.modality == m]
+            rows = torch.nonzero(batch.present[m])[:, 0]
+            if not mine or not len(rows):
+                continue
+            critic.requires_grad_(True)
+            fov = batch.fov[rows]
+            weight = torch.full((len(rows),), 1 / size, dtype=self.dtype, device=self.device)
+            real = Fake(m, composite(batch.images[m][rows], fov), fov, weight)
+            for goal, name, shown in ((1.0, "real", [real]), (0.0, "fake", mine)):
+                for f in shown:
+                    with self._precision():
+                        scores = critic(f.images)
+                        loss = 0.5 * (lsgan(scores, f.fov, goal) * f.weight).sum()
+                    loss.backward()
+                    mean = (scores.detach().mean(dim=(1, 2, 3)) * f.weight).sum()
+                    _add(terms, f"d/{m}/loss", float(loss.detach()))
+                    _add(terms, f"d/{m}/{name}", float(mean))
+        return terms
+
+
+def _pick(maps: Sequence[Tensor], owners: Tensor, rows: Tensor) -> list[Tensor]:
+    """Select from features computed for ``owners`` those of ``rows``."""
+    if len(owners) == len(rows):
+        return list(maps)
+    places = torch.searchsorted(owners, rows)
+    return [x[places] for x in maps]
+
+
+def _add(terms: Terms, name: str, value: float) -> None:
+    terms[name] = terms.get(name, 0.0) + value
+
+
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move the averaged weights towards the model's; faster at the start, when they are far."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
