@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.image.intensity import Mask, field_of_view, resample_mask
 from core.io import read
 from core.volume import Volume
+from trainer.cohort.expected import read_expected
 from trainer.cohort.pair import SHIFT, SPACING, Fit, fit, picture, reference
 from trainer.cohort.scan import CohortCase
 from trainer.errors import TrainerError
@@ -125,6 +126,7 @@ def check_cases(
                 problems.append(Problem(case.id, "error", str(error), "Replace the file."))
             else:
                 problems += _check_place(case, volumes, mask)
+                problems += _check_expected(case, volumes)
                 fits = _fits(volumes, mask)
                 problems += _check_fits(case, fits)
                 drawn = picture(volumes, modalities, mask) if pictures else None
@@ -235,6 +237,18 @@ def _check_place(case: CohortCase, volumes: Mapping[str, Volume], mask: Mask) ->
                     "Check the registration of this case.",
                 )
             )
+    return found
+
+
+def _check_expected(case: CohortCase, volumes: Mapping[str, Volume]) -> list[Problem]:
+    """Look whether the expected echoes can be what they are to be."""
+    found = []
+    for m, path in case.expected.items():
+        try:
+            if m in volumes:
+                read_expected(path, volumes[m].canonical())
+        except UserError as error:
+            found.append(Problem(case.id, "error", str(error), "Write it anew, or remove it."))
     return found
 
 

@@ -15,7 +15,7 @@ from core import tables
 from core.errors import Cancelled
 from core.files import write_text
 from trainer.cohort.prepare_case import PICTURES, Preparation, prepare_files
-from trainer.cohort.scan import FOV, CohortCase
+from trainer.cohort.scan import FOV, CohortCase, name_of
 
 TABLE, RECORD, PAGE, LIST = "outcomes.csv", "outcomes.json", "qc.html", "cohort.csv"
 COLUMNS = (
@@ -114,7 +114,8 @@ def write_table(outcomes: Sequence[dict[str, Any]], how: Preparation, out: Path)
     }
     write_text(out / RECORD, json.dumps({"settings": settings, "cases": kept}, indent=1))
     usable = [o for o in outcomes if o["outcome"] != "failed"]
-    columns = ("case", "patient", *how.modalities, FOV)
+    swept = [m for m in map(name_of, how.modalities) if any(m in o["files"] for o in usable)]
+    columns = ("case", "patient", *how.modalities, FOV, *swept)
     lines = [
         {"case": o["case"], "patient": o["patient"], **o["files"], FOV: f"{o['case']}-{FOV}.nii.gz"}
         for o in usable

@@ -11,9 +11,12 @@ from pathlib import Path
 
 from core.files import replacing
 from trainer.errors import TrainerError
+from trainer.plan.schema import SWEPT
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mnc")
 FOV = "fov"
+EXPECTED = "expected"
+"""Last word of a swept modality's companion, see :mod:`trainer.cohort.expected`."""
 CACHE = ".mhvae-cache"
 """Folder inside a cohort that holds preprocessed cases."""
 
@@ -48,6 +51,7 @@ class CohortCase:
         files: modality → file, or folder of a DICOM series.
         fov: field-of-view mask, when there is one.
         doubts: sentences about files that could not be placed.
+        expected: swept modality → its expected echo, see :mod:`trainer.cohort.expected`.
     """
 
     id: str
@@ -55,6 +59,7 @@ class CohortCase:
     files: dict[str, Path] = field(default_factory=dict)
     fov: Path | None = None
     doubts: tuple[str, ...] = ()
+    expected: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,19 @@ class Survey:
     strays: tuple[Path, ...] = ()
 
 
+def name_of(modality: str) -> str:
+    """Return what a swept modality's companion is called in file names and columns."""
+    return f"{modality}-{EXPECTED}"
+
+
 def scan(source: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
     """List a cohort's cases, sorted by id.
 
     Understands a flat folder (``Case012-T2.nii.gz``), one folder per case (``Case012/T2.nii.gz``,
     DICOM series in folders), a BIDS-like tree (``sub-01/ses-1/anat/sub-01_T2w.nii.gz``) and a CSV
-    with the columns ``case``, one per modality, and optionally ``patient`` and ``fov``; its paths
-    are relative to the CSV. A case needs only one of the modalities.
+    with the columns ``case``, one per modality, and optionally ``patient``, ``fov`` and
+    ``iUS-expected``; its paths are relative to the CSV. A case needs only one of the modalities.
+    ``Case012-iUS-expected.nii.gz`` is the expected echo of the case's ultrasound, not an image.
 
     Raises:
         TrainerError: the source is missing, cannot be read, or holds no case.
@@ -150,9 +161,19 @@ def _from_folder(root: Path, modalities: tuple[str, ...], strays: list[Path]) ->
             re.sub(r"_ses-[^_]*$", "", case),
             {m: p for m, p in sorted(kinds.items()) if m in modalities},
             kinds.get(FOV),
-            tuple(doubts.get(case, ())),
+            (*doubts.get(case, ()), *_widowed(kinds, modalities)),
+            {m: kinds[name_of(m)] for m in SWEPT if {m, name_of(m)} <= kinds.keys()},
         )
         for case, kinds in files.items()
+    ]
+
+
+def _widowed(kinds: dict[str, Path], modalities: tuple[str, ...]) -> list[str]:
+    """Tell of expected echoes without the ultrasound they belong to."""
+    return [
+        f"{kinds[name_of(m)].name}: there is no {m} beside it"
+        for m in SWEPT
+        if m in modalities and m not in kinds and name_of(m) in kinds
     ]
 
 
@@ -181,6 +202,9 @@ def _volumes(root: Path) -> Iterator[Path]:
 def _kind(stem: str, modalities: tuple[str, ...]) -> tuple[str, str]:
     """Find the last word of a name that names a modality; also return the name without it."""
     words = {**ALIASES, **{m.lower(): m for m in modalities}}
+    companion = re.fullmatch(rf"(.*?)([A-Za-z0-9]+)[-_. ]{EXPECTED}", stem, re.IGNORECASE)
+    if companion and (swept := words.get(companion[2].lower(), "")) in SWEPT:
+        return name_of(swept), companion[1].strip("-_. ")
     wanted = {**{w: m for w, m in words.items() if m in modalities or m == FOV}}
     found = [m for m in re.finditer(r"[A-Za-z0-9]+", stem) if m[0].lower() in wanted]
     if not found:
@@ -206,7 +230,7 @@ def _from_csv(path: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
     if not rows or "case" not in rows[0] or not any(m in rows[0] for m in modalities):
         raise TrainerError(
             f"{path.name} needs a first line with the columns case, {', '.join(modalities)} "
-            "(and optionally patient and fov)."
+            "(and optionally patient, fov and iUS-expected)."
         )
     cases: dict[str, CohortCase] = {}
     for number, row in enumerate(rows, start=2):
@@ -215,10 +239,11 @@ def _from_csv(path: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
             raise TrainerError(
                 f"{path.name}, line {number}: every line needs its own case id; found {name!r}."
             )
-        files = {m: path.parent / row[m].strip() for m in modalities if (row.get(m) or "").strip()}
-        mask = (row.get(FOV) or "").strip()
+        given = {k: path.parent / v.strip() for k, v in row.items() if k and (v or "").strip()}
+        files = {m: given[m] for m in modalities if m in given}
+        expected = {m: given[name_of(m)] for m in SWEPT if m in files and name_of(m) in given}
         patient = (row.get("patient") or "").strip() or name
-        cases[name] = CohortCase(name, patient, files, path.parent / mask if mask else None)
+        cases[name] = CohortCase(name, patient, files, given.get(FOV), expected=expected)
     return list(cases.values())
 
 
@@ -228,12 +253,14 @@ def write_csv(cases: Sequence[CohortCase], path: Path, modalities: tuple[str, ..
     Raises:
         OSError: it cannot be written.
     """
+    swept = [m for m in SWEPT if any(m in case.expected for case in cases)]
     names = [FOV] if any(case.fov for case in cases) else []
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["case", "patient", *modalities, *names])
+        writer.writerow(["case", "patient", *modalities, *names, *map(name_of, swept)])
         for case in cases:
             files = [case.files.get(m) for m in modalities] + [case.fov for _ in names]
+            files += [case.expected.get(m) for m in swept]
             places = [_from(path.parent, file) if file else "" for file in files]
             writer.writerow([case.id, case.patient, *places])
 

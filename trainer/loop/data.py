@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +61,14 @@ class Data:
         tiles: fixed tiles for validation, of held-out cases if there are any.
         split: part → case ids.
         fingerprint: names the training images without names.
+        expected: modality → training cases that have its expected echo.
     """
 
     sampler: TileSampler
     tiles: Batch | None
     split: Split
     fingerprint: str
+    expected: dict[str, int]
 
 
 def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data:
@@ -107,4 +110,5 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
         fixed_tiles(held_out, plan, plan.log.validate_slices),
         split,
         hashlib.sha256(hashes.encode()).hexdigest()[:16],
+        dict(Counter(m for c in training for m in c.expected)),
     )

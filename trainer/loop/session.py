@@ -14,15 +14,16 @@ import torch
 
 from core.models.allocator import keep_memory
 from core.models.weights import build
-from core.models.weights import load as load_bundle
 from trainer.errors import TrainerError
 from trainer.loop import checkpoint
 from trainer.loop.data import load_data
-from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.discriminator import discriminators
 from trainer.loop.distributed import Team
+from trainer.loop.grow import begin
 from trainer.loop.journal import Due, Journal
 from trainer.loop.step import Stepper, Terms, Weights, update_average
 from trainer.loop.tiles import Batch
+from trainer.plan.fine_tune import check_start
 from trainer.plan.schema import Plan
 from trainer.run.environment import choose_device, describe, memory_mb
 from trainer.run.folder import ASKS, RunFolder
@@ -35,6 +36,7 @@ class Session:
     """One attempt, restored from the run's last checkpoint if there is one.
 
     Attributes:
+        begins: no checkpoint is there yet.
         step: optimiser steps done.
         seconds: time spent on them over all attempts.
         data: tiles and split.
@@ -49,6 +51,9 @@ class Session:
         self.device = choose_device(plan)
         if self.device.type == "cpu":
             keep_memory()
+        self.begins = not checkpoint.listed(folder.checkpoints)
+        if self.begins and plan.start_from:
+            check_start(plan)
         self.data = load_data(plan, folder, say)
         self.tiles = self.data.tiles and self.data.tiles.to(self.device, torch.float32)
         self._build()
@@ -68,29 +73,18 @@ class Session:
             epoch_steps=self.data.sampler.steps_per_epoch,
             environment=describe(self.device, self.team.size),
             cases={part: len(ids) for part, ids in self.data.split.items()},
+            expected=self.data.expected,
         )
 
     def _build(self) -> None:
-        plan, loss = self.plan, self.plan.loss
+        plan = self.plan
         torch.manual_seed(plan.seed)
         model = build(plan.model)
-        if plan.start_from:
-            bundle, given = load_bundle(plan.start_from)
-            if bundle.config != plan.model:
-                raise TrainerError(
-                    f"{Path(plan.start_from).name} has another architecture than the plan. "
-                    "Take the plan's model settings from that model."
-                )
-            model.load_state_dict(given.state_dict())
+        if self.begins and plan.start_from:
+            begin(model, plan, self.folder.log)
         self.model = model.to(self.device).train()
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
-        names = plan.model.modalities if loss.gan > 0 else ()
-        self.discriminators = {
-            m: PatchDiscriminator(plan.model.tile, loss.gan_layers, loss.gan_features).to(
-                self.device
-            )
-            for m in names
-        }
+        self.discriminators = discriminators(plan, self.device)
         self.critics = [p for d in self.discriminators.values() for p in d.parameters()]
         self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=plan.optimiser.rate)
         self.critic_optimiser = (
@@ -181,6 +175,8 @@ class Session:
                 _add(terms, self.stepper.discriminator(piece, fakes))
             self.team.sum_gradients(self.critics)
             self.critic_optimiser.step()
+            for critic in self.discriminators.values():
+                critic.follow()
         return {**terms, "gradient": norm}
 
     def _refuse_step(self) -> None:
@@ -283,7 +279,9 @@ class Session:
             self.critic_optimiser.load_state_dict(state["critic_optimiser"])
 
 
-SHARED = ("gradient", "rate", "beta", "lambda_gan", "step_seconds", "data_seconds")
+SHARED = (
+    "gradient", "rate", "beta", "lambda_gan", "mean_path", "step_seconds", "data_seconds",
+)  # fmt: skip
 """Terms every process knows in full; the others are parts that add up."""
 
 

@@ -35,21 +35,24 @@ class Weights:
     rate: float
     beta: float
     gan: float
+    mean_path: float = 0.0
 
     @property
     def told(self) -> Terms:
         """What the log says of them."""
-        return {"rate": self.rate, "beta": self.beta, "lambda_gan": self.gan}
+        told = {"rate": self.rate, "beta": self.beta, "lambda_gan": self.gan}
+        return {**told, "mean_path": self.mean_path}
 
     @classmethod
     def at(cls, plan: Plan, step: int, part: float) -> Weights:
-        """Return learning rate, β and λ_GAN after ``part`` (0…1) of the run."""
+        """Return learning rate, β, λ_GAN and share of the mean path after ``part`` of the run."""
         o, loss = plan.optimiser, plan.loss
         cosine = o.rate_end + (o.rate - o.rate_end) * 0.5 * (1 + math.cos(math.pi * min(part, 1)))
         return cls(
             rate=cosine * min(1.0, (step + 1) / max(1, o.warmup)),
             beta=loss.beta * min(1.0, part / loss.beta_ramp if loss.beta_ramp > 0 else 1.0),
             gan=loss.gan if part >= loss.gan_start else 0.0,
+            mean_path=loss.mean_path if part >= loss.mean_path_first else 1.0,
         )
 
 
@@ -159,14 +162,15 @@ class Stepper:
             rows = torch.nonzero(has[subset])[:, 0]
             if len(rows):
                 chosen = {m: _pick(leaves[m], owners[m], rows) for m in subset}
+                temperature = self._temperature(step, number, weights.mean_path)
+                places = [first + int(r) for r in rows]
                 with self._precision():
-                    noise = self._noise([step, number], [first + int(r) for r in rows])
                     out = self.model.decode(
                         chosen,
                         len(rows),
                         like=batch.fov,
-                        temperature=self._temperature(step, number),
-                        noise=noise,
+                        temperature=temperature,
+                        noise=self._noise([step, number], places) if temperature else None,
                     )
                     loss = self._loss(piece, rows, subset, out, terms, fakes)
                 loss.backward()
@@ -205,13 +209,18 @@ class Stepper:
             seen = piece.batch.present[m][rows].to(self.dtype)
             if not seen.any():
                 continue
-            target = piece.batch.images[m][rows]
+            real = piece.batch.images[m][rows]
+            target = real if m in subset else piece.batch.missing_target(m)[rows]
             pixels = pixel_weight(fov, target, plan.loss.outside, m in subset)
             loss = loss + plan.loss.l1 * (masked_l1(image, target, pixels) * seen * share).sum()
             with torch.no_grad():
                 area = fov.mean(dim=(1, 2, 3)).clamp_min(1e-6)
-                mean = masked_l1(image, target, fov) / area * seen / size
+                mean = masked_l1(image, real, fov) / area * seen / size
                 _add(terms, f"l1/{name}/{m}", float(mean.sum()))
+                if m not in subset and m in piece.batch.expected:
+                    has = piece.batch.has_expected[m][rows]
+                    mean = masked_l1(image, target, fov) / area * has / size
+                    _add(terms, f"l1/{name}/{m}.expected", float(mean.sum()))
             if piece.weights.gan == 0:
                 continue
             if m not in subset or plan.loss.gan_outputs == "all":
@@ -225,10 +234,10 @@ class Stepper:
         _add(terms, "loss", float(loss.detach()))
         return loss
 
-    def _temperature(self, step: int, number: int) -> float:
+    def _temperature(self, step: int, number: int, mean_path: float) -> float:
         """Return 0 for the part of the passes that follow the mean path, else 1."""
         random = np.random.default_rng([self.plan.seed, 5, step, number])
-        return 0.0 if random.random() < self.plan.loss.mean_path else 1.0
+        return 0.0 if random.random() < mean_path else 1.0
 
     def _noise(self, place: Sequence[int], rows: Sequence[int]) -> list[Tensor]:
         """Draw each row's noise from its own seed, so that splitting a batch changes nothing."""

@@ -127,7 +127,7 @@ class PresetPage(Page):
 
     def _tuned(self) -> None:
         if not self.tune.isChecked():
-            self.draft.plan = replace(self.draft.plan, start_from="")
+            self.draft.plan = replace(self.draft.plan, start_from="", grow=False)
             self._take(begun(self.draft.plan.preset, self.draft))
         else:
             bundle = self.models.currentData()

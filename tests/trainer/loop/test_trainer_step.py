@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,12 +143,11 @@ def test_the_mean_path_is_trained_as_often_as_asked() -> None:
     batch, model = make_batch(), make_model()
     plan = make_plan()
     errors = {}
+    stepper = Stepper(model, {}, plan, {CONFIG.modalities})
     for part in (0.0, 0.25, 1.0):
-        asked = replace(plan, loss=replace(plan.loss, mean_path=part))
-        stepper = Stepper(model, {}, asked, {CONFIG.modalities})
-        drawn = [stepper._temperature(step, number) for step in range(200) for number in range(2)]
+        drawn = [stepper._temperature(step, n, part) for step in range(200) for n in range(2)]
         assert abs(drawn.count(0.0) / 400 - part) < 0.07
-        errors[part] = stepper.generator(batch, 0, 7, WEIGHTS)[0]
+        errors[part] = stepper.generator(batch, 0, 7, replace(WEIGHTS, mean_path=part))[0]
     with torch.no_grad():
         out = model({"T2": batch.images["T2"]}, temperature=0.0)
     inside = batch.fov.sum()
@@ -156,6 +156,29 @@ def test_the_mean_path_is_trained_as_often_as_asked() -> None:
     assert errors[0.0]["l1/T2/iUS"] != pytest.approx(float(mean), rel=1e-6)
     with pytest.raises(TrainerError, match="mean_path"):
         replace(plan, loss=replace(plan.loss, mean_path=1.5))
+
+
+def test_a_run_begins_on_the_mean_path_and_draws_no_noise_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = make_plan()
+    plan = replace(plan, loss=replace(plan.loss, mean_path=0.3, mean_path_first=0.5))
+    shares = [Weights.at(plan, 9, part).mean_path for part in (0.0, 0.49, 0.5, 1.0)]
+    assert shares == [1.0, 1.0, 0.3, 0.3]
+    assert Weights.at(make_plan(), 0, 0.0).mean_path == 0
+    drawn: list[int] = []
+    real = Stepper._noise
+
+    def watched(self: Stepper, place: Sequence[int], rows: Sequence[int]) -> list[torch.Tensor]:
+        drawn.append(place[1])
+        return real(self, place, rows)
+
+    monkeypatch.setattr(Stepper, "_noise", watched)
+    stepper = Stepper(make_model(), {}, plan, {CONFIG.modalities})
+    stepper.generator(make_batch(), 0, 7, replace(WEIGHTS, mean_path=1.0))
+    assert not drawn
+    stepper.generator(make_batch(), 0, 7, WEIGHTS)
+    assert drawn == [0, 1, 2]
 
 
 def test_overfits_four_slices(tmp_path: Path) -> None:
@@ -170,8 +193,8 @@ def test_overfits_four_slices(tmp_path: Path) -> None:
     model = MHVAE(plan.model)
     stepper = Stepper(model, {}, plan, {modalities})
     optimiser = torch.optim.Adamax(model.parameters(), lr=1e-2)
-    for step in range(90):
-        optimiser.param_groups[0]["lr"] = 1e-2 * (1 - step / 90) + 1e-4
+    for step in range(140):
+        optimiser.param_groups[0]["lr"] = 1e-2 * (1 - step / 140) + 1e-4
         optimiser.zero_grad()
         stepper.generator(tiles, 0, step, Weights(rate=0, beta=1e-4, gan=0))
         optimiser.step()
