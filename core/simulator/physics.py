@@ -22,7 +22,7 @@ SHARED: dict[str, Interval] = {
     "fluid_db": (-26.0, -18.0),
     "grey_level": (0.24, 0.36),
     "grey_curve": (1.1, 2.0),
-    "noise_db": (-6.0, 4.0),
+    "noise_db": (-8.0, 1.0),
     "speckle": (0.1, 0.7),
     "grain": (1.5, 6.0),
     "axial_mm": (0.13, 0.28),
