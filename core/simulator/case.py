@@ -77,7 +77,7 @@ class Head:
 
     def rough(self) -> Anatomy:
         """Return the whole head, too coarse for pictures but enough to place a probe."""
-        spacing = 3.0
+        spacing = 4.0
         side = int(2 * (REACH - 20) / spacing)
         affine = np.diag([spacing, spacing, spacing, 1.0])
         affine[:3, 3] = -spacing * (side - 1) / 2

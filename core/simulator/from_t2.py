@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from core.grid import Grid
 from core.image.intensity import brain_mask, resample, resample_mask
-from core.simulator.anatomy import Anatomy
+from core.simulator.anatomy import Anatomy, covered
 from core.simulator.case import NOTE, SimulatedCase
 from core.simulator.lesion import Tumour
 from core.simulator.noise import Field, sigmoid, soft_step
@@ -149,7 +149,7 @@ def classify(t2: Field, inside: NDArray[np.bool_], grid: Grid) -> Anatomy:
     landmarks = {"brain_centre": centre}
     if tumour is not None:
         landmarks["tumour_centre"] = tumour.centre
-    return Anatomy(grid, layers, hull, tumour, centre, landmarks)
+    return Anatomy(grid, covered(*layers), hull, tumour, centre, landmarks)
 
 
 def largest_lump(lump: Field, grid: Grid) -> tuple[Field, Tumour | None]:

@@ -116,6 +116,7 @@ def simulate_sweep(
         (acoustics.amplitude, acoustics.impedance, acoustics.attenuation, acoustics.expected),
         coords,
     )
+    del coords, world
     impedance = ndimage.gaussian_filter(impedance, 0.6)
     sigma = beam_width(probe, steps, physics)
     strength, cosine = interfaces(impedance, r, probe, steps)
