@@ -125,8 +125,7 @@ def _stack(shares: dict[Tissue, Field]) -> list[tuple[Tissue, Field]]:
     below = np.zeros_like(shares[Tissue.AIR])
     for tissue in EXCLUSIVE:
         below = below + shares[tissue]
-        if shares[tissue].any():
-            layers.append((tissue, shares[tissue] / np.maximum(below, 1e-6)))
+        layers.append((tissue, shares[tissue] / np.maximum(below, 1e-6)))
     return layers
 
 
