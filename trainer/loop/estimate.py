@@ -24,7 +24,8 @@ from trainer.errors import TrainerError
 from trainer.loop.data import WORKERS, cache_folder
 from trainer.loop.discriminator import discriminators
 from trainer.loop.estimate_verdict import SPARE, Count, Measured, Memory, Probe, judge
-from trainer.loop.step import Stepper, Weights
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
 from trainer.loop.tiles import Batch
 from trainer.plan.schema import Plan
 from trainer.run.environment import choose_device
