@@ -16,7 +16,7 @@ from trainer.loop.discriminator import PatchDiscriminator, discriminators
 from trainer.loop.losses import composite, lsgan, mean_score
 from trainer.loop.schedule import Weights
 from trainer.loop.step import Stepper
-from trainer.loop.terms import means
+from trainer.loop.terms import Terms, means
 from trainer.loop.tiles import Batch
 from trainer.plan.schema import Plan
 
@@ -66,7 +66,7 @@ def test_a_score_depends_on_the_weights_alone() -> None:
     first = critic(image)
     with torch.no_grad():  # the weights move on, and their singular vectors do not by themselves
         for parameter in critic.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape)
+            parameter.add_(torch.randn(parameter.shape), alpha=0.2)
     scores = [critic(image) for _ in range(3)]
     assert not torch.allclose(first, scores[0])
     assert all(torch.equal(scores[0], s) for s in scores)
@@ -121,7 +121,7 @@ def test_the_log_tells_the_mean_scores_whatever_is_missing(names: tuple[str, ...
     presence = {names, tuple(m for m in names if m != "T2")}
     steps = []
     for step in range(2):
-        terms = {}
+        terms: Terms = {}
         for first in (0, 1, 3):  # micro-batches, of which one has no T2 at all
             rows = batch.rows(first, first + (1 if first != 1 else 2))
             stepper = Stepper(model, critics, plan, presence)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_experts_are_dropped_at_the_finest_levels_as_often_as_asked() -> None:
     assert {tuple(d) for d in drawn} == {(), (1, 2)}
     assert 0.18 < sum(map(bool, drawn)) / 600 < 0.32
     always = replace(plan, loss=replace(plan.loss, expert_dropout=1.0))
-    model = make_model()
+    model: Any = make_model()
     terms, _ = Stepper(model, {}, always, {CONFIG.modalities}).generator(
         make_batch(), 0, 7, WEIGHTS
     )
