@@ -77,7 +77,7 @@ class Head:
 
     def rough(self) -> Anatomy:
         """Return the whole head, too coarse for pictures but enough to place a probe."""
-        spacing = 3.0
+        spacing = 4.0
         side = int(2 * (REACH - 20) / spacing)
         affine = np.diag([spacing, spacing, spacing, 1.0])
         affine[:3, 3] = -spacing * (side - 1) / 2
@@ -126,24 +126,27 @@ def simulate_case(
     probes = sweeps_of(scan_rng, place_probe(scan_rng, rough, setting))
     grid, inner = boxes(probes, spacing)
     near = head.on(crop(grid, inner))
+    acoustics = acoustics_of(sound, near, setting)
+    labels = np.zeros(grid.shape, np.float32)
+    labels[inner] = near.labels()
+    landmarks = {**near.landmarks, "entry": probes[0].origin}
+    del near  # its layers are the largest thing here, and no longer needed
     mismatch_mm = shift if mismatch and misregistered and physics == "train" else 0.0
     scan = render_ultrasound(
         scan_rng,
-        acoustics_of(sound, near, setting),
+        acoustics,
         setting,
         probes,
         grid,
         mismatch_mm=mismatch_mm,
         only_fov=echo == "lc2",
     )
+    del acoustics
     t2_grid = t2_grid_of(image, rough, grid, whole_head)
     t2, t2_meta = render_t2(image, head.on(t2_grid))
     ius = scan.image
     if echo == "lc2":
         ius = render_lc2(local, resample(t2, t2_grid, grid), scan.fov, spacing)
-    labels = np.zeros(grid.shape, np.float32)
-    labels[inner] = near.labels()
-    landmarks = {**near.landmarks, "entry": probes[0].origin}
     meta = {
         "note": NOTE,
         "seed": seed,

@@ -24,8 +24,15 @@ CLEARED = (Tissue.AIR, Tissue.SCALP, Tissue.SKULL)
 SALINE_DB = -24.0
 RAYLEIGH_DB = -2.51
 """Mean of the log of speckle over the log of its mean power: 10 log10(e) times -Euler's gamma."""
+EXPECTED_SCALE = 2.0
+"""A model sees an ultrasound with its own brightest voxels as white; in the middle of the settings
+these lie at half of the display's range, so the expected echo is stretched by that much."""
 ENHANCEMENT_DB = 3.0
 """How much brighter tissue behind fluid becomes at most; receivers limit it."""
+
+
+SPECKLE_REDUCTION = (1.5, 1.2, 0.8)
+"""Standard deviations in samples of what a scanner averages over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +59,7 @@ def acoustics_of(rng: np.random.Generator, anatomy: Anatomy, physics: Physics) -
     spacing = float(anatomy.grid.spacing[0])
     saline = dict.fromkeys(CLEARED, float(10 ** (SALINE_DB / 20)))
     amplitude = anatomy.paint(echo_amplitudes(physics, rng) | saline)
-    texture = 0.8 * smooth_noise(rng, anatomy.grid.shape, spacing, 2.5)
+    texture = 0.4 * smooth_noise(rng, anatomy.grid.shape, spacing, 2.5)
     texture += 1.0 * smooth_noise(rng, anatomy.grid.shape, spacing, 9.0)
     amplitude *= np.exp(texture * np.float32(np.log(10) / 20))
     water = PROPERTIES[Tissue.CSF]
@@ -109,12 +116,12 @@ def simulate_sweep(
         (acoustics.amplitude, acoustics.impedance, acoustics.attenuation, acoustics.expected),
         coords,
     )
+    del coords, world
     impedance = ndimage.gaussian_filter(impedance, 0.6)
     sigma = beam_width(probe, steps, physics)
     strength, cosine = interfaces(impedance, r, probe, steps)
-    specular = (
-        np.float32(physics.specular) * strength * cosine ** np.float32(physics.specular_power)
-    )
+    specular = np.float32(physics.specular) * strength
+    specular *= cosine ** np.float32(physics.specular_power)
     signal = scatter(rng, amplitude, np.minimum(specular, np.float32(30)), sigma, physics)
     loss = attenuation_loss(attenuation, steps[0], physics)
     image = receive(rng, signal, loss, r, theta, roll, physics, probe)
@@ -208,7 +215,8 @@ def expected_echo(amplitude: Field, strength: Field, sigma: tuple[float, float, 
     mean_cosine = 1 / (1 + middle.specular_power)
     specular = np.minimum(strength * np.float32(middle.specular * mean_cosine), np.float32(30))
     power += ndimage.gaussian_filter(specular, sigma, truncate=3.0) ** 2
-    return display(10 * np.log10(power + np.float32(1e-4)) + np.float32(RAYLEIGH_DB), middle)
+    decibel = 10 * np.log10(power + np.float32(1e-4)) + np.float32(RAYLEIGH_DB)
+    return np.minimum(display(decibel, middle) * np.float32(EXPECTED_SCALE), 1)
 
 
 def display(decibel: Field, physics: Physics) -> Field:
@@ -260,7 +268,12 @@ def receive(
         + signal.imag**2
         + (floor**2) * rng.standard_exponential(shape, dtype=np.float32)
     )
-    return display(20 * np.log10(envelope + np.float32(1e-4)), physics)
+    decibel = 20 * np.log10(envelope + np.float32(1e-4))
+    # Scanners average frequencies, angles and frames: structures stay, speckle loses contrast.
+    smooth = ndimage.gaussian_filter(decibel, SPECKLE_REDUCTION)
+    kept = np.float32(physics.speckle)
+    kept = kept + (1 - kept) * np.clip((smooth - np.float32(2)) / np.float32(10), 0, 1)
+    return display(smooth + kept * (decibel - smooth), physics)
 
 
 @dataclass(frozen=True, eq=False)
