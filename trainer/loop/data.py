@@ -15,6 +15,7 @@ from trainer.cohort.split import Split, locked_split
 from trainer.errors import TrainerError
 from trainer.loop.tiles import Batch, TileSampler, fixed_tiles
 from trainer.plan.schema import Plan
+from trainer.run.environment import usable_cores
 from trainer.run.folder import RunFolder
 
 WORKERS = 4
@@ -88,7 +89,7 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
             folder.log("preparing", done=done, total=total)
 
     wanted = [c for c in cases if c.id not in split["test"]]
-    workers = min(WORKERS, plan.threads or os.cpu_count() or 1)
+    workers = min(WORKERS, plan.threads or usable_cores())
     try:
         prepared, problems = prepare_all(
             wanted, plan.data, plan.model.modalities, cache, workers=workers, progress=tell

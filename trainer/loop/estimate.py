@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import sys
 import threading
 import time
@@ -24,10 +23,11 @@ from trainer.errors import TrainerError
 from trainer.loop.data import WORKERS, cache_folder
 from trainer.loop.discriminator import discriminators
 from trainer.loop.estimate_verdict import SPARE, Count, Measured, Memory, Probe, judge
-from trainer.loop.step import Stepper, Weights
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
 from trainer.loop.tiles import Batch
 from trainer.plan.schema import Plan
-from trainer.run.environment import choose_device
+from trainer.run.environment import choose_device, usable_cores
 
 Tell = Callable[[str, int, int], None]
 """Receives a stage, how much of it is done, and how much there is."""
@@ -148,7 +148,7 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
     epoch = max(1, -(-round(per_case * len(wanted)) // plan.data.batch))
     held = [c for c in cases if c.id in split["validation"]]
     rest = [c for c in later + held if not is_prepared(c, data, modalities, cache)]
-    workers = min(WORKERS, plan.threads or os.cpu_count() or 1, len(rest))
+    workers = min(WORKERS, plan.threads or usable_cores(), len(rest))
     seconds = len(rest) * sum(times) / max(1, len(times)) / max(1, workers)
     grown = watch.most - watch.before if times else 0.0
     return Count(epoch, len(wanted), seconds, watch.before + workers * grown)

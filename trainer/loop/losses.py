@@ -79,6 +79,13 @@ def composite(image: Tensor, fov: Tensor) -> Tensor:
     return torch.where(fov > 0, image, -1.0)
 
 
+def mean_score(scores: Tensor, fov: Tensor) -> Tensor:
+    """Return (B,) a discriminator's mean score inside the field of view, all there is to judge."""
+    weight = F.adaptive_avg_pool2d(fov, (scores.shape[2], scores.shape[3]))
+    total = weight.sum(dim=(1, 2, 3)).clamp_min(1e-6)
+    return (scores * weight).sum(dim=(1, 2, 3)) / total
+
+
 def lsgan(scores: Tensor, fov: Tensor, goal: float) -> Tensor:
     """Return (B,) (score - goal)² over the cells, each weighted by its part of the field of view.
 

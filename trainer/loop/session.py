@@ -16,12 +16,15 @@ from core.models.allocator import keep_memory
 from core.models.weights import build
 from trainer.errors import TrainerError
 from trainer.loop import checkpoint
+from trainer.loop.average import update_average
 from trainer.loop.data import load_data
 from trainer.loop.discriminator import discriminators
 from trainer.loop.distributed import Team
 from trainer.loop.grow import begin
 from trainer.loop.journal import Due, Journal
-from trainer.loop.step import Stepper, Terms, Weights, update_average
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
+from trainer.loop.terms import Terms, add_all
 from trainer.loop.tiles import Batch
 from trainer.plan.fine_tune import check_start
 from trainer.plan.schema import Plan
@@ -159,7 +162,7 @@ class Session:
             piece = batch.rows(start, start + size).to(self.device, torch.float32)
             more, fakes = self.stepper.generator(piece, first + start, self.step, weights)
             pieces.append((piece, fakes))
-            _add(terms, more)
+            add_all(terms, more)
         self.team.sum_gradients(self.model.parameters())
         limit = self.plan.optimiser.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
@@ -172,7 +175,7 @@ class Session:
         if weights.gan > 0 and self.critic_optimiser is not None:
             self.critic_optimiser.zero_grad(set_to_none=True)
             for piece, fakes in pieces:
-                _add(terms, self.stepper.discriminator(piece, fakes))
+                add_all(terms, self.stepper.discriminator(piece, fakes))
             self.team.sum_gradients(self.critics)
             self.critic_optimiser.step()
             for critic in self.discriminators.values():
@@ -216,7 +219,7 @@ class Session:
         rows = [{n: v for n, v in t.items() if n not in SHARED} for t in self._terms]
         for other in self.team.gather(rows if not self.team.leads else [])[1:]:
             for mine, theirs in zip(self._terms, other, strict=True):
-                _add(mine, theirs)  # each process's terms are its rows' part of the whole
+                add_all(mine, theirs)  # each process's terms are its rows' part of the whole
         facts = {
             "epoch": self.step // self.data.sampler.steps_per_epoch,
             "part": round(self.part, 5),
@@ -283,8 +286,3 @@ SHARED = (
     "gradient", "rate", "beta", "lambda_gan", "mean_path", "step_seconds", "data_seconds",
 )  # fmt: skip
 """Terms every process knows in full; the others are parts that add up."""
-
-
-def _add(terms: Terms, more: Terms) -> None:
-    for name, value in more.items():
-        terms[name] = terms.get(name, 0.0) + value

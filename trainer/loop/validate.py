@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from core.files import replacing
 from core.image.metrics import ssim
 from trainer.loop.losses import composite
+from trainer.loop.terms import EXPECTED
 from trainer.loop.tiles import Batch
 
-EXPECTED = ".expected"
-"""Ends the name of a score against the expected echo; a modality's name holds no dot."""
 NOTE = "simulated or research data - not for clinical use"
 
 

@@ -90,6 +90,9 @@ class LossPlan:
             in any sample; a network that never met it can be much worse on it (0: the ELBO).
         mean_path_first: part of the run, from its start, during which all passes follow the mean
             path: noise in the latents from the first step slows learning down by half.
+        expert_dropout: part of the passes in which the inputs' experts are left out of the product
+            at the finest levels, so that what an image needs has to pass the coarser ones.
+        expert_dropout_levels: at how many of the finest levels.
         gan: λ_GAN; 0 builds no discriminator.
         gan_start: part of the run before the adversarial term starts (paper: 0.8).
         gan_outputs: ``"missing"`` (only images that were not an input) or ``"all"`` (paper).
@@ -106,6 +109,8 @@ class LossPlan:
     subset_odds: Mapping[str, float] = field(default_factory=dict)
     mean_path: float = 0.0
     mean_path_first: float = 0.0
+    expert_dropout: float = 0.0
+    expert_dropout_levels: int = 0
     gan: float = 0.0
     gan_start: float = 0.8
     gan_outputs: str = "missing"
@@ -212,6 +217,7 @@ class Plan:
             (0 <= data.min_fov <= 1, "data.min_fov must lie in 0…1"),
             (0 <= data.whole_pixel <= 1, "data.whole_pixel must lie in 0…1"),
             (0 <= loss.mean_path <= 1, "loss.mean_path must lie in 0…1"),
+            (0 <= loss.expert_dropout <= 1, "loss.expert_dropout must lie in 0…1"),
             (0 <= loss.mean_path_first <= 1, "loss.mean_path_first must lie in 0…1"),
             (
                 loss.gan_norm in ("spectral", "instance"),
@@ -232,6 +238,11 @@ class Plan:
             raise TrainerError("The training plan cannot be used: " + "; ".join(wrong) + ".")
         model = replace(self.model, hierarchical=self.family == "mhvae")
         object.__setattr__(self, "model", model)
+        if not 0 <= loss.expert_dropout_levels < model.levels:
+            raise TrainerError(
+                f"loss.expert_dropout_levels is {loss.expert_dropout_levels}; this model has "
+                f"{model.levels} levels, of which the coarsest must keep its experts."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready values, with the schema version."""

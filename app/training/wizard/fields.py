@@ -111,6 +111,10 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
               "that images are synthesised on.", NONE),
         Field("loss.mean_path_first", "Mean path at first", "part of the run", "During which all "
               "passes go without noise: learns faster.", NONE),
+        Field("loss.expert_dropout", "Expert dropout", "part of the passes", "In which the finest "
+              "levels do without the inputs.", NONE),
+        Field("loss.expert_dropout_levels", "Levels of it", "levels", "How many of the finest.",
+              NONE),
         Field("loss.gan", "λ of the GAN", "", "0 builds no discriminator.",
               "the loss after Eq. 9: 1"),
         Field("loss.gan_start", "GAN begins", "part of the run", "Before, the rest trains alone.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from trainer.cohort.scan import scan
 from trainer.errors import TrainerError
 from trainer.loop.discriminator import PatchDiscriminator
 from trainer.loop.losses import draw_subset, masked_l1, pixel_weight, subsets_of_step
-from trainer.loop.step import Stepper, Weights
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
 from trainer.loop.tiles import Batch, fixed_tiles
 from trainer.loop.validate import run_subsets, scores
 from trainer.plan.schema import Plan
@@ -179,6 +181,29 @@ def test_a_run_begins_on_the_mean_path_and_draws_no_noise_there(
     assert not drawn
     stepper.generator(make_batch(), 0, 7, WEIGHTS)
     assert drawn == [0, 1, 2]
+
+
+def test_experts_are_dropped_at_the_finest_levels_as_often_as_asked() -> None:
+    plan = make_plan()
+    plan = replace(plan, loss=replace(plan.loss, expert_dropout=0.25, expert_dropout_levels=2))
+    stepper = Stepper(make_model(), {}, plan, {CONFIG.modalities})
+    drawn = [stepper._dropped(step, n) for step in range(300) for n in range(2)]
+    assert {tuple(d) for d in drawn} == {(), (1, 2)}
+    assert 0.18 < sum(map(bool, drawn)) / 600 < 0.32
+    always = replace(plan, loss=replace(plan.loss, expert_dropout=1.0))
+    model: Any = make_model()
+    terms, _ = Stepper(model, {}, always, {CONFIG.modalities}).generator(
+        make_batch(), 0, 7, WEIGHTS
+    )
+    assert (terms["kl/T2/1"], terms["kl/T2/2"]) == (0, 0)
+    assert terms["kl/T2/3"] > 0
+    finest, coarsest = model.encoders["T2"].cells[0], model.encoders["T2"].cells[-1]
+    assert finest.conv0.weight.grad is not None  # it still feeds the coarser ones
+    assert float(coarsest.conv0.weight.grad.abs().max()) > 0
+    never = Stepper(make_model(), {}, make_plan(), {CONFIG.modalities})
+    assert not any(never._dropped(step, 0) for step in range(50))
+    with pytest.raises(TrainerError, match="coarsest must keep"):
+        replace(plan, loss=replace(plan.loss, expert_dropout_levels=3))
 
 
 def test_overfits_four_slices(tmp_path: Path) -> None:
