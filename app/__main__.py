@@ -15,7 +15,7 @@ def main() -> int:
     """Run what the arguments ask for and return the exit status."""
     multiprocessing.freeze_support()
     if sys.argv[1:2] == ["engine"]:
-        from app.engine_process import main as engine
+        from app.processes.engine.__main__ import main as engine
 
         return engine()
     if sys.argv[1:2] == ["decoder"]:

@@ -44,8 +44,9 @@ def authors_model(checkout: Path) -> Any:
 
 def our_model(checkout: Path) -> Any:
     sys.path.insert(0, str(ROOT))
-    from core import published, published_keys
-    from core.mhvae.model import MHVAE
+    from core.models.mhvae.model import MHVAE
+    from core.models.published import checkpoint as published
+    from core.models.published import keys as published_keys
 
     state = {published_keys.modern(k): v for k, v in authors_model(checkout).state_dict().items()}
     inferred = published.infer(state, "random weights")
@@ -66,7 +67,7 @@ def agree(checkout: Path) -> dict[str, float]:
     from torch.distributions import Normal
 
     theirs, ours = authors_model(checkout), our_model(checkout)
-    from core.mhvae.inference import for_inference
+    from core.models.mhvae.inference import for_inference
 
     fast = for_inference(ours)
     x = images(2)
@@ -103,8 +104,8 @@ def timed(side: str, checkout: Path, batch: int, repeats: int, subset: tuple[str
             theirs({m: x[m].clone() for m in subset}, temp=0.7)
     else:
         ours = our_model(checkout)
-        from core.allocator import keep_memory
-        from core.mhvae.inference import for_inference
+        from core.models.allocator import keep_memory
+        from core.models.mhvae.inference import for_inference
 
         keep_memory()
         fast = for_inference(ours)

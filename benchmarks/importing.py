@@ -16,8 +16,8 @@ import numpy as np
 from PySide6.QtCore import QEventLoop, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
-from app.settings import Settings
-from app.window import MainWindow
+from app.shell.window import MainWindow
+from app.state.settings import Settings
 from core.io import survey
 
 FILES = 4000

@@ -4,7 +4,7 @@ Usage: python benchmarks/oracle.py draw|score --test COHORT --train COHORT --ana
 [--draws 64] [--cases 12] [--model FILE]… [--unet T2:FILE] [--unet iUS:FILE]. The cohorts come from
 ``mhvae-studio simulate`` (test with ``--physics test``) at the models' spacing.
 
-``draw`` scans every test case's anatomy again and again (``core.phantom.case.redraw_ultrasound``)
+``draw`` scans every test case's anatomy again and again (``core.simulator.case.redraw_ultrasound``)
 and keeps the voxelwise median and mean where at least a quarter of the draws see the tissue.
 ``score`` prints, for every predictor, case means with 95 % bootstrap intervals of MAE on [-1, 1]
 and PSNR, inside the field of view:
@@ -40,15 +40,15 @@ from scipy import ndimage
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.bundle import find  # noqa: E402
 from core.case import Case  # noqa: E402
-from core.engine import Engine  # noqa: E402
-from core.intensity import Normaliser  # noqa: E402
+from core.image.intensity import Normaliser  # noqa: E402
+from core.image.metrics import mae, psnr  # noqa: E402
 from core.io import read  # noqa: E402
-from core.metrics import mae, psnr  # noqa: E402
-from core.synthesis import Prepared, Request, prepare  # noqa: E402
-from core.weights import load  # noqa: E402
-from trainer.statistics import summarise  # noqa: E402
+from core.models.bundle import find  # noqa: E402
+from core.models.weights import load  # noqa: E402
+from core.synthesis.request import Prepared, Request, prepare  # noqa: E402
+from core.synthesis.synthesize import Engine  # noqa: E402
+from trainer.evaluation.statistics import summarise  # noqa: E402
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -67,7 +67,7 @@ def load_case(cohort: Path, name: str) -> Case:
 
 
 def draw(args: argparse.Namespace) -> None:
-    from core.phantom.case import redraw_ultrasound
+    from core.simulator.case import redraw_ultrasound
 
     args.work.mkdir(parents=True, exist_ok=True)
     for name in names(args.test, args.cases):

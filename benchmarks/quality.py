@@ -18,15 +18,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.bundle import Bundle, find  # noqa: E402
 from core.case import Case  # noqa: E402
-from core.engine import Engine  # noqa: E402
-from core.intensity import resample  # noqa: E402
+from core.image.intensity import resample  # noqa: E402
+from core.image.metrics import mae, psnr  # noqa: E402
 from core.io import read  # noqa: E402
-from core.metrics import mae, psnr  # noqa: E402
-from core.phantom import Tissue  # noqa: E402
-from core.synthesis import Prepared, Request, Synthesis, prepare  # noqa: E402
-from core.weights import load  # noqa: E402
+from core.models.bundle import Bundle, find  # noqa: E402
+from core.models.weights import load  # noqa: E402
+from core.simulator import Tissue  # noqa: E402
+from core.synthesis.request import Prepared, Request, Synthesis, prepare  # noqa: E402
+from core.synthesis.synthesize import Engine  # noqa: E402
 
 
 def synthesise(engine: Engine, bundle: Bundle, case: Case) -> tuple[Prepared, Synthesis]:

@@ -29,12 +29,12 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from core.align import METHODS, Matrix, inverted, moved, register  # noqa: E402
-from core.align_pair import swept_region  # noqa: E402
-from core.intensity import resample  # noqa: E402
+from core.image.intensity import resample  # noqa: E402
 from core.io import read, write  # noqa: E402
-from core.phantom import simulate_case  # noqa: E402
-from core.phantom.cohort import save_case  # noqa: E402
+from core.registration.alignment import METHODS, Matrix, inverted, moved, register  # noqa: E402
+from core.registration.pair import swept_region  # noqa: E402
+from core.simulator import simulate_case  # noqa: E402
+from core.simulator.cohort import save_case  # noqa: E402
 from core.volume import Volume  # noqa: E402
 
 FAILED_MM = 5.0
@@ -208,7 +208,7 @@ def main() -> None:
             if any(r["seed"] == seed and r["method"] == method for r in rows):
                 continue
             if method not in (*METHODS, "elastix") and through is None:
-                from core.align_model import through_model
+                from core.registration.through_model import through_model
 
                 through = through_model(args.model)
             rows.append(one(seed, method, args.physics, args.out, through))

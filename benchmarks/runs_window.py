@@ -49,8 +49,8 @@ def event(number: int, total: int) -> str:
 
 def make_run(folder: Path, events: int) -> Path:
     """Write a run with a long log."""
-    from trainer.plan import preset
-    from trainer.runfolder import RunFolder
+    from trainer.plan.schema import preset
+    from trainer.run.folder import RunFolder
 
     run = folder / f"events-{events}"
     RunFolder.create(run, preset("smoke", "nowhere"))
@@ -68,8 +68,8 @@ def child(path: str) -> None:
     import psutil
     from PySide6.QtWidgets import QApplication
 
-    from app.settings import Settings
-    from app.window import MainWindow
+    from app.shell.window import MainWindow
+    from app.state.settings import Settings
 
     found: dict[str, Any] = {}
     app = QApplication(sys.argv[:1])
@@ -159,11 +159,11 @@ def watched(cohort: Path, folder: Path) -> dict[str, float]:
     import psutil
     from PySide6.QtWidgets import QApplication
 
-    from app.runs import launch
-    from app.runs.window import RunsWindow
-    from trainer.plan import preset
-    from trainer.runfolder import ask
-    from trainer.runs import describe_run
+    from app.training.runs import launch
+    from app.training.runs.window import RunsWindow
+    from trainer.plan.schema import preset
+    from trainer.run.folder import ask
+    from trainer.run.state import describe_run
 
     app = QApplication.instance() or QApplication(sys.argv[:1])
     run = folder / "watched"

@@ -19,16 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from core.phantom import Tissue, simulate_case
-from core.phantom.anatomy import Anatomy, build_anatomy
-from core.phantom.case import centred_grid
-from core.phantom.noise import Field
-from core.phantom.physics import Physics, draw_physics
-from core.phantom.placement import place_probe
-from core.phantom.probe import Probe
-from core.phantom.t2 import render_t2
-from core.phantom.template import load_template, procedural_template
-from core.phantom.ultrasound import Acoustics, acoustics_of, render_ultrasound, simulate_sweep
+from core.simulator import Tissue, simulate_case
+from core.simulator.anatomy import Anatomy, build_anatomy
+from core.simulator.case import centred_grid
+from core.simulator.noise import Field
+from core.simulator.physics import Physics, draw_physics
+from core.simulator.placement import place_probe
+from core.simulator.probe import Probe
+from core.simulator.t2 import render_t2
+from core.simulator.template import load_template, procedural_template
+from core.simulator.ultrasound import Acoustics, acoustics_of, render_ultrasound, simulate_sweep
 
 Array = NDArray[np.float32]
 SEED = 10541

@@ -65,11 +65,13 @@ def our_step(checkout: Path, batch: int) -> Callable[[], None]:
     import copy
 
     model = our_model(checkout).train()
-    from core.allocator import keep_memory
-    from trainer.dataset import Batch
-    from trainer.discriminator import PatchDiscriminator
-    from trainer.plan import Plan
-    from trainer.step import Stepper, Weights, update_average
+    from core.models.allocator import keep_memory
+    from trainer.loop.average import update_average
+    from trainer.loop.discriminator import PatchDiscriminator
+    from trainer.loop.schedule import Weights
+    from trainer.loop.step import Stepper
+    from trainer.loop.tiles import Batch
+    from trainer.plan.schema import Plan
 
     keep_memory()
     plan = Plan(model=replace(model.config))

@@ -26,15 +26,15 @@ from torch.nn import functional as F
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.allocator import keep_memory  # noqa: E402
-from core.engine import Engine  # noqa: E402
-from core.mhvae.config import MHVAEConfig  # noqa: E402
+from core.models.allocator import keep_memory  # noqa: E402
+from core.models.mhvae.config import MHVAEConfig  # noqa: E402
+from core.synthesis.synthesize import Engine  # noqa: E402
 from core.volume import Voxels  # noqa: E402
-from trainer.data import load_data  # noqa: E402
-from trainer.losses import masked_l1  # noqa: E402
-from trainer.plan import load_plan  # noqa: E402
-from trainer.runfolder import RunFolder  # noqa: E402
-from trainer.step import update_average  # noqa: E402
+from trainer.loop.average import update_average  # noqa: E402
+from trainer.loop.data import load_data  # noqa: E402
+from trainer.loop.losses import masked_l1  # noqa: E402
+from trainer.plan.schema import load_plan  # noqa: E402
+from trainer.run.folder import RunFolder  # noqa: E402
 
 OTHER = {"iUS": "T2", "T2": "iUS"}
 
@@ -84,7 +84,7 @@ class UNetPass:
         temperature: float,
         noises: Sequence[Sequence[Tensor] | None],
     ) -> dict[str, Voxels]:
-        """See :class:`core.passes.Pass`; the other target comes back unchanged."""
+        """See :class:`core.synthesis.backends.Pass`; the other target comes back unchanged."""
         x = torch.from_numpy(inputs[OTHER[self.target]])
         with torch.inference_mode():
             made = self.net(x)[:, 0].numpy()

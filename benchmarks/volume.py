@@ -25,12 +25,12 @@ def ours(folder: Path, slices: int) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from core import bundle as bundles
-    from core import weights
     from core.grid import Grid
     from core.io import write
-    from core.mhvae.config import MHVAEConfig
-    from core.mhvae.model import MHVAE
+    from core.models import bundle as bundles
+    from core.models import weights
+    from core.models.mhvae.config import MHVAEConfig
+    from core.models.mhvae.model import MHVAE
     from core.volume import Volume
 
     model = folder / "random.safetensors"

@@ -54,8 +54,8 @@ def child(path: str, model: str, run: bool) -> None:
     from PySide6.QtCore import QEvent, QObject, QTimer
     from PySide6.QtWidgets import QApplication
 
-    from app.settings import Settings
-    from app.window import MainWindow
+    from app.shell.window import MainWindow
+    from app.state.settings import Settings
 
     found: dict[str, Any] = {}
     app = QApplication(sys.argv[:1])

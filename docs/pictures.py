@@ -18,11 +18,11 @@ import numpy as np
 from PySide6.QtCore import QEventLoop, QPointF, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
-from app import theme
-from app.dialogs.import_table import ImportTable
-from app.settings import Settings
-from app.state import Compare, Kind, Layout
-from app.window import MainWindow
+from app.files.import_table import ImportTable
+from app.shell.window import MainWindow
+from app.state.settings import Settings
+from app.state.values import Compare, Kind, Layout
+from app.widgets import style as theme
 from core.assets import DEMO_CASE
 from core.io import read
 

@@ -13,12 +13,12 @@ import numpy as np
 from pictures import keep_window, until, wait
 from PySide6.QtWidgets import QApplication
 
-from app.landmark_list import MOVING
-from app.settings import Settings
-from app.state import Compare, Kind
-from app.window import MainWindow
-from core.align import middle
+from app.alignment.landmarks import MOVING
+from app.shell.window import MainWindow
+from app.state.settings import Settings
+from app.state.values import Compare, Kind
 from core.assets import DEMO_CASE
+from core.registration.alignment import middle
 
 AWAY = (6.0, -5.0, 4.0, 5.0, -4.0, 7.0)
 """mm and degrees."""

@@ -16,14 +16,14 @@ import numpy as np
 from pictures import IMAGES, wait
 from PySide6.QtWidgets import QApplication
 
-from app.jobs import Jobs
-from app.settings import Settings
-from app.wizard.base import Tools
-from app.wizard.draft import DraftStore
-from app.wizard.wizard import TrainerWizard
+from app.processes.jobs import Jobs
+from app.state.settings import Settings
+from app.training.wizard.base import Tools
+from app.training.wizard.draft import DraftStore
+from app.training.wizard.wizard import TrainerWizard
 from core.grid import Grid
 from core.io import read, write
-from core.phantom import write_cohort
+from core.simulator import write_cohort
 from core.volume import Volume
 
 SIZE = (1120, 760)

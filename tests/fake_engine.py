@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from app.engine.protocol import Message
-from app.engine.shared import SharedArray
-from app.engine.worker import EngineMemoryError, IsCancelled, Send, Worker, claim_pipes
+from app.processes.engine.worker import EngineMemoryError, IsCancelled, Send, Worker, claim_pipes
+from app.processes.protocol import Message
+from app.processes.shared import SharedArray
 from core.errors import Cancelled, UserError
 from core.volume import Volume
 

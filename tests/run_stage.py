@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from trainer.plan import preset
-from trainer.runfolder import RunFolder
+from trainer.plan.schema import preset
+from trainer.run.folder import RunFolder
 
 Line = dict[str, Any]
 

@@ -16,15 +16,15 @@ from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-import core.bundle
-from app import remembered
-from app.engine.client import EngineClient
-from app.settings import Settings
-from app.window import MainWindow
-from core.bundle import Bundle
+import core.models.bundle
+from app.processes.client import EngineClient
+from app.shell import remembered
+from app.shell.window import MainWindow
+from app.state.settings import Settings
 from core.grid import Grid
 from core.io import write
-from core.mhvae.config import MHVAEConfig
+from core.models.bundle import Bundle
+from core.models.mhvae.config import MHVAEConfig
 from core.volume import Volume
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_engine.py"))]
@@ -50,7 +50,7 @@ def staged(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str = "ok"
 ) -> Iterator[MainWindow]:
     """Show a window; when it is closed no thread, child process or widget may be left."""
-    monkeypatch.setattr(core.bundle, "available", lambda: [model(behaviour)])
+    monkeypatch.setattr(core.models.bundle, "available", lambda: [model(behaviour)])
     # What a developer has trained is not told to tests, nor are theirs remembered.
     monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: tmp_path / "user")
     # The offscreen platform's screen is small; people's are not.

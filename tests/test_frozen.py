@@ -27,15 +27,16 @@ from trainer_cohort import tiny_plan, write_cohort
 from virtual_screen import start_watching, virtual_screen
 
 from app.cli import COMMANDS
-from app.guide_pages import read_pages
-from core import assets, weights
-from core import bundle as bundles
-from core.bundle import Bundle, Preprocessing
+from app.shell.guide_pages import read_pages
+from core import assets
 from core.grid import Grid
 from core.io import read, write
-from core.mhvae.config import MHVAEConfig
-from core.mhvae.model import MHVAE
-from core.transforms import read_transform
+from core.models import bundle as bundles
+from core.models import weights
+from core.models.bundle import Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
+from core.registration.transforms import read_transform
 from core.version import __version__
 from core.volume import Volume
 

@@ -18,9 +18,9 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.cli import main
-from app.file_events import FileEvents
-from core.bundle import Bundle
-from core.mhvae.config import MHVAEConfig
+from app.shell.file_events import FileEvents
+from core.models.bundle import Bundle
+from core.models.mhvae.config import MHVAEConfig
 from core.torch_build import torch_build
 from core.version import __version__
 

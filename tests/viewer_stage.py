@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 
-from app.session import Interpolation, Session
+from app.state.session import Interpolation, Session
 from app.viewer.area import ViewerArea
 from core.grid import Grid
 from core.volume import Volume

@@ -88,6 +88,6 @@ def _dispatch(arguments: list[str]) -> int:
     if first.startswith("-"):
         sys.stderr.write(f"mhvae-studio: unknown option {first}. See mhvae-studio --help.\n")
         return WRONG_INPUT
-    from app.window import main as window
+    from app.shell.window import main as window
 
     return int(window(arguments))

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from app.cli.terminal import answer
-from core.mhvae.config import ModelError
+from core.models.mhvae.config import ModelError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
         return _inspect(args)
     if args.out is None:
         raise ModelError("Say where the model goes: --out MODEL.safetensors.")
-    from core.mhvae.cost import parameters
-    from core.published import Unstated, import_checkpoint
-    from core.weights import save
+    from core.models.mhvae.cost import parameters
+    from core.models.published.checkpoint import Unstated, import_checkpoint
+    from core.models.weights import save
 
     bundle, model = import_checkpoint(
         args.checkpoint,
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _inspect(args: argparse.Namespace) -> int:
     """Say what the shapes tell, and the authors' defaults for what they do not."""
-    from core.published import Unstated, infer, read_checkpoint
+    from core.models.published.checkpoint import Unstated, infer, read_checkpoint
 
     found = infer(read_checkpoint(args.checkpoint), args.checkpoint.name, args.modalities)
     filled = Unstated().with_authors_defaults(found)

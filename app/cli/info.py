@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.terminal import answer
-from core.bundle import SCHEMA, Bundle, available, find
+from core.models.bundle import SCHEMA, Bundle, available, find
 from core.torch_build import torch_build
 from core.version import __version__
 
@@ -34,7 +34,7 @@ def _computer() -> dict[str, Any]:
     import psutil
     import torch
 
-    from core.passes import devices
+    from core.synthesis.backends import devices
 
     gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
     return {
@@ -55,8 +55,8 @@ def _computer() -> dict[str, Any]:
 def _model(bundle: Bundle) -> dict[str, Any]:
     from itertools import combinations
 
-    from core.mhvae.cost import macs, parameters
-    from core.weights import build
+    from core.models.mhvae.cost import macs, parameters
+    from core.models.weights import build
 
     modalities = bundle.config.modalities
     subsets = [s for n in range(1, len(modalities) + 1) for s in combinations(modalities, n)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.cli.register import CommandError
 from app.cli.terminal import Reporter, answer, output_folder
-from core.align import DEFAULT_METHOD, METHODS
+from core.registration.alignment import DEFAULT_METHOD, METHODS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; finished cases are kept, so a stopped run goes on where it was."""
-    from trainer.cohort import scan
-    from trainer.preparation import LIST, PAGE, TABLE, prepare_cohort
-    from trainer.prepared import Preparation
+    from trainer.cohort.prepare import LIST, PAGE, TABLE, prepare_cohort
+    from trainer.cohort.prepare_case import Preparation
+    from trainer.cohort.scan import scan
 
     if not 0.05 <= args.spacing <= 20:
         raise CommandError(f"--spacing {args.spacing:g}: expected 0.05 to 20 mm.")

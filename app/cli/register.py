@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from app.cli.terminal import DEVICES, Reporter, answer, output_folder
-from core.align import (
+from core.case import box_distance
+from core.errors import Cancelled, UserError
+from core.io.modality import guess_from_text
+from core.registration.alignment import (
     DEFAULT_METHOD,
     METHODS,
     THROUGH_THE_MODEL,
@@ -22,10 +25,7 @@ from core.align import (
     moved,
     register,
 )
-from core.align_choice import Choice, Search, align, record
-from core.case import box_distance
-from core.errors import Cancelled, UserError
-from core.io.modality import guess_from_text
+from core.registration.choice import Choice, Search, align, record
 from core.volume import Volume
 
 
@@ -176,7 +176,7 @@ def searcher(args: argparse.Namespace) -> Search:
     """Return what does the search: through the model only where torch may be loaded."""
     if args.method != THROUGH_THE_MODEL:
         return register
-    from core.align_model import through_model
+    from core.registration.through_model import through_model
 
     return through_model(args.model, args.device)
 
@@ -184,11 +184,11 @@ def searcher(args: argparse.Namespace) -> Search:
 def _write(
     args: argparse.Namespace, fixed: Volume, moving: Volume, result: Registration
 ) -> dict[str, str]:
-    from core.intensity import resample
+    from core.image.intensity import resample
     from core.io import write
-    from core.picture import save_picture
-    from core.picture_align import checkerboards
-    from core.transforms import write_transform
+    from core.registration.picture import checkerboards
+    from core.registration.transforms import write_transform
+    from core.synthesis.overview import save_picture
 
     matrix = result.alignment.matrix
     name = f"{moving.modality or 'moving'}-registered"

@@ -27,14 +27,14 @@ def run(args: argparse.Namespace) -> int:
     """Load the model, synthesise a small volume twice in different batches, compare."""
     import time
 
-    from core.bundle import find
     from core.case import Case
-    from core.engine import Engine
     from core.grid import Grid
-    from core.passes import choose_device
-    from core.synthesis import Request, prepare
+    from core.models.bundle import find
+    from core.models.weights import load
+    from core.synthesis.backends import choose_device
+    from core.synthesis.request import Request, prepare
+    from core.synthesis.synthesize import Engine
     from core.volume import Volume
-    from core.weights import load
 
     start = time.perf_counter()
     bundle = find(args.model)

@@ -26,9 +26,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--anatomy",
         type=Path,
         metavar="DIR",
-        help="folder with tissue maps t1, gm, wm (.nii.gz); anatomy from formulas without it",
+        help="folder with whole-head label maps (*seg*.nii.gz, FreeSurfer numbers) or with tissue maps "
+        "t1, gm, wm (.nii.gz); anatomy from formulas without it",
     )
-    parser.add_argument("--spacing", type=float, default=1.0, metavar="MM", help="voxel size")
+    parser.add_argument(
+        "--spacing", type=float, default=0.5, metavar="MM", help="voxel size of the ultrasound"
+    )
+    parser.add_argument(
+        "--lc2-share",
+        type=float,
+        default=0.0,
+        metavar="PART",
+        help="part of the cases painted as a mix of T2 and its edges instead of simulated sound",
+    )
     parser.add_argument(
         "--physics",
         default="train",
@@ -44,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     output_folder(args.out)
     if args.from_t2 is not None:
         return _from_t2(args)
-    from core.phantom import write_cohort
+    from core.simulator import write_cohort
 
     report = Reporter()
     start = time.perf_counter()
@@ -62,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         min(args.workers, args.cases),
         progress,
         physics=args.physics,
+        lc2_share=args.lc2_share,
     )
     answer(
         {
@@ -80,12 +91,12 @@ def _from_t2(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from core.io import read, write
-    from core.phantom import simulate_from_t2
+    from core.simulator import simulate_from_t2
 
     report = Reporter()
     with report.stage("simulate"):
         volume = replace(read(args.from_t2), modality="T2")
-        phantom = simulate_from_t2(volume, args.seed, spacing=args.spacing, physics=args.physics)
+        case = simulate_from_t2(volume, args.seed, spacing=args.spacing, physics=args.physics)
     marks = {
         "simulated": True,
         "notice": "SIMULATED ULTRASOUND of a real T2. Research use only.",
@@ -94,8 +105,8 @@ def _from_t2(args: argparse.Namespace) -> int:
     }
     name = f"Case{args.seed:03d}"
     outputs = {
-        "T2": str(write(phantom.t2, args.out / f"{name}-T2.nii.gz")),
-        "iUS": str(write(phantom.ius, args.out / f"{name}-iUS.nii.gz", marks=marks)),
+        "T2": str(write(case.t2, args.out / f"{name}-T2.nii.gz")),
+        "iUS": str(write(case.ius, args.out / f"{name}-iUS.nii.gz", marks=marks)),
     }
     answer(
         {

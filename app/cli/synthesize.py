@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from app.cli.register import CommandError, add_transform
 from app.cli.terminal import DEVICES, Reporter, answer, output_folder, peak_memory
-from core.align import moved
-from core.align_choice import Choice, align, record
-from core.align_pair import SWEPT
-from core.bundle import Bundle, find
 from core.case import Case
-from core.synthesis import Prepared, Request, Synthesis, on_grid, prepare
+from core.models.bundle import Bundle, find
+from core.registration.alignment import moved
+from core.registration.choice import Choice, align, record
+from core.registration.pair import SWEPT
+from core.synthesis.request import Prepared, Request, Synthesis, on_grid, prepare
 from core.volume import Volume
 
 FORMATS = ("nii.gz", "nrrd", "mha")
@@ -116,9 +116,9 @@ def run(args: argparse.Namespace) -> int:
     with report.stage("prepare"):
         prepared = prepare(case, bundle, request)
     with report.stage("load model"):
-        from core.engine import Engine
-        from core.passes import choose_device
-        from core.weights import load
+        from core.models.weights import load
+        from core.synthesis.backends import choose_device
+        from core.synthesis.synthesize import Engine
 
         device = choose_device(args.device)
         assert bundle.path is not None
@@ -252,7 +252,7 @@ def _read_one(modality: str, path: Path) -> Volume:
 
 def measure(case: Case, result: Synthesis, prepared: Prepared) -> dict[str, Any]:
     """Compare every target with its real volume, where the case has one."""
-    from core.judge import judge
+    from core.synthesis.score import judge
 
     measured = {}
     for m, volume in result.volumes.items():
@@ -286,7 +286,7 @@ def _write(
 
 
 def _picture(case: Case, result: Synthesis, out: Path) -> str:
-    from core.picture import overview
+    from core.synthesis.overview import overview
 
     path = out / "overview.png"
     overview(case, result, path)

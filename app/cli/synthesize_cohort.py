@@ -15,17 +15,17 @@ from typing import Any
 from app.cli.register import CommandError
 from app.cli.synthesize import measure, request_of
 from app.cli.terminal import Reporter, answer, output_folder
-from core.bundle import Bundle, find
 from core.case import Case
-from core.engine import Engine
 from core.errors import UserError
 from core.files import replacing
 from core.grid import Grid
 from core.io import probe, read, write
-from core.synthesis import Request, on_grid, prepare
+from core.models.bundle import Bundle, find
+from core.synthesis.request import Request, on_grid, prepare
+from core.synthesis.synthesize import Engine
 from core.tables import write_table
-from trainer.cohort import SUFFIXES, CohortCase, names_of, scan
-from trainer.names import LABEL, case_key, told_by
+from trainer.cohort.names import LABEL, case_key, told_by
+from trainer.cohort.scan import SUFFIXES, CohortCase, names_of, scan
 
 TABLE = "outcomes.csv"
 COLUMNS = (
@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _engine(args: argparse.Namespace, bundle: Bundle) -> Engine:
-    from core.passes import choose_device
-    from core.weights import load
+    from core.models.weights import load
+    from core.synthesis.backends import choose_device
 
     assert bundle.path is not None
     return Engine(load(bundle.path)[1], bundle, choose_device(args.device))

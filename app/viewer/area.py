@@ -20,8 +20,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from app.session import Region, Session
-from app.state import Compare, Layout, Plane, Tool
+from app.state.session import Region, Session
+from app.state.values import Compare, Layout, Plane, Tool
 from app.viewer.arrange import arrange
 from app.viewer.keys import action_of
 from app.viewer.mouse import Mouse

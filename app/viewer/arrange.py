@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from PySide6.QtCore import QRect
 
-from app.session import Session
-from app.state import Layout, Plane
+from app.state.session import Session
+from app.state.values import Layout, Plane
 
 GAP = 3
 """Pixels between panes."""

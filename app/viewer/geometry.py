@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.state import Convention, Plane, Vector
+from app.state.values import Convention, Plane, Vector
 from core.grid import Grid
 
 LETTERS = ("LR", "PA", "IS")

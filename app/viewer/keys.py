@@ -8,7 +8,7 @@ from enum import StrEnum
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence
 
-from app.state import MousePreset
+from app.state.values import MousePreset
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 
-from app.state import Compare, Kind, Layer
+from app.state.values import Compare, Kind, Layer
 from app.viewer.colormaps import table
 from app.viewer.geometry import LETTERS, Projection, edge_letters
 from app.viewer.pictures import difference_reach

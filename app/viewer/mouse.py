@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from PySide6.QtCore import QPointF, Qt
 
-from app.session import Session
-from app.state import Compare, MousePreset, Ruler, Tool
+from app.state.session import Session
+from app.state.values import Compare, MousePreset, Ruler, Tool
 from app.viewer.keys import DRAGS, Gesture
 from app.viewer.pane import Pane
 from app.viewer.tool import Handler

@@ -6,7 +6,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRect, QRectF
 from PySide6.QtGui import QPainter
 
-from app.state import Compare, Interpolation, Kind, Layer, Vector
+from app.state.values import Compare, Interpolation, Kind, Layer, Vector
 from app.viewer import marks
 from app.viewer.arrange import Slot
 from app.viewer.geometry import Frame, PlaneAxes, Projection, plane_axes

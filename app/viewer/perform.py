@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from app.state import Compare, Convention, Interpolation, Layout, Plane, Tool
+from app.state.values import Compare, Convention, Interpolation, Layout, Plane, Tool
 from app.viewer.mouse import step_cursor
 
 if TYPE_CHECKING:

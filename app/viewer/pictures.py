@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
-from app.state import Interpolation, Kind, Layer
+from app.state.values import Interpolation, Kind, Layer
 from app.viewer import colormaps, raster
 from app.viewer.geometry import PlaneAxes
 from app.viewer.sampling import Cut, Raster, Sampler, Visible

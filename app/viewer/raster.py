@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QLineF
 from PySide6.QtGui import QImage
 
-from app.state import Window
+from app.state.values import Window
 from app.viewer.colormaps import Table
 from app.viewer.sampling import Cut
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.session import Session
-from app.state import Kind, Layer, Vector
+from app.state.session import Session
+from app.state.values import Kind, Layer, Vector
 from core.grid import Grid
 
 ORDER = (Kind.REAL, Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA, Kind.SHARE, Kind.LABEL)

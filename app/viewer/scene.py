@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QPainter
 
-from app.session import Region, Session
-from app.state import Layer, Vector
+from app.state.session import Region, Session
+from app.state.values import Layer, Vector
 from app.viewer.geometry import Frame, PlaneAxes, Projection
 from app.viewer.sampling import Sampler
 from core.grid import Grid

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from trainer.commands.train import say, setting
-from trainer.new_plan import PRESETS, plan_for
-from trainer.runfolder import is_run
-from trainer.runs import describe_run
+from trainer.plan.new import PRESETS, plan_for
+from trainer.run.folder import is_run
+from trainer.run.state import describe_run
 
 ROWS = (("mvae", 0.0), ("mvae", 1.0), ("mhvae", 0.0), ("mhvae", 1.0))
 """Family and λ_GAN of each row."""
@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train the four rows one after another, each resumed where it was, and compare them."""
-    from trainer.evaluate import evaluate
-    from trainer.loop import train
-    from trainer.report import write_report
+    from trainer.evaluation.evaluate import evaluate
+    from trainer.evaluation.report import write_report
+    from trainer.loop.loop import train
 
     settings = dict(setting(text) for text in args.set)
     folders = []

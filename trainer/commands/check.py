@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; a case that cannot be used is a line, not an error."""
-    from trainer.check import check_cases
-    from trainer.cohort import scan
-    from trainer.plan import DataPlan
+    from trainer.cohort.check import check_cases
+    from trainer.cohort.scan import scan
+    from trainer.plan.schema import DataPlan
 
     modalities = tuple(filter(None, (m.strip() for m in args.modalities.split(","))))
     if not modalities:

@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from trainer.evaluate import evaluate, labels
-    from trainer.report import write_report
+    from trainer.evaluation.evaluate import evaluate, labels
+    from trainer.evaluation.report import write_report
 
     def progress(done: int, total: int) -> None:
         if args.events:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trainer.errors import TrainerError
-from trainer.known import known_runs
-from trainer.runfolder import ASKS, ask
-from trainer.runs import describe_run, find_runs
+from trainer.run.folder import ASKS, ask
+from trainer.run.registry import known_runs
+from trainer.run.state import describe_run, find_runs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from core.files import replacing
 from trainer.errors import TrainerError
-from trainer.new_plan import PRESETS, plan_for
-from trainer.plan import Plan
-from trainer.runfolder import RunFolder
+from trainer.plan.new import PRESETS, plan_for
+from trainer.plan.schema import Plan
+from trainer.run.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument(
         "--from", dest="start_from", metavar="MODEL", help="fine-tune: begin with a model's weights"
+    )
+    parser.add_argument(
+        "--grow", action="store_true", help="train a model one level finer than the one of --from"
     )
     parser.add_argument("--family", choices=("mhvae", "mvae"), help="mvae: the one-level ablation")
     parser.add_argument(
@@ -44,10 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from trainer.loop import train
+    from trainer.loop.loop import train
 
     if args.resume:
-        if args.source or args.start_from or args.family:
+        if args.source or args.start_from or args.family or args.grow:
             raise TrainerError(
                 "A resumed run keeps its own plan and cohort: give --resume and --out only. For "
                 "another cohort or model, start a new run with --from."
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         settings = dict(setting(text) for text in args.set)
         if args.family:
             settings["family"] = args.family
-        plan = plan_for(args.source, args.preset, args.start_from, settings)
+        plan = plan_for(args.source, args.preset, args.start_from, settings, grow=args.grow)
     if args.plan_only:
         plan.save(args.out)
         print(args.out)

@@ -1,0 +1,1 @@
+"""Bringing one volume onto another: panel, tools, commands."""

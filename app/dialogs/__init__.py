@@ -1,1 +1,0 @@
-"""Dialogs the user asks for; failures never open one."""

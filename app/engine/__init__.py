@@ -1,1 +1,0 @@
-"""The synthesis engine as a process of its own, and the window's side of the conversation."""

@@ -1,0 +1,249 @@
+"""The project file: a case, how it was looked at, and its results, as one small JSON file.
+
+Volumes stay where they are; paths are relative to the project file. Results lie as files of their
+own in a folder beside it. No Qt in here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.state.values import Kind, Placement
+from core.errors import UserError
+from core.files import write_text
+from core.grid import Grid
+from core.registration.alignment import AlignError, Alignment
+from core.registration.landmarks import Landmark
+from core.version import __version__
+
+SCHEMA = 2
+"""1: no alignments and no landmarks; read as such."""
+SUFFIX = ".mhvae.json"
+RESULT_KINDS = (Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA)
+RESULTS = "-results"
+"""A project ``NAME.mhvae.json`` keeps its results in the folder ``NAME-results``."""
+
+
+class ProjectError(UserError):
+    """A project file that cannot be written or used."""
+
+
+_SIMILARITY = ("before", "after")
+_ANY = Grid((1, 1, 1), np.eye(4))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One layer of the case.
+
+    Attributes:
+        path: file or folder; relative to the project file in JSON, absolute in memory.
+        series: key of a DICOM series inside; empty for other files.
+        kind, name, modality, visible, available, colormap, window, opacity: as in ``Layer``.
+        marks: provenance of a synthetic volume; empty for a real one.
+        metrics: of a synthetic volume whose truth was known.
+        subset: inputs a synthetic volume was made from.
+        alignment: how it was moved from its header's position, see :func:`described`; empty where
+            it was not.
+    """
+
+    path: Path
+    series: str = ""
+    kind: str = "real"
+    name: str = ""
+    modality: str = ""
+    visible: bool = True
+    available: bool = True
+    colormap: str = "gray"
+    window: tuple[float, float] = (0.0, 1.0)
+    opacity: float = 1.0
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    subset: tuple[str, ...] = ()
+    alignment: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A case as saved.
+
+    Attributes:
+        name: pseudonymous id.
+        entries: the layers, in the order of the Case panel.
+        active: index of the active layer; -1 for none.
+        cursor: RAS mm.
+        zoom: of the linked views.
+        pan: RAS mm.
+        display: ``Display.to_dict``.
+        synthesis: ``Form.to_dict``.
+        aligning: indices of the entries that move and stay in the Align panel; -1 for none.
+        landmarks: point pairs between two entries, see :func:`described_pairs`.
+        program: version that wrote it.
+    """
+
+    name: str = ""
+    entries: tuple[Entry, ...] = ()
+    active: int = -1
+    cursor: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    zoom: float = 1.0
+    pan: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    display: Mapping[str, Any] = field(default_factory=dict)
+    synthesis: Mapping[str, Any] = field(default_factory=dict)
+    aligning: tuple[int, int] = (-1, -1)
+    landmarks: tuple[Mapping[str, Any], ...] = ()
+    program: str = __version__
+
+
+def results_folder(path: Path) -> Path:
+    """Return the folder of a project's results."""
+    return path.with_name(path.name.removesuffix(SUFFIX) + RESULTS)
+
+
+def save(project: Project, path: Path) -> Path:
+    """Write beside the target and move into place.
+
+    Raises:
+        ProjectError: the folder cannot be written to.
+    """
+    if not path.name.endswith(SUFFIX):
+        path = path.with_name(path.name.removesuffix(".json") + SUFFIX)
+    values = asdict(project)
+    for entry in values["entries"]:
+        entry["path"] = _relative(entry["path"], path.parent)
+    text = json.dumps({"schema": SCHEMA, **values}, indent=1, sort_keys=True)
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise ProjectError(
+            f"{path.name}: the project could not be written ({error.strerror}). Choose a folder "
+            "you may write to, with free space."
+        ) from error
+    return path
+
+
+def load(path: Path) -> Project:
+    """Read a project; entries' paths come back absolute, whether or not the files exist.
+
+    Raises:
+        ProjectError: missing, not a project, damaged, or written by a newer program.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        schema = values.pop("schema")
+    except OSError as error:
+        raise ProjectError(
+            f"{path.name}: the project could not be read ({error.strerror}). Check the path."
+        ) from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ProjectError(
+            f"{path.name}: expected an MHVAE Studio project, found another or a damaged file "
+            f"({error}). Open the volumes one by one instead."
+        ) from error
+    if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
+        raise ProjectError(
+            f"{path.name}: the project has format version {schema}; this program reads up to "
+            f"version {SCHEMA}. Update MHVAE Studio to open it."
+        )
+    try:
+        entries = tuple(_entry(e, path.parent) for e in values.pop("entries"))
+        project: Project = _typed(Project, {**values, "entries": entries})
+        for entry in entries:
+            placement_of(entry.alignment, _ANY)
+        for found in project.landmarks:
+            pairs_of(found)
+            int(found["moving"]) + int(found["fixed"])
+        return project
+    except (TypeError, ValueError, KeyError, AttributeError, AlignError) as error:
+        raise ProjectError(
+            f"{path.name}: the project is damaged ({error}). Open the volumes one by one instead."
+        ) from error
+
+
+def described(placement: Placement | None) -> dict[str, Any]:
+    """Return an alignment as JSON values; empty for none."""
+    if placement is None:
+        return {}
+    alignment = placement.alignment
+    return {
+        "matrix": alignment.matrix.tolist(),
+        "kind": alignment.kind,
+        "source": alignment.source,
+        "before": placement.before,
+        "after": placement.after,
+        "doubtful": placement.doubtful,
+    }
+
+
+def placement_of(values: Mapping[str, Any], header: Grid) -> Placement | None:
+    """Rebuild what :func:`described` gave, on a volume's grid.
+
+    Raises:
+        AlignError: the matrix cannot be used.
+    """
+    if not values:
+        return None
+    matrix = np.array(values["matrix"], dtype=np.float64)
+    alignment = Alignment(matrix, str(values["kind"]), str(values.get("source", "")))
+    before, after = (None if values.get(n) is None else float(values[n]) for n in _SIMILARITY)
+    return Placement(header, alignment, before, after, str(values.get("doubtful", "")))
+
+
+def described_pairs(moving: int, fixed: int, pairs: Sequence[Landmark]) -> dict[str, Any]:
+    """Return landmarks between two entries as JSON values."""
+    return {"moving": moving, "fixed": fixed, "pairs": [asdict(p) for p in pairs]}
+
+
+def pairs_of(values: Mapping[str, Any]) -> tuple[Landmark, ...]:
+    """Rebuild what :func:`described_pairs` gave."""
+    found = []
+    for pair in values["pairs"]:
+        ends = [tuple(float(x) for x in pair[side]) for side in ("fixed", "moving")]
+        (a, b, c), (d, e, f) = ends
+        found.append(Landmark(str(pair["name"]), (a, b, c), (d, e, f)))
+    return tuple(found)
+
+
+def _entry(values: Mapping[str, Any], folder: Path) -> Entry:
+    path = Path(os.path.normpath(folder.resolve() / str(values["path"])))
+    return _typed(Entry, {**values, "path": path})
+
+
+def _typed(cls: Any, values: Mapping[str, Any]) -> Any:
+    """Build a dataclass, each value held against the type of the field's default.
+
+    Names this version does not know are left out; JSON lists become tuples.
+    """
+    known = {}
+    template = cls(Path()) if cls is Entry else cls()
+    for f in fields(cls):
+        if f.name not in values:
+            continue
+        value, default = values[f.name], getattr(template, f.name)
+        if isinstance(default, tuple) and isinstance(value, list | tuple):
+            value = tuple(value)
+            numbers = [isinstance(v, int | float) for v in value]
+            if default and (len(value) != len(default) or not all(numbers)):
+                raise ValueError(f"{f.name} must be {len(default)} numbers")
+        elif isinstance(default, float) and isinstance(value, int):
+            value = float(value)
+        elif not isinstance(value, type(default)) and not (
+            isinstance(default, Mapping) and isinstance(value, Mapping)
+        ):
+            raise ValueError(f"{f.name} has the wrong type")
+        known[f.name] = value
+    return cls(**known)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder with forward slashes (absolute across Windows drives)."""
+    try:
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:
+        return path.as_posix()

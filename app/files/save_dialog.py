@@ -1,0 +1,98 @@
+"""Asks which volume to save, on which grid, in which format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.state.values import Kind, Layer
+from core.grid import Grid
+
+FORMATS = {
+    "NIfTI, compressed (.nii.gz)": ".nii.gz",
+    "NIfTI (.nii)": ".nii",
+    "NRRD (.nrrd)": ".nrrd",
+    "MetaImage (.mha)": ".mha",
+}
+
+
+class SaveVolume(QDialog):
+    """Choices made here are read from :attr:`layer`, :attr:`grid` and :attr:`suffix`."""
+
+    def __init__(self, layers: Sequence[Layer], active: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Save volume")
+        self._layers = {x.id: x for x in layers}
+        self._which = QComboBox()
+        for x in layers:
+            self._which.addItem(x.name, x.id)
+        self._which.setCurrentIndex(max(0, self._which.findData(active)))
+        self._grid = QComboBox()
+        self._format = QComboBox()
+        for text, suffix in FORMATS.items():
+            self._format.addItem(text, suffix)
+        self._notice = QLabel(
+            "Marked as synthetic in the header and in a JSON file beside it. Research use only."
+        )
+        self._notice.setWordWrap(True)
+        form = QFormLayout()
+        form.addRow("Volume", self._which)
+        form.addRow("Grid", self._grid)
+        form.addRow("Format", self._format)
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
+        )
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        column = QVBoxLayout(self)
+        column.addLayout(form)
+        column.addWidget(self._notice)
+        column.addWidget(buttons)
+        self._which.activated.connect(lambda _: self._fill())
+        self._fill()
+
+    @property
+    def layer(self) -> Layer:
+        """The volume to save."""
+        return self._layers[self._which.currentData()]
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid to write on; None for the volume's own."""
+        chosen = self._grid.currentData()
+        return self._layers[chosen].volume.grid if chosen else None
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the file name."""
+        return str(self._format.currentData())
+
+    def _fill(self) -> None:
+        layer = self.layer
+        self._grid.clear()
+        own = "the model's" if layer.made_by_model else "its own"
+        own += ", where it was moved to" if layer.placement else ""
+        self._grid.addItem(f"{own} ({describe(layer.volume.grid)})", "")
+        for other in self._layers.values():
+            real = other.kind is Kind.REAL and other.id != layer.id
+            if real and not other.volume.grid.same_as(layer.volume.grid):
+                text = f"that of {other.modality or other.name} ({describe(other.volume.grid)})"
+                self._grid.addItem(text, other.id)
+        if layer.made_by_model and self._grid.count() > 1:
+            self._grid.setCurrentIndex(1)  # what other programs expect: the input's own grid
+        self._notice.setVisible(layer.made_by_model)
+
+
+def describe(grid: Grid) -> str:
+    """Return shape and spacing in a few characters."""
+    shape = "×".join(str(n) for n in grid.shape)
+    return f"{shape}, {'×'.join(f'{s:.2g}' for s in grid.spacing)} mm"

@@ -1,0 +1,247 @@
+"""One row of the Case panel: a layer's thumbnail, modality, eye, input toggle, colours, opacity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QImage, QMouseEvent, QPalette, QPixmap
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
+
+from app.state.values import Kind, Layer
+from app.viewer import colormaps
+from app.widgets.style import SYNTHETIC, icon
+
+THUMBNAIL = 52
+COMMON = ("T2", "iUS", "T1", "ceT1", "FLAIR")
+UNKNOWN = "modality?"
+
+_KIND_WORDS = {
+    Kind.SYNTHETIC: "SYNTHETIC",
+    Kind.DIFFERENCE: "DIFFERENCE",
+    Kind.SIGMA: "σ MAP",
+    Kind.SHARE: "SHARE",
+    Kind.LABEL: "LABELS",
+}
+
+
+class Row(QFrame):
+    """Shows one layer; every change is a signal, the session decides."""
+
+    picked = Signal(str)
+    modality_edited = Signal(str, str)
+    available_edited = Signal(str, bool)
+    visible_edited = Signal(str, bool)
+    colormap_edited = Signal(str, str)
+    opacity_edited = Signal(str, float)
+    removed = Signal(str)
+    menu_wanted = Signal(str, object)
+
+    def __init__(self, layer: Layer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.layer_id = layer.id
+        self.setObjectName("row")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(
+            lambda at: self.menu_wanted.emit(self.layer_id, self.mapToGlobal(at))
+        )
+        self.thumbnail = QLabel()
+        self.thumbnail.setFixedSize(THUMBNAIL, THUMBNAIL)
+        self.thumbnail.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.modality = QComboBox()
+        self.modality.setEditable(True)
+        self.modality.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.modality.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.modality.setMinimumContentsLength(6)
+        self.modality.setAccessibleName("Modality")
+        self.title = QLabel()
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.kind = QLabel()
+        self.eye = self._button("Show or hide this volume")
+        self.eye.setCheckable(True)
+        self.remove = self._button("Take this volume out of the case (can be undone)")
+        self.available = QCheckBox("Input")
+        self.available.setToolTip(
+            "Available to the model. Switch it off to hold this volume back and synthesise it "
+            "from the others."
+        )
+        self.colormap = QComboBox()
+        self.colormap.addItems(list(colormaps.NAMES))
+        self.colormap.setToolTip("Colour map")
+        self.colormap.setMinimumContentsLength(7)
+        self.colormap.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setRange(0, 100)
+        self.opacity.setToolTip("Opacity")
+        self.opacity.setMinimumWidth(50)
+        self._lay_out()
+        self._connect()
+        self.show_layer(layer, (), "")
+
+    def show_layer(self, layer: Layer, modalities: Sequence[str], reason: str) -> None:
+        """Show a layer's present state.
+
+        Args:
+            layer: the layer.
+            modalities: names the model knows; offered first.
+            reason: why the modality was guessed so; empty when the user said it.
+        """
+        real = layer.kind is Kind.REAL
+        with QSignalBlocker(self.modality):
+            names = list(dict.fromkeys([*modalities, *COMMON]))
+            if [self.modality.itemText(n) for n in range(self.modality.count())] != names:
+                self.modality.clear()
+                self.modality.addItems(names)
+            self.modality.setCurrentText(layer.modality)
+        line = self.modality.lineEdit()
+        if line is not None:
+            line.setPlaceholderText(UNKNOWN)
+        self.modality.setVisible(real)
+        known = f"Guessed from the {reason}. Choose another if it is wrong." if reason else ""
+        self.modality.setToolTip(known or "What kind of image this is")
+        self.kind.setVisible(not real)
+        mark = f"background:{SYNTHETIC.name()};color:black;" if layer.made_by_model else ""
+        self.kind.setStyleSheet(f"QLabel{{{mark}padding:0 4px;font-weight:600;font-size:10px}}")
+        self.kind.setText(f"{_KIND_WORDS.get(layer.kind, '')} {layer.modality}".strip())
+        name = layer.volume.source or layer.name if real else layer.name
+        self.title.setText(name)
+        self.title.setToolTip(_facts(layer))
+        self.eye.setIcon(icon("eye" if layer.visible else "eye-off"))
+        self.remove.setIcon(icon("remove"))
+        for box, value in ((self.eye, layer.visible), (self.available, layer.available)):
+            with QSignalBlocker(box):
+                box.setChecked(value)
+        self.available.setVisible(real)
+        self.available.setEnabled(bool(layer.modality))
+        with QSignalBlocker(self.colormap):
+            self.colormap.setCurrentText(layer.colormap)
+        with QSignalBlocker(self.opacity):
+            self.opacity.setValue(round(100 * layer.opacity))
+
+    def show_thumbnail(self, layer: Layer) -> None:
+        """Draw a slice with something in it."""
+        self.thumbnail.setPixmap(thumbnail(layer, THUMBNAIL, self.devicePixelRatioF()))
+
+    def show_active(self, active: bool) -> None:
+        """Mark the row of the active volume."""
+        palette = self.palette()
+        accent = palette.color(QPalette.ColorRole.Highlight)
+        edge = accent.name() if active else "transparent"
+        tint = f"rgba({accent.red()},{accent.green()},{accent.blue()},{28 if active else 0})"
+        self.setStyleSheet(f"#row{{border-left:3px solid {edge};background:{tint}}}")
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Make this volume the active one."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.picked.emit(self.layer_id)
+        super().mousePressEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let the wheel scroll the panel, not change what lies under the pointer."""
+        if event.type() == QEvent.Type.Wheel:
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
+    def _lay_out(self) -> None:
+        head = QHBoxLayout()
+        head.setSpacing(2)
+        head.addWidget(self.modality, 1)
+        head.addWidget(self.kind)
+        head.addStretch(0)
+        head.addWidget(self.eye)
+        head.addWidget(self.remove)
+        foot = QHBoxLayout()
+        foot.setSpacing(6)
+        foot.addWidget(self.available)
+        foot.addWidget(self.colormap)
+        foot.addWidget(self.opacity, 1)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(6, 5, 4, 5)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(2)
+        grid.addWidget(self.thumbnail, 0, 0, 3, 1, Qt.AlignmentFlag.AlignTop)
+        grid.addLayout(head, 0, 1)
+        grid.addWidget(self.title, 1, 1)
+        grid.addLayout(foot, 2, 1)
+        grid.setColumnStretch(1, 1)
+
+    def _connect(self) -> None:
+        for widget in (self.modality, self.colormap, self.opacity):
+            widget.installEventFilter(self)
+        line = self.modality.lineEdit()
+        assert line is not None
+        line.editingFinished.connect(self._say_modality)
+        self.modality.activated.connect(lambda _: self._say_modality())
+        self.available.toggled.connect(lambda on: self.available_edited.emit(self.layer_id, on))
+        self.eye.toggled.connect(lambda on: self.visible_edited.emit(self.layer_id, on))
+        self.colormap.textActivated.connect(
+            lambda name: self.colormap_edited.emit(self.layer_id, name)
+        )
+        self.opacity.valueChanged.connect(
+            lambda value: self.opacity_edited.emit(self.layer_id, value / 100)
+        )
+        self.remove.clicked.connect(lambda: self.removed.emit(self.layer_id))
+
+    def _say_modality(self) -> None:
+        self.modality_edited.emit(self.layer_id, self.modality.currentText().strip())
+
+    def _button(self, tip: str) -> QToolButton:
+        button = QToolButton()
+        button.setAutoRaise(True)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        return button
+
+
+def thumbnail(layer: Layer, size: int, ratio: float) -> QPixmap:
+    """Return the axial slice with the most in it, whole, on black."""
+    volume = layer.volume.canonical()
+    # The slice with the most in it; of equal ones the middle one.
+    content = np.abs(volume.voxels[::6, ::6]).sum(axis=(0, 1))
+    centre = abs(np.arange(content.size) - (content.size - 1) / 2)
+    middle = volume.voxels[:, :, int(np.lexsort((centre, -content))[0])]
+    across, up = (float(s) for s in volume.grid.spacing[:2])
+    pixels = max(1, round(size * ratio))
+    extent = max(middle.shape[0] * across, middle.shape[1] * up)
+    width = max(1, round(pixels * middle.shape[0] * across / extent))
+    height = max(1, round(pixels * middle.shape[1] * up / extent))
+    # Radiological: the patient's left on the right; anterior at the top.
+    columns = np.linspace(middle.shape[0] - 1, 0, width).round().astype(int)
+    rows = np.linspace(middle.shape[1] - 1, 0, height).round().astype(int)
+    values = middle[np.ix_(columns, rows)].T
+    if layer.kind is Kind.LABEL:
+        index = values.astype(np.int64) % 256
+    else:
+        low, high = layer.window
+        index = np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.int64)
+    colours = np.ascontiguousarray(colormaps.table(layer.colormap)[index] | 0xFF000000)
+    image = QImage(colours.data, width, height, 4 * width, QImage.Format.Format_RGB32)
+    picture = QPixmap.fromImage(image)
+    picture.setDevicePixelRatio(ratio)
+    return picture
+
+
+def _facts(layer: Layer) -> str:
+    grid = layer.volume.grid
+    shape = " × ".join(str(n) for n in grid.shape)
+    spacing = " × ".join(f"{s:.3g}" for s in grid.spacing)
+    lines = [layer.name, f"{shape} voxels of {spacing} mm, stored {grid.axis_codes}"]
+    if layer.made_by_model:
+        lines.append("Made by a model. Research use only.")
+    return "\n".join([*lines, *layer.volume.warnings])

@@ -1,0 +1,140 @@
+"""Where notes appear: a bar under the viewers for the newest, a list for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QToolButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QWidget,
+)
+
+from app.state.messages import Note, Notifications, Severity
+from app.widgets.style import icon, warning_colour
+
+INFO_MS = 8000
+"""Good news goes away by itself; errors stay until they are dismissed."""
+SIGNS = {Severity.INFO: "", Severity.WARNING: "Note", Severity.ERROR: "Problem"}
+
+
+class MessageBar(QFrame):
+    """Shows the newest note with its buttons."""
+
+    history_wanted = Signal()
+
+    def __init__(self, notes: Notifications, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.note: Note | None = None
+        self._unread = 0
+        self.setObjectName("messages")
+        self.sign = QLabel()
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self._row = QHBoxLayout()
+        self.buttons: list[QPushButton] = []
+        self.more = QToolButton()
+        self.more.setAutoRaise(True)
+        self.more.setToolTip("Show all messages")
+        self.more.clicked.connect(self.history_wanted)
+        self.dismiss = QToolButton()
+        self.dismiss.setAutoRaise(True)
+        self.dismiss.setToolTip("Dismiss")
+        self.dismiss.clicked.connect(self.clear)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(10, 4, 6, 4)
+        row.addWidget(self.sign)
+        row.addWidget(self.text, 1)
+        row.addLayout(self._row)
+        row.addWidget(self.more)
+        row.addWidget(self.dismiss)
+        self._timer = QTimer(self, singleShot=True, interval=INFO_MS)
+        self._timer.timeout.connect(self.clear)
+        notes.added.connect(self.show_note)
+        self.hide()
+
+    def show_note(self, note: Note) -> None:
+        """Show a note; an error that still waits is counted, not lost (the list has it)."""
+        waiting = self.isVisible() and self.note is not None
+        if waiting and self.note is not None and self.note.severity is Severity.ERROR:
+            self._unread += 1
+            if note.severity is not Severity.ERROR:
+                self._show_more()
+                return
+        self.note = note
+        self.sign.setText(SIGNS[note.severity])
+        self.sign.setVisible(bool(SIGNS[note.severity]))
+        self.text.setText(note.sentence)
+        for old in self.buttons:
+            old.hide()
+            old.deleteLater()
+        self.buttons = [QPushButton(action.label) for action in note.actions]
+        for button, action in zip(self.buttons, note.actions, strict=True):
+            button.clicked.connect(partial(self._act, action.run))
+            self._row.addWidget(button)
+        self._show_more()
+        self._paint_edge()
+        self.show()
+        self._timer.stop()
+        if note.severity is Severity.INFO:
+            self._timer.start()
+
+    def clear(self) -> None:
+        """Put the bar away."""
+        self.note = None
+        self._unread = 0
+        self._timer.stop()
+        self.hide()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the palette."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._paint_edge()
+
+    def _act(self, run: Callable[[], None], _: bool = False) -> None:
+        self.clear()
+        run()
+
+    def _show_more(self) -> None:
+        self.more.setText(f"{self._unread} more" if self._unread else "All")
+
+    def _paint_edge(self) -> None:
+        self.dismiss.setIcon(icon("remove"))
+        bad = self.note is not None and self.note.severity is Severity.ERROR
+        edge = warning_colour(QGuiApplication.palette()) if bad else "palette(mid)"
+        self.setStyleSheet(f"#messages{{border-top:2px solid {edge}}}")
+        self.sign.setStyleSheet(f"font-weight:600;color:{edge if bad else 'palette(text)'}")
+
+
+class MessageList(QTreeWidget):
+    """Every note of this start, newest on top."""
+
+    def __init__(self, notes: Notifications, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setHeaderLabels(["Time", "", "Message"])
+        self.setRootIsDecorated(False)
+        self.setWordWrap(True)
+        header = self.header()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        for note in notes.history:
+            self._add(note)
+        notes.added.connect(self._add)
+
+    def _add(self, note: Note) -> None:
+        item = QTreeWidgetItem([note.time.strftime("%H:%M:%S"), note.severity, note.sentence])
+        item.setToolTip(2, note.sentence)
+        self.insertTopLevelItem(0, item)

@@ -1,0 +1,1 @@
+"""The one observable session and the values in it; knows no widget."""

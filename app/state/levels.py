@@ -1,0 +1,56 @@
+"""Windows from robust percentiles: which values become the first and the last colour."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.state.values import Kind, Window
+from core.volume import Voxels
+
+SAMPLES = 200_000
+"""About how many voxels the percentiles are taken from."""
+
+
+def auto_window(voxels: Voxels, kind: Kind) -> Window:
+    """Return the window for a volume of this kind; always low < high.
+
+    Images: the 1st and 99.5th percentile of the voxels that are not background, background being
+    the lowest value when it fills more than a tenth of the volume (air; outside the ultrasound's
+    fan), and included as the low end of the window. Differences: symmetric about 0 at the 99th
+    percentile of the absolute value. σ and shares: from 0. Label maps: unused, 0 to the largest.
+
+    Args:
+        voxels: (i, j, k) float32, any units.
+        kind: what the voxels are.
+    """
+    sample = _sample(voxels)
+    if kind is Kind.DIFFERENCE:
+        top = float(np.percentile(np.abs(sample), 99))
+        return _open(-top, top)
+    if kind is Kind.SHARE:
+        return 0.0, 1.0
+    if kind is Kind.SIGMA:
+        return _open(0.0, float(np.percentile(sample, 99.5)))
+    if kind is Kind.LABEL:
+        return _open(0.0, float(voxels.max()))
+    lowest = float(sample.min())
+    inside = sample[sample > lowest]
+    if inside.size < 0.9 * sample.size and inside.size:
+        return _open(lowest, float(np.percentile(inside, 99.5)))
+    low, high = np.percentile(sample, (1, 99.5))
+    return _open(float(low), float(high))
+
+
+def full_window(voxels: Voxels) -> Window:
+    """Return the smallest and the largest voxel, always low < high."""
+    return _open(float(voxels.min()), float(voxels.max()))
+
+
+def _sample(voxels: Voxels) -> Voxels:
+    """Take an evenly strided sample of at most about ``SAMPLES`` voxels."""
+    step = max(1, round((voxels.size / SAMPLES) ** (1 / 3)))
+    return voxels[step // 2 :: step, step // 2 :: step, step // 2 :: step].ravel()
+
+
+def _open(low: float, high: float) -> Window:
+    return (low, high) if high > low else (low, low + 1.0)

@@ -1,0 +1,1 @@
+"""Running the model on the case: panel, results, experts."""

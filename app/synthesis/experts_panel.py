@@ -1,0 +1,212 @@
+"""The Experts panel: whom the model listened to, level by level, under the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, QTimer
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QShowEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.state.values import Kind
+from app.synthesis.controller import Synthesiser
+from app.synthesis.shares import Shares
+from app.widgets.style import EXPERT_COLOURS
+
+ASK_DELAY_MS = 250
+MAP_ID = "expert-share"
+EXPLAIN = (
+    "Share of precision: how much the prior and each input weigh in the fused posterior of a "
+    "level (D⁻¹ of an expert over the sum, mean over channels). Level 7 is one vector for a "
+    "whole tile."
+)
+
+
+class Bars(QWidget):
+    """A stacked bar per level, coarsest on top."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.experts: tuple[str, ...] = ()
+        self.levels: Mapping[int, Mapping[str, float]] = {}
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def show_shares(
+        self, experts: Sequence[str], levels: Mapping[int, Mapping[str, float]]
+    ) -> None:
+        """Show level → expert → share."""
+        self.experts, self.levels = tuple(experts), levels
+        self.updateGeometry()
+        self.update()
+
+    @property
+    def _line(self) -> int:
+        return self.fontMetrics().lineSpacing() + 6
+
+    def sizeHint(self) -> QSize:
+        """Return room for a legend and every level."""
+        return QSize(200, self._line * (1 + max(7, len(self.levels))))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the legend and the bars."""
+        painter = QPainter(self)
+        text = self.palette().color(QPalette.ColorRole.WindowText)
+        metrics, line = self.fontMetrics(), self._line
+        x = metrics.horizontalAdvance("level 7 ") + 4
+        for n, expert in enumerate(self.experts):
+            painter.fillRect(QRectF(x, 4, line - 8, line - 8), _colour(n))
+            painter.setPen(text)
+            painter.drawText(
+                QRectF(x + line - 4, 0, 200, line), Qt.AlignmentFlag.AlignVCenter, expert
+            )
+            x += line + metrics.horizontalAdvance(expert) + 12
+        left = metrics.horizontalAdvance("level 7 ") + 4
+        width = self.width() - left
+        for row, level in enumerate(sorted(self.levels, reverse=True), start=1):
+            y = row * line
+            painter.setPen(text)
+            painter.drawText(
+                QRectF(0, y, left, line), Qt.AlignmentFlag.AlignVCenter, f"level {level}"
+            )
+            start = float(left)
+            for n, expert in enumerate(self.experts):
+                share = self.levels[level].get(expert, 0.0)
+                box = QRectF(start, y + 2, share * width, line - 4)
+                painter.fillRect(box, _colour(n))
+                label = f"{100 * share:.0f} %"
+                if box.width() > metrics.horizontalAdvance(label) + 6:
+                    painter.setPen(QColor("white"))
+                    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, label)
+                start += box.width()
+        painter.end()
+
+
+class ExpertsPanel(QWidget):
+    """Asks for the slice under the cursor while it can be seen."""
+
+    def __init__(self, synthesiser: Synthesiser, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.synthesiser, self.session = synthesiser, synthesiser.session
+        self.shares: Shares | None = None
+        self._stale = True
+        self.bars = Bars()
+        self.hint = QLabel()
+        self.hint.setWordWrap(True)
+        self.hint.setEnabled(False)
+        self.show_map = QCheckBox("Show map of")
+        self.show_map.setToolTip("A layer of its own, on the slice under the cursor")
+        self.expert = QComboBox()
+        self.level = QComboBox()
+        self.setToolTip(EXPLAIN)
+        maps = QHBoxLayout()
+        maps.addWidget(self.show_map)
+        maps.addWidget(self.expert)
+        maps.addWidget(self.level)
+        maps.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 6, 8, 6)
+        column.addWidget(self.bars)
+        column.addWidget(self.hint)
+        column.addLayout(maps)
+        column.addStretch(1)
+        self._timer = QTimer(self, singleShot=True, interval=ASK_DELAY_MS)
+        self._timer.timeout.connect(self._ask)
+        self.session.cursor_changed.connect(lambda _: self._moved())
+        synthesiser.shares_changed.connect(self._arrived)
+        synthesiser.form_changed.connect(self._outdate)
+        synthesiser.running_changed.connect(lambda _: self._outdate())
+        self.session.layers_changed.connect(self._layers)
+        for box in (self.expert, self.level):
+            box.activated.connect(lambda _: self._show_map())
+        self.show_map.toggled.connect(lambda _: self._show_map())
+        self._show()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what happened while hidden."""
+        super().showEvent(event)
+        self._moved()
+
+    def _outdate(self) -> None:
+        self._stale = True
+        self._moved()
+
+    def _moved(self) -> None:
+        self._show()
+        fresh = self.shares is not None and self.shares.holds(self.session.cursor)
+        if self.isVisible() and (self._stale or not fresh):
+            self._timer.start()
+
+    def _ask(self) -> None:
+        if self.isVisible() and self.synthesiser.client.state in ("ready", "busy"):
+            self._stale = False
+            self.synthesiser.ask_shares()
+
+    def _arrived(self, shares: Shares | None) -> None:
+        self.shares = shares
+        if shares is not None:
+            self._fill_choices(shares)
+            if not shares.holds(self.session.cursor):
+                self._timer.start()  # the cursor went on meanwhile
+        self._show()
+        self._show_map()
+
+    def _fill_choices(self, shares: Shares) -> None:
+        levels = [n for n in sorted(shares.levels) if n < max(shares.levels)]
+        for box, names in (
+            (self.expert, list(shares.experts)),
+            (self.level, [f"level {n}" for n in levels]),
+        ):
+            if [box.itemText(n) for n in range(box.count())] != names:
+                with QSignalBlocker(box):
+                    box.clear()
+                    box.addItems(names)
+
+    def _show(self) -> None:
+        found = self.shares.at(self.session.cursor) if self.shares else {}
+        self.bars.show_shares(self.shares.experts if self.shares and found else (), found)
+        self.bars.setVisible(bool(found))
+        blind = self.synthesiser.blind()
+        self.hint.setText(
+            ""
+            if found
+            else blind
+            or "Move the cursor into the field of view to see how much the prior and each input "
+            "contributed there."
+        )
+        self.hint.setVisible(not found)
+        for widget in (self.show_map, self.expert, self.level):
+            widget.setEnabled(self.shares is not None)
+
+    def _layers(self) -> None:
+        """The user took the map's layer away: the box says so."""
+        if self.show_map.isChecked() and self.shares and MAP_ID not in self.session:
+            with QSignalBlocker(self.show_map):
+                self.show_map.setChecked(False)
+
+    def _show_map(self) -> None:
+        if not self.show_map.isChecked() or self.shares is None:
+            if MAP_ID in self.session and not self.show_map.isChecked():
+                self.session.remove_layer(MAP_ID)
+            return
+        level = 1 + max(0, self.level.currentIndex())
+        expert = self.expert.currentText() or self.shares.experts[0]
+        volume = self.shares.volume(level, expert)
+        name = f"share of {expert}, level {level}"
+        if MAP_ID not in self.session:
+            self.session.add_layer(volume, Kind.SHARE, name=name, layer_id=MAP_ID)
+        else:
+            self.session.set_volume(MAP_ID, volume)
+            self.session.update_layer(MAP_ID, name=name)
+        self.session.set_window(MAP_ID, 0.0, 1.0)
+
+
+def _colour(n: int) -> QColor:
+    return QColor(EXPERT_COLOURS[n % len(EXPERT_COLOURS)])

@@ -1,0 +1,247 @@
+"""The Synthesis panel: what to run, what it will cost, and how far it is."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.synthesis.controller import Synthesiser
+from app.synthesis.request import Estimate, Stage
+
+DEVICES = {
+    "auto": "Automatic",
+    "cpu": "CPU",
+    "cuda": "NVIDIA GPU",
+    "mps": "Apple GPU",
+    "openvino": "CPU, accelerated (OpenVINO)",
+}
+
+
+class SynthesisPanel(QWidget):
+    """A form over :class:`Synthesiser`."""
+
+    def __init__(self, synthesiser: Synthesiser, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.synthesiser = synthesiser
+        self.model = QComboBox()
+        self.model.setToolTip("Model bundle; drop a .safetensors file to add one")
+        self.model.setMinimumContentsLength(12)
+        self.model.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.inputs = QLabel()
+        self.inputs.setToolTip("Follows the Input toggles in the Case panel")
+        self.outputs = QWidget()
+        self._outputs = QHBoxLayout(self.outputs)
+        self._outputs.setContentsMargins(0, 0, 0, 0)
+        self._outputs.addStretch(1)
+        self._boxes: list[QCheckBox] = []
+        self.where = QComboBox()
+        self.where.addItems(["Field of view", "Whole grid"])
+        self.where.setToolTip("Field of view: that of the ultrasound, or the brain in the MRI")
+        self.device = QComboBox()
+        self.temperature = QDoubleSpinBox(minimum=0.0, maximum=3.0, singleStep=0.1, decimals=2)
+        self.temperature.setToolTip("0 is the mean path, always the same; above 0 noise is drawn")
+        self.samples = QSpinBox(minimum=1, maximum=64)
+        self.samples.setToolTip("More than one: their mean, and a σ map of model variability")
+        self.seed = QSpinBox(minimum=0, maximum=2**31 - 1)
+        self.seed.setToolTip("Of the noise; unused at temperature 0")
+        self.batch = QSpinBox(minimum=1, maximum=64)
+        self.batch.setToolTip("Tiles per pass: smaller needs less memory, the result is the same")
+        self.rerun = QCheckBox("Run when an input is switched")
+        self.rerun.setToolTip("Holding an input back synthesises it from the rest at once")
+        self.cost = QLabel()
+        self.cost.setWordWrap(True)
+        self.cost.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.cost.setMinimumHeight(2 * self.fontMetrics().lineSpacing())
+        self.cost.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.button = QPushButton("Run")
+        self.button.setDefault(True)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(True)
+        self.stage = QLabel()
+        self._lay_out()
+        self._connect()
+        self._show_models()
+        self._show_form()
+        self._show_stage(Stage(""))
+        self._show_cost(None)
+
+    # ---- layout
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setVerticalSpacing(4)
+        for label, field in (
+            ("Model", self.model),
+            ("Inputs", self.inputs),
+            ("Outputs", self.outputs),
+            ("Where", self.where),
+            ("Device", self.device),
+            ("Temperature", self.temperature),
+            ("Samples", self.samples),
+            ("Seed", self.seed),
+            ("Batch", self.batch),
+            ("", self.rerun),
+        ):
+            form.addRow(label, field)
+        run = QHBoxLayout()
+        run.addWidget(self.button)
+        run.addWidget(self.progress, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 6, 8, 6)
+        column.setSpacing(5)
+        column.addLayout(form)
+        column.addWidget(self.cost)
+        column.addLayout(run)
+        column.addWidget(self.stage)
+        column.addStretch(1)
+
+    def _connect(self) -> None:
+        it = self.synthesiser
+        self.model.activated.connect(lambda n: it.set_form(model=self.model.itemData(n)))
+        self.where.activated.connect(lambda n: it.set_form(whole=n == 1))
+        self.device.activated.connect(lambda n: it.set_form(device=self.device.itemData(n)))
+        self.temperature.valueChanged.connect(lambda x: it.set_form(temperature=round(x, 2)))
+        self.samples.valueChanged.connect(lambda n: it.set_form(samples=n))
+        self.seed.valueChanged.connect(lambda n: it.set_form(seed=n))
+        self.batch.valueChanged.connect(lambda n: it.set_form(batch=n))
+        self.rerun.toggled.connect(lambda on: it.set_form(rerun=on))
+        self.button.clicked.connect(lambda: it.cancel() if it.running else it.run())
+        it.models_changed.connect(self._show_models)
+        it.form_changed.connect(self._show_form)
+        it.session.layers_changed.connect(self._show_form)
+        it.running_changed.connect(self._show_running)
+        it.stage_changed.connect(self._show_stage)
+        it.preflight.changed.connect(self._show_cost)
+        it.client.state_changed.connect(self._show_devices)
+
+    # ---- what changed
+
+    def _show_models(self) -> None:
+        with QSignalBlocker(self.model):
+            self.model.clear()
+            for bundle in self.synthesiser.models:
+                self.model.addItem(bundle.name, str(bundle.path))
+                summary = str(bundle.card.get("summary", "")) or bundle.intended_use
+                self.model.setItemData(self.model.count() - 1, summary, Qt.ItemDataRole.ToolTipRole)
+            if not self.synthesiser.models:
+                self.model.addItem("no model found", "")
+        self._show_form()
+
+    def _show_form(self) -> None:
+        it, form = self.synthesiser, self.synthesiser.form
+        with QSignalBlocker(self.temperature):
+            self.temperature.setValue(form.temperature)
+        counts = (self.samples, form.samples), (self.seed, form.seed), (self.batch, form.batch)
+        for box, value in counts:
+            with QSignalBlocker(box):
+                box.setValue(value)
+        self.seed.setEnabled(form.temperature > 0)
+        with QSignalBlocker(self.rerun):
+            self.rerun.setChecked(form.rerun)
+        with QSignalBlocker(self.model):
+            self.model.setCurrentIndex(max(0, self.model.findData(form.model)))
+        self.where.setCurrentIndex(int(form.whole))
+        self._show_devices()
+        subset = it.subset()
+        self.inputs.setText(" + ".join(subset) if subset else "none yet")
+        self._show_outputs()
+        self.button.setEnabled(it.running or not it.obstacle())
+        self.button.setToolTip(it.obstacle() or "Synthesise; the tile under the cursor comes first")
+
+    def _show_outputs(self) -> None:
+        it = self.synthesiser
+        modalities = it.bundle.config.modalities if it.bundle else ()
+        if [box.text() for box in self._boxes] != list(modalities):
+            for box in self._boxes:
+                self._outputs.removeWidget(box)
+                box.deleteLater()
+            self._boxes = [QCheckBox(modality) for modality in modalities]
+            for n, box in enumerate(self._boxes):
+                box.toggled.connect(self._say_outputs)
+                self._outputs.insertWidget(n, box)
+        subset, targets = it.subset(), it.targets()
+        for box in self._boxes:
+            given = box.text() in subset
+            with QSignalBlocker(box):
+                box.setChecked(box.text() in targets)
+            box.setEnabled(given)
+            box.setToolTip(
+                "Also reconstruct this input" if given else "Synthesised because it is no input"
+            )
+
+    def _say_outputs(self) -> None:
+        subset = self.synthesiser.subset()
+        wanted = [box.text() for box in self._boxes if box.isChecked()]
+        self.synthesiser.set_form(targets=tuple(m for m in wanted if m in subset))
+
+    def _show_devices(self, _: str = "") -> None:
+        names = ["auto", *(self.synthesiser.client.devices or ["cpu"])]
+        with QSignalBlocker(self.device):
+            if [self.device.itemData(n) for n in range(self.device.count())] != names:
+                self.device.clear()
+                for name in names:
+                    self.device.addItem(DEVICES.get(name, name), name)
+            self.device.setCurrentIndex(max(0, self.device.findData(self.synthesiser.form.device)))
+
+    def _show_running(self, running: bool) -> None:
+        self.button.setText("Cancel" if running else "Run")
+        self.cost.setVisible(not running)
+        self._show_form()
+
+    def _show_stage(self, stage: Stage) -> None:
+        self.progress.setRange(0, stage.total if stage.name else 1)
+        self.progress.setValue(stage.done)
+        self.progress.setVisible(bool(stage.name))
+        left = f", {duration(stage.seconds_left)} left" if stage.seconds_left is not None else ""
+        tiles = f" {stage.done} of {stage.total} tiles" if stage.total > 1 else ""
+        self.stage.setText(f"{stage.name.capitalize()}{tiles}{left}" if stage.name else "")
+        self.stage.setVisible(bool(stage.name))
+
+    def _show_cost(self, what: Estimate | str | None) -> None:
+        if what is None:
+            ready = self.synthesiser.client.state in ("ready", "busy")
+            text = "Measuring…" if ready else "The engine is starting…"
+        elif isinstance(what, str):
+            text = what
+        else:
+            text = describe(what)
+        self.cost.setText(text)
+
+
+def describe(estimate: Estimate) -> str:
+    """Return what a run will cost, for people."""
+    low, high = estimate.seconds
+    span = duration(low) if high < 1.25 * low else f"{duration(low)} to {duration(high)}"
+    device = DEVICES.get(estimate.device, estimate.device)
+    return (
+        f"{estimate.tiles} tiles on {device}: {span}, about {estimate.memory[1] / 1000:.1f} GB "
+        "of memory."
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``"8 s"``, ``"3 min 20 s"``, ``"1 h 05 min"``."""
+    whole = max(1, round(seconds))
+    if whole < 100:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest // 10 * 10:02d} s" if minutes < 10 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"

@@ -1,0 +1,79 @@
+"""How much each expert weighed in the fused posterior of one slice, as the window keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from app.processes.protocol import Message
+from app.processes.shared import SharedArray
+from core.grid import Grid
+from core.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """Precision shares of one slice of the model's grid.
+
+    Attributes:
+        grid: the model's grid (RAS+).
+        axis: array axis along which slices are stacked.
+        index: the slice.
+        experts: ``"prior"`` first, then the input modalities.
+        levels: level l → expert → (height, width) float32 in [0, 1]; over the experts they sum to
+            1 where the model computed, and are 0 elsewhere.
+    """
+
+    grid: Grid
+    axis: int
+    index: int
+    experts: tuple[str, ...]
+    levels: Mapping[int, Mapping[str, NDArray[np.float32]]]
+
+    @classmethod
+    def from_message(cls, message: Message) -> Shares:
+        """Attach what the engine sent."""
+        experts = tuple(message["experts"])
+        levels = {}
+        for level, spec in message["levels"].items():
+            maps = SharedArray.attach(spec).array
+            levels[int(level)] = dict(zip(experts, maps, strict=True))
+        shape = tuple(int(n) for n in message["shape"])
+        grid = Grid((shape[0], shape[1], shape[2]), np.array(message["affine"]))
+        return cls(grid, int(message["axis"]), int(message["index"]), experts, levels)
+
+    def holds(self, position: ArrayLike) -> bool:
+        """Tell whether a RAS mm position lies in this slice."""
+        at = self.grid.to_voxel(position)
+        return bool(self.grid.contains(position)) and round(float(at[self.axis])) == self.index
+
+    def at(self, position: ArrayLike) -> dict[int, dict[str, float]]:
+        """Return level → expert → share at a RAS mm position; empty outside what was computed."""
+        if not self.holds(position):
+            return {}
+        pixel = np.round(np.delete(self.grid.to_voxel(position), self.axis)).astype(int)
+        row, column = int(pixel[0]), int(pixel[1])
+        found = {
+            level: {expert: float(values[row, column]) for expert, values in maps.items()}
+            for level, maps in self.levels.items()
+        }
+        computed = any(sum(shares.values()) > 0.5 for shares in found.values())
+        return found if computed else {}
+
+    def volume(self, level: int, expert: str) -> Volume:
+        """Return one map as a volume that is one slice thick."""
+        start = [0, 0, 0]
+        start[self.axis] = self.index
+        shape = list(self.grid.shape)
+        shape[self.axis] = 1
+        voxels = np.expand_dims(self.levels[level][expert], self.axis)
+        return Volume(
+            voxels,
+            self.grid.crop(start, (shape[0], shape[1], shape[2])),
+            f"{expert}, level {level}",
+            "share of precision",
+            synthetic=True,
+        )

@@ -1,0 +1,1 @@
+"""Training runs, models and the wizard."""

@@ -1,0 +1,199 @@
+"""The window of training runs: their list on the left, the selected run's page on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.processes.jobs import Jobs
+from app.training.runs.actions import RunActions
+from app.training.runs.compare import ComparePage
+from app.training.runs.fine_tune import FineTune
+from app.training.runs.list_panel import RunList
+from app.training.runs.overview import Overview
+from app.training.runs.page import RunPage
+from app.widgets.style import warning_colour
+from trainer.run.folder import is_run
+from trainer.run.registry import add_folder, known_runs
+from trainer.run.state import find_runs
+
+EMPTY = (
+    "<h3>No training run yet</h3><p>A run started with <b>Training, Train a model…</b> or with "
+    "<code>mhvae-studio train</code> appears here, whoever started it.</p>"
+    "<p>Runs that lie in another folder: <b>Add folder…</b></p>"
+)
+
+
+class RunsWindow(QWidget):
+    """A top-level window; closing it leaves every run going.
+
+    Args:
+        use_model: puts a run's model into the model list and chooses it.
+        parent: the main window, which takes this one down with it.
+    """
+
+    closed = Signal()
+
+    def __init__(
+        self, use_model: Callable[[Path], None] | None = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent, Qt.WindowType.Window)
+        self.setWindowTitle("Training runs")
+        QShortcut(QKeySequence.StandardKey.Close, self, self.close)
+        self.resize(1280, 860)
+        self.jobs = Jobs(self)
+        self.use_model = use_model or (lambda _: None)
+        self.overview = Overview(self.jobs, self)
+        self.actions_ = RunActions(self.jobs, self)
+        self.list = RunList()
+        self.empty = QLabel(EMPTY)
+        self.empty.setWordWrap(True)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.page: RunPage | None = None
+        self.compared: ComparePage | None = None
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self._lay_out()
+        self.list.chosen.connect(self._chosen)
+        self.overview.changed.connect(self._listed)
+        self.actions_.said.connect(self.message.setText)
+        self.actions_.failed.connect(self._failed)
+        self.actions_.changed.connect(self.overview.look)
+
+    def show_run(self, path: Path) -> None:
+        """Show a run's page, also of a folder that is not in the list yet."""
+        path = path.resolve()
+        if not is_run(path):
+            self._failed(f"{path.name} is no training run (any more).")
+            return
+        if path not in known_runs():
+            add_folder(path)
+        self.list.select(path)
+        self._show_page(path)
+        self.overview.look()
+
+    def look(self) -> None:
+        """Begin to look at the runs."""
+        self.overview.look()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Stop looking; the runs go on."""
+        self.stop()
+        super().closeEvent(event)
+        self.closed.emit()
+
+    def stop(self) -> None:
+        """End timers and threads."""
+        self.overview.stop()
+        self._drop_page()
+        self.jobs.close()
+
+    # ---- inside
+
+    def _lay_out(self) -> None:
+        add = QPushButton("Add folder…")
+        add.setToolTip("A folder of runs, or one run, that lies elsewhere on this computer")
+        add.clicked.connect(self._add_folder)
+        hint = QLabel("Select several runs to compare them.")
+        hint.setWordWrap(True)
+        hint.setEnabled(False)
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(8, 8, 0, 8)
+        column.addWidget(self.list, 1)
+        column.addWidget(hint)
+        column.addWidget(add)
+        parts = QSplitter()
+        parts.addWidget(left)
+        parts.addWidget(self.stack)
+        parts.setStretchFactor(1, 1)
+        parts.setSizes([250, 1030])
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(parts, 1)
+        row = QHBoxLayout()
+        row.setContentsMargins(10, 0, 10, 6)
+        row.addWidget(self.message, 1)
+        whole.addLayout(row)
+
+    def _listed(self) -> None:
+        self.list.show_runs(self.overview.runs)
+        if self.page is not None:
+            self.list.select(self.page.path)
+        elif self.compared is None and self.overview.runs:
+            self.list.select(self.overview.runs[0].path)
+
+    def _chosen(self, paths: list[Path]) -> None:
+        if len(paths) == 1:
+            self._show_page(paths[0])
+        elif len(paths) > 1:
+            self._drop_page()
+            self.compared = ComparePage(paths)
+            self.stack.addWidget(self.compared)
+            self.stack.setCurrentWidget(self.compared)
+            self.compared.start()
+
+    def _show_page(self, path: Path) -> None:
+        if self.page is not None and self.page.path == path:
+            return
+        self._drop_page()
+        page = RunPage(path, self.actions_, self.use_model)
+        page.fine_tune_wanted.connect(self._fine_tune)
+        page.gone.connect(self._page_gone)
+        page.said.connect(self.message.setText)
+        self.page = page
+        self.stack.addWidget(page)
+        self.stack.setCurrentWidget(page)
+        page.start()
+
+    def _drop_page(self) -> None:
+        for page in (self.page, self.compared):
+            if page is not None:
+                page.stop()
+                self.stack.removeWidget(page)
+                page.deleteLater()
+        self.page = self.compared = None
+
+    def _page_gone(self) -> None:
+        name = self.page.path.name if self.page else "The run"
+        self._drop_page()
+        self.stack.setCurrentWidget(self.empty)
+        self.message.setText(f"{name} was discarded.")
+        self.overview.look()
+
+    def _fine_tune(self, model: Path) -> None:
+        dialog = FineTune(model, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.started.connect(self.show_run)
+        dialog.open()
+
+    def _add_folder(self) -> None:
+        found = QFileDialog.getExistingDirectory(self, "A folder of runs, or one run")
+        if found:
+            runs = find_runs([Path(found)])
+            if runs:
+                add_folder(Path(found))
+                self.overview.look()
+            else:
+                self._failed(f"{Path(found).name} holds no training run; nothing was added.")
+
+    def _failed(self, sentence: str) -> None:
+        colour = warning_colour(self.palette())
+        self.message.setText(f"<span style='color:{colour}'>{escape(sentence)}</span>")

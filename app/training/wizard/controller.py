@@ -1,0 +1,128 @@
+"""The wizard's door in the main window: its command, and one wizard at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt, QTimer
+
+from app.state.messages import Action
+from app.widgets.commands import Command
+
+if TYPE_CHECKING:
+    from app.shell.window import MainWindow
+    from app.training.wizard.draft import Draft
+    from app.training.wizard.wizard import TrainerWizard
+
+
+WITHOUT_QT = ("trainer.plan.schema", "trainer.cohort.scan", "trainer.cohort.pair")
+"""The slow part of what the wizard needs; it may be imported in a thread."""
+MODULES = (
+    "app.training.runs.launch",
+    *(
+        f"app.training.wizard.{page}_page"
+        for page in ("folder", "scan", "check", "split", "preset")
+    ),
+    *(f"app.training.wizard.{page}" for page in ("probe_page", "train_page", "wizard", "begin")),
+)
+"""The rest, in steps of a few milliseconds each."""
+
+
+class WizardDoor(QObject):
+    """Opens the wizard when it is asked for; nothing of it is imported before.
+
+    Args:
+        window: the main window.
+    """
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self.window = window
+        self.wizard: TrainerWizard | None = None
+        self._opening = False
+
+    def commands(self) -> list[Command]:
+        """Return the command for the menu Training."""
+        menu = "Training"
+        return [
+            Command("train_model", "Train a model…", menu, menu, self.open, ("Ctrl+Shift+T",),
+                    "Lead from a folder of patients to a training run"),
+        ]  # fmt: skip
+
+    def open(self, draft: Draft | None = None) -> None:
+        """Show the wizard where it stands, at its first step, or at a draft's."""
+        if self.wizard is not None:
+            self._show(self.wizard)
+        elif not self._opening:
+            self._opening = True
+            self.window.jobs.submit(
+                "Opening the wizard",
+                lambda: [import_module(name) for name in WITHOUT_QT],
+                lambda _: self._load(MODULES, draft),
+                self.window.notes.error,
+            )
+
+    def close(self) -> None:
+        """Close the wizard; its draft is kept."""
+        if self.wizard is not None:
+            self.wizard.kept.disconnect(self._kept)
+            self.wizard.reject()
+
+    # ---- inside
+
+    def _load(self, modules: Sequence[str], draft: Draft | None) -> None:
+        """Import one module a turn of the event loop, so that the window goes on answering.
+
+        Not in a thread, for these use Qt: PySide6 makes its classes where they are first asked
+        for, and may crash when that is not the window's thread.
+        """
+        if not modules:
+            self._loaded(draft)
+            return
+        import_module(modules[0])
+        QTimer.singleShot(0, self, partial(self._load, modules[1:], draft))
+
+    def _loaded(self, draft: Draft | None) -> None:
+        self._opening = False
+        self.wizard = self._make()
+        self._show(self.wizard)
+        if draft is not None:
+            self.wizard.go_on_with(draft)
+
+    def _show(self, wizard: TrainerWizard) -> None:
+        wizard.show()
+        wizard.raise_()
+        wizard.activateWindow()
+
+    def _make(self) -> TrainerWizard:
+        from app.training.wizard.base import Tools
+        from app.training.wizard.draft import DraftStore
+        from app.training.wizard.wizard import TrainerWizard
+
+        window = self.window
+        tools = Tools(window.settings, window.jobs, DraftStore(), self._begin)
+        wizard = TrainerWizard(tools, window)
+        wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        wizard.started.connect(window.training.show_run)
+        wizard.kept.connect(self._kept)
+        wizard.finished.connect(self._over)
+        return wizard
+
+    def _begin(self, draft: Draft) -> Path:
+        from app.training.runs.launch import resume
+        from app.training.wizard.begin import begin
+
+        return begin(draft, resume)
+
+    def _kept(self, draft: Draft) -> None:
+        self.window.notes.info(
+            "The training you were preparing is kept as a draft.",
+            [Action("Go on", partial(self.open, draft))],
+        )
+
+    def _over(self, _: int) -> None:
+        self.wizard = None

@@ -1,0 +1,233 @@
+"""What the user has decided so far, as one JSON that can be gone on with later; no Qt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from app.training.wizard.cases import Row, Table
+from core.errors import UserError
+from core.files import write_text
+from trainer.cohort.scan import CohortCase, write_csv
+from trainer.plan.schema import Plan, plan_from_dict, preset
+from trainer.run.state import default_folder
+
+SCHEMA = 1
+MODALITIES = ("iUS", "T2")
+
+
+class DraftError(UserError):
+    """A draft that cannot be kept or read."""
+
+
+@dataclass
+class Draft:
+    """The wizard's state.
+
+    Attributes:
+        id: names its folder.
+        page: the step it is at, 0…6.
+        source: folder or CSV of the cohort.
+        modalities: what the model is to know, in its order.
+        table: the cases as corrected.
+        scanned: the cases as the last scan found them.
+        checks: case → what the check said of it.
+        checked: fingerprint of the cohort that was checked.
+        decisions: case → accepted by the user or not; others follow the check.
+        plan: the plan so far; its cohort is filled in when it is written.
+        custom: whether settings beside the preset's were chosen.
+        probe: what the last probe said; empty before.
+        probed: fingerprint of the plan and cohort it was about.
+        name, place: of the run.
+        changed: when it was last saved, s since 1970.
+    """
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    page: int = 0
+    source: Path | None = None
+    modalities: tuple[str, ...] = MODALITIES
+    table: Table = field(default_factory=Table)
+    scanned: Table = field(default_factory=Table)
+    checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    checked: str = ""
+    decisions: dict[str, bool] = field(default_factory=dict)
+    plan: Plan = field(default_factory=lambda: preset("quick"))
+    custom: bool = False
+    probe: dict[str, Any] = field(default_factory=dict)
+    probed: str = ""
+    name: str = ""
+    place: Path | None = None
+    changed: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What the list of drafts shows."""
+        return self.source.name if self.source else "no folder yet"
+
+    @property
+    def edited(self) -> bool:
+        """Whether the cohort differs from what the folder or CSV alone says."""
+        return self.table.rows != self.scanned.rows
+
+    def used(self) -> list[CohortCase]:
+        """Return the cases to check."""
+        return [row.case() for row in self.table.rows if row.used]
+
+    def usable(self, case: str) -> bool:
+        """Tell whether the check found that the training can use a case."""
+        return bool(self.checks.get(case, {}).get("usable", True))
+
+    def accepts(self, case: str) -> bool:
+        """Tell whether a case takes part: the training can use it and the user did not say no."""
+        return self.usable(case) and self.decisions.get(case, True)
+
+    def accepted(self) -> list[CohortCase]:
+        """Return the cases that take part."""
+        return [case for case in self.used() if self.accepts(case.id)]
+
+    def cohort_fingerprint(self) -> str:
+        """Name what a check depends on."""
+        rows = [(row.id, sorted((k, str(p)) for k, p in row.files.items())) for row in
+                self.table.rows if row.used]  # fmt: skip
+        return _fingerprint([self.modalities, rows])
+
+    def plan_fingerprint(self) -> str:
+        """Name what a probe depends on."""
+        accepted = [(c.id, c.patient) for c in self.accepted()]
+        return _fingerprint([self.plan.to_dict(), self.cohort_fingerprint(), accepted])
+
+    def write_cohort(self, folder: Path) -> Plan:
+        """Return the plan with its cohort; write ``cohort.csv`` to ``folder`` if it takes one.
+
+        Raises:
+            OSError: the CSV cannot be written.
+        """
+        assert self.source is not None
+        if not self.edited:
+            out = tuple(c.id for c in self.used() if not self.accepts(c.id))
+            return replace(self.plan, cohort=str(self.source), exclude=out)
+        path = folder / "cohort.csv"
+        write_csv(self.accepted(), path, self.modalities)
+        return replace(self.plan, cohort=str(path), exclude=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON-ready values."""
+        values = {**vars(self), "table": _table_dict(self.table), "plan": self.plan.to_dict()}
+        values["scanned"] = _table_dict(self.scanned)
+        for name in ("source", "place"):
+            values[name] = str(values[name]) if values[name] else None
+        return {"schema": SCHEMA, **values}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Draft:
+        """Rebuild a draft.
+
+        Raises:
+            DraftError: of another schema, or damaged.
+        """
+        if values.get("schema") != SCHEMA:
+            raise DraftError("The draft was written by another version of the program.")
+        try:
+            known = {k: v for k, v in values.items() if k != "schema"}
+            for name in ("source", "place"):
+                known[name] = Path(known[name]) if known[name] else None
+            for name in ("table", "scanned"):
+                known[name] = _table(known[name])
+            known["modalities"] = tuple(known["modalities"])
+            known["plan"] = plan_from_dict(known["plan"], "the draft")
+            return cls(**known)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise DraftError(f"The draft is damaged ({error}).") from error
+
+
+def _fingerprint(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _table_dict(table: Table) -> dict[str, Any]:
+    rows = [{**vars(row), "files": {k: str(p) for k, p in row.files.items()}} for row in table.rows]
+    return {"rows": rows, "strays": [str(p) for p in table.strays]}
+
+
+def _table(values: Mapping[str, Any]) -> Table:
+    rows = [
+        Row(**{**row, "files": {k: Path(p) for k, p in row["files"].items()}})
+        for row in values["rows"]
+    ]
+    return Table(tuple(rows), tuple(Path(p) for p in values["strays"]))
+
+
+class DraftStore:
+    """Keeps drafts, each in a folder of its own.
+
+    Args:
+        folder: default ``drafts`` in the user's data folder, beside the runs.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.root = folder or default_folder().with_name("drafts")
+
+    def folder(self, draft: Draft) -> Path:
+        """Return a draft's folder, made if need be.
+
+        Raises:
+            DraftError: it cannot be made.
+        """
+        path = self.root / draft.id
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DraftError(
+                f"The draft cannot be kept ({error.strerror}). Make room in your user folder."
+            ) from error
+        return path
+
+    def save(self, draft: Draft) -> None:
+        """Write a draft whole or not at all.
+
+        Raises:
+            DraftError: it cannot be written.
+        """
+        folder = self.folder(draft)
+        draft.changed = time.time()
+        try:
+            write_text(folder / "draft.json", json.dumps(draft.to_dict()))
+        except OSError as error:
+            raise DraftError(
+                f"The draft cannot be kept ({error.strerror}). Make room in your user folder."
+            ) from error
+
+    def load(self, name: str) -> Draft:
+        """Read a draft.
+
+        Raises:
+            DraftError: it is missing or damaged.
+        """
+        try:
+            values = json.loads((self.root / name / "draft.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DraftError(f"The draft cannot be read ({error}).") from error
+        if not isinstance(values, dict):
+            raise DraftError("The draft is damaged.")
+        return Draft.from_dict(values)
+
+    def all(self) -> list[Draft]:
+        """Return the drafts that can be gone on with, newest first; damaged ones are left out."""
+        found = []
+        for path in self.root.glob("*/draft.json"):
+            try:
+                found.append(self.load(path.parent.name))
+            except UserError:
+                continue
+        return sorted(found, key=lambda draft: -draft.changed)
+
+    def remove(self, draft: Draft) -> None:
+        """Delete a draft and its pictures."""
+        shutil.rmtree(self.root / draft.id, ignore_errors=True)

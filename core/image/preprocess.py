@@ -1,0 +1,97 @@
+"""The paper's preprocessing: a volume's field of view and scale, onto one grid, to [-1, 1].
+
+One piece of code for synthesis, for training and for prepared cohorts, so that a model sees the
+same numbers wherever it runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.errors import UserError
+from core.grid import Grid
+from core.image.intensity import STEP, Mask, Normaliser, field_of_view, resample_inside
+from core.volume import Volume, Voxels
+
+PREPARED = Normaliser(-STEP, 1.0)
+"""The scale of a volume that is in the model's range already: it changes nothing."""
+STORED = 1 / 4096
+"""Step of prepared volumes: finer than the trainer's own, and -1, -255/256 and 1 are exact."""
+LARGEST = 1024
+"""Voxels a side that a head may have on the working grid."""
+
+
+class PreprocessError(UserError):
+    """A volume that does not fit the working grid."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What depends on one volume alone.
+
+    Attributes:
+        volume: stored closest to RAS+.
+        field: (i, j, k) bool on its grid: where there is an image.
+        normaliser: its scale, from the whole field, whatever part of it is used later.
+    """
+
+    volume: Volume
+    field: Mask
+    normaliser: Normaliser
+
+
+def measure(
+    volume: Volume, percentiles: tuple[float, float], field: Mask | None = None
+) -> Measured:
+    """Find a volume's field of view (unless given, on its canonical grid) and its scale.
+
+    A volume that is in the model's range already (``mhvae-studio prepare`` writes such) keeps its
+    values: its scale came from the whole image, of which it may hold a part.
+
+    Raises:
+        IntensityError: it is empty or constant.
+    """
+    own = volume.canonical()
+    if is_prepared(own.voxels):
+        return Measured(own, own.voxels > -1 if field is None else field, PREPARED)
+    inside = field_of_view(own) if field is None else field
+    return Measured(own, inside, Normaliser.fit(own.voxels, inside, percentiles))
+
+
+def is_prepared(voxels: Voxels) -> bool:
+    """Tell whether an image is in the model's range as ``mhvae-studio prepare`` stores it.
+
+    That is: -1 outside, [-255/256, 1] inside, in whole steps of 1/4096 but not of 1/256. No image
+    in other units has all of that, with or without a background.
+    """
+    if voxels.max() > 1 or not -1 <= voxels.min() < 0:
+        return False
+    steps = voxels / np.float32(STORED)
+    coarse = np.float32(STORED / (1 - STEP))
+    if (steps != np.rint(steps)).any() or not (steps * coarse != np.rint(steps * coarse)).any():
+        return False
+    return bool(voxels.min(where=voxels > -1, initial=1) >= -STEP)
+
+
+def working_grid(reference: Volume, spacing: tuple[float, float, float]) -> Grid:
+    """Return the grid of a canonical volume at another spacing (mm).
+
+    Raises:
+        PreprocessError: it would be larger than any head.
+    """
+    grid = reference.grid.with_spacing(spacing)
+    if np.prod([float(n) for n in grid.shape]) > LARGEST**3:
+        raise PreprocessError(
+            f"On the model's grid this volume would have {grid.shape} voxels; expected a head, at "
+            f"most {LARGEST} voxels a side. Check the voxel size in the file's header."
+        )
+    return grid
+
+
+def image_on(measured: Measured, grid: Grid) -> tuple[Voxels, Mask]:
+    """Return a volume on a grid, in [-1, 1] with the background exactly -1, and its mask."""
+    volume = measured.volume
+    values, inside = resample_inside(volume.voxels, measured.field, volume.grid, grid)
+    return measured.normaliser.forward(values, inside), inside

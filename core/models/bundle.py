@@ -1,0 +1,212 @@
+"""Model bundles: one safetensors file with weights, configuration, preprocessing and provenance.
+
+The header is plain JSON under the metadata key ``mhvae_studio``. This file reads it without torch;
+:mod:`core.models.weights` builds, loads and saves the network itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from core import assets
+from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.version import __version__
+
+SCHEMA = 1
+KEY = "mhvae_studio"
+SUFFIX = ".safetensors"
+PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
+"""Plane name → the RAS axis its slices are stacked along."""
+
+INTENDED_USE = "Research use only. Not a medical device; not validated on patients."
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How volumes become the model's slices.
+
+    Attributes:
+        spacing: mm along R, A, S of the reference grid the model works on.
+        plane: ``"axial"``, ``"coronal"`` or ``"sagittal"``: the slices it was trained on, in RAS.
+        percentiles: low and high percentile mapped to -255/256 and 1, inside the field of view.
+        swept: modalities whose image exists only where a probe passed; their field of view limits
+            what is synthesised.
+    """
+
+    spacing: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    plane: str = "axial"
+    percentiles: tuple[float, float] = (0.0, 99.95)
+    swept: tuple[str, ...] = ("iUS",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "swept", tuple(self.swept))
+        object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
+        object.__setattr__(self, "percentiles", tuple(float(p) for p in self.percentiles))
+        if len(self.spacing) != 3 or not all(0.05 <= s <= 20 for s in self.spacing):
+            raise ModelError(
+                f"A model's spacing must be three numbers of mm; found {list(self.spacing)}."
+            )
+        if self.plane not in PLANES:
+            raise ModelError(
+                f"A model's plane must be one of {list(PLANES)}; found {self.plane!r}."
+            )
+
+    @property
+    def axis(self) -> int:
+        """Axis of a canonical (RAS+) array along which slices are stacked."""
+        return PLANES[self.plane]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a model file says about itself.
+
+    Attributes:
+        config: the architecture.
+        preprocessing: spacing, plane, intensity map.
+        name: short name on screen.
+        card: free fields shown to users: summary, training, data, metrics, limits, licence, …
+        intended_use: one sentence, shown wherever results are.
+        program: version of the program that wrote the file.
+        path: where the file lies; ``None`` before it is saved.
+    """
+
+    config: MHVAEConfig
+    preprocessing: Preprocessing = Preprocessing()
+    name: str = "untitled"
+    card: Mapping[str, Any] = field(default_factory=dict)
+    intended_use: str = INTENDED_USE
+    program: str = __version__
+    path: Path | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the whole file, hexadecimal; empty before the bundle is saved."""
+        if self.path is None:
+            return ""
+        digest = hashlib.sha256()
+        with self.path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def to_json(self) -> str:
+        """Return the header as JSON."""
+        return json.dumps(
+            {
+                "schema": SCHEMA,
+                "name": self.name,
+                "config": self.config.to_dict(),
+                "preprocessing": asdict(self.preprocessing),
+                "card": dict(self.card),
+                "intended_use": self.intended_use,
+                "program": self.program,
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str, path: Path) -> Bundle:
+        """Rebuild a header.
+
+        Raises:
+            ModelError: it is not JSON, of an unknown schema version, or a field is damaged.
+        """
+        try:
+            values = json.loads(text)
+            schema = int(values["schema"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{path.name}: the model's header is damaged ({error}).") from error
+        if schema > SCHEMA or schema < 1:
+            raise ModelError(
+                f"{path.name}: the model was written with format version {schema}; this program "
+                f"reads up to version {SCHEMA}. Update MHVAE Studio to use it."
+            )
+        try:
+            return cls(
+                config=MHVAEConfig.from_dict(values["config"]),
+                preprocessing=Preprocessing(**values["preprocessing"]),
+                name=str(values["name"]),
+                card=dict(values["card"]),
+                intended_use=str(values["intended_use"]),
+                program=str(values["program"]),
+                path=path,
+            )
+        except ModelError as error:
+            raise ModelError(f"{path.name}: {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{path.name}: the model's header is damaged ({error!r}).") from error
+
+
+def header(path: str | os.PathLike[str]) -> Bundle:
+    """Read what a bundle says about itself, without its weights and without torch.
+
+    Raises:
+        ModelError: the file is missing, not a bundle, damaged or too new.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(
+            f"{path.name}: there is no such model file. Expected a {SUFFIX} bundle; check the path."
+        )
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{path.name}: expected an MHVAE Studio model bundle, found a file that is damaged or "
+            f"of another kind ({error}). Copy it again, or import a checkpoint with import-weights."
+        ) from error
+    if KEY not in metadata:
+        raise ModelError(
+            f"{path.name}: this safetensors file was not written by MHVAE Studio; it holds weights "
+            "but no description of the model. Import published checkpoints with import-weights."
+        )
+    return Bundle.from_json(metadata[KEY], path)
+
+
+def user_models() -> Path:
+    """Return the folder of models this user imported or trained (it may not exist yet)."""
+    from platformdirs import user_data_path
+
+    return user_data_path("mhvae-studio", appauthor=False) / "models"
+
+
+def available() -> list[Bundle]:
+    """List the models that can be chosen by name: built-in ones first, then the user's own."""
+    found = []
+    for folder in (assets.MODELS, user_models()):
+        for path in sorted(folder.glob(f"[!.]*{SUFFIX}")) if folder.is_dir() else []:
+            try:
+                found.append(header(path))
+            except ModelError:
+                continue  # a damaged file must not hide the others; choosing it by path explains it
+    return found
+
+
+def find(name: str | None = None) -> Bundle:
+    """Return the model of a name or path; the first built-in one without a name.
+
+    Raises:
+        ModelError: nothing of that name; the sentence lists what there is.
+    """
+    if name and (name.endswith(SUFFIX) or Path(name).is_file()):
+        return header(name)
+    models = available()
+    for bundle in models:
+        if name is None or name in (bundle.name, bundle.path.stem if bundle.path else ""):
+            return bundle
+    names = ", ".join(b.name for b in models) or "none"
+    raise ModelError(
+        f"There is no model called {name or 'built-in'}. Known models: {names}. Give one of these "
+        f"names or the path of a {SUFFIX} bundle."
+    )

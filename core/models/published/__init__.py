@@ -1,0 +1,1 @@
+"""Import of the checkpoints the paper's authors publish."""

@@ -1,0 +1,1 @@
+"""Transforms and landmarks, and the search for an alignment."""

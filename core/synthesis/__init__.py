@@ -1,0 +1,1 @@
+"""From a case and a request to blended synthetic volumes."""

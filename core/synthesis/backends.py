@@ -1,0 +1,200 @@
+"""One pass of the network over a batch of tiles, by torch or by an accelerated CPU back end.
+
+A pass takes numpy tiles and gives numpy images, so that the engine need not know who computes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.models.allocator import keep_memory
+from core.models.bundle import Bundle
+from core.models.mhvae.inference import for_inference
+from core.models.mhvae.model import MHVAE
+from core.synthesis.request import SynthesisError
+from core.volume import Voxels
+
+OPENVINO = "openvino"
+
+
+def devices() -> list[str]:
+    """Return what this computer can compute on, best exact one first."""
+    found = ["cpu"]
+    if torch.backends.mps.is_available():
+        found.insert(0, "mps")
+    if torch.cuda.is_available():
+        found.insert(0, "cuda")
+    if importlib.util.find_spec(OPENVINO) is not None:
+        found.append(OPENVINO)
+    return found
+
+
+def choose_device(name: str = "auto") -> str:
+    """Return the device to compute on; ``auto`` prefers a GPU and never the accelerated back end.
+
+    Raises:
+        SynthesisError: the named device is not there.
+    """
+    there = devices()
+    if name == "auto":
+        return there[0]
+    if name not in there:
+        hint = " Install it with pip install 'mhvae-studio[fast]'." if name == OPENVINO else ""
+        raise SynthesisError(
+            f"The device {name!r} is not available on this computer; found {', '.join(there)}. "
+            f"Choose one of these, or auto.{hint}"
+        )
+    return name
+
+
+class Pass(Protocol):
+    """Encodes a batch once and decodes it as often as samples are wanted."""
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Voxels],
+        targets: Sequence[str],
+        temperature: float,
+        noises: Sequence[Sequence[Tensor] | None],
+    ) -> dict[str, Voxels]:
+        """Run the network.
+
+        Args:
+            inputs: modality → (B, 1, H, W) float32 in [-1, 1], in the model's order.
+            targets: modalities to decode.
+            temperature: factor on the noise.
+            noises: per sample, noise per level, coarsest first; ``None`` at temperature 0.
+
+        Returns:
+            target → (samples, B, H, W) float32 in [-1, 1].
+        """
+        ...
+
+
+class TorchPass:
+    """The exact path, on any torch device."""
+
+    def __init__(self, model: MHVAE, device: str) -> None:
+        if device == "cpu":
+            keep_memory()
+        self.device = device
+        self.model = for_inference(model).to(device)
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Voxels],
+        targets: Sequence[str],
+        temperature: float,
+        noises: Sequence[Sequence[Tensor] | None],
+    ) -> dict[str, Voxels]:
+        """See :class:`Pass`."""
+        images = {m: torch.from_numpy(x).to(self.device) for m, x in inputs.items()}
+        like = next(iter(images.values()))
+        draws: dict[str, list[Tensor]] = {m: [] for m in targets}
+        with torch.inference_mode():
+            features = self.model.encode(images)
+            for noise in noises:
+                decoded = self.model.decode(
+                    features,
+                    len(like),
+                    like=like,
+                    temperature=temperature,
+                    noise=None if noise is None else [n.to(self.device) for n in noise],
+                    outputs=targets,
+                    kl=False,
+                )
+                for m in targets:
+                    draws[m].append(decoded.images[m][:, 0].clamp(-1, 1))
+            return {m: torch.stack(d).cpu().numpy() for m, d in draws.items()}
+
+
+class _Traceable(nn.Module):
+    """The network as a function of tensors alone: images, then noise already scaled."""
+
+    def __init__(
+        self, model: MHVAE, subset: Sequence[str], targets: Sequence[str], noisy: bool
+    ) -> None:
+        super().__init__()
+        self.model, self.subset, self.targets, self.noisy = model, subset, targets, noisy
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        images = dict(zip(self.subset, tensors, strict=False))
+        noise = list(tensors[len(self.subset) :])
+        out = self.model(
+            images, temperature=float(self.noisy), noise=noise, outputs=self.targets, kl=False
+        )
+        return tuple(out.images[m] for m in self.targets)
+
+
+class OpenVinoPass:
+    """The same network compiled by OpenVINO in float32; converted once, then cached on disk."""
+
+    def __init__(self, model: MHVAE, bundle: Bundle) -> None:
+        import openvino
+
+        self.core = openvino.Core()
+        self.model = for_inference(model)
+        self.bundle = bundle
+        self.compiled: dict[tuple[Any, ...], Any] = {}
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Voxels],
+        targets: Sequence[str],
+        temperature: float,
+        noises: Sequence[Sequence[Tensor] | None],
+    ) -> dict[str, Voxels]:
+        """See :class:`Pass`."""
+        network = self._network(tuple(inputs), tuple(targets), temperature > 0)
+        draws: dict[str, list[Voxels]] = {m: [] for m in targets}
+        for noise in noises:
+            scaled = [(n * temperature).numpy() for n in noise or ()]
+            answer = network([*inputs.values(), *scaled])
+            for position, m in enumerate(targets):
+                draws[m].append(np.clip(answer[position][:, 0], -1, 1))
+        return {m: np.stack(d) for m, d in draws.items()}
+
+    def _network(self, subset: tuple[str, ...], targets: tuple[str, ...], noisy: bool) -> Any:
+        key = (subset, targets, noisy)
+        if key not in self.compiled:
+            path = self._cached(subset, targets, noisy)
+            graph = self.core.read_model(path) if path.is_file() else self._convert(*key, path)
+            self.compiled[key] = self.core.compile_model(
+                graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+            )
+        return self.compiled[key]
+
+    def _cached(self, subset: tuple[str, ...], targets: tuple[str, ...], noisy: bool) -> Path:
+        from platformdirs import user_cache_path
+
+        name = "-".join((self.bundle.sha256[:16], *subset, "to", *targets, "noisy"[: 5 * noisy]))
+        return user_cache_path("mhvae-studio", appauthor=False) / "openvino" / f"{name}.xml"
+
+    def _convert(
+        self, subset: tuple[str, ...], targets: tuple[str, ...], noisy: bool, path: Path
+    ) -> Any:
+        import openvino
+
+        tile = self.bundle.config.tile
+        shapes: list[tuple[int, ...]] = [(2, 1, *tile) for _ in subset]
+        shapes += self.model.noise_shapes(2) if noisy else []
+        example = tuple(torch.zeros(shape) for shape in shapes)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.jit.trace, which the converter uses
+            graph = openvino.convert_model(
+                _Traceable(self.model, subset, targets, noisy),
+                example_input=example,
+                input=[([-1, *shape[1:]], np.float32) for shape in shapes],
+            )
+        if self.bundle.sha256:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            openvino.save_model(graph, path, compress_to_fp16=False)
+        return graph

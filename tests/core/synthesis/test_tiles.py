@@ -1,0 +1,58 @@
+"""Tiles cover every pixel, share one lattice, and blend without a seam."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.synthesis.tiles import Tiling
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 400), st.integers(1, 400), st.sampled_from([(8, 2), (96, 5), (64, 3), (192, 6)])
+)
+def test_every_pixel_is_covered_and_origins_share_a_lattice(
+    height: int, width: int, network: tuple[int, int]
+) -> None:
+    tile, pools = network
+    tiling = Tiling((height, width), (tile, tile), 1 << pools)
+    covered = np.zeros((height, width), bool)
+    for origin in tiling.origins:
+        inner, outer = tiling.overlap(origin)
+        assert tiling.window[inner].shape == covered[outer].shape
+        covered[outer] = True
+        assert (origin[0] - tiling.rows[0]) % tiling.step == 0
+        assert (origin[1] - tiling.columns[0]) % tiling.step == 0
+    assert covered.all()
+    rows = tiling.rows
+    assert all(b - a <= tile for a, b in pairwise(rows))
+
+
+def test_a_constant_blends_to_itself_and_cutting_pads() -> None:
+    tiling = Tiling((50, 70), (32, 32), 8)
+    image = np.random.default_rng(0).normal(size=(50, 70)).astype(np.float32)
+    total = np.zeros_like(image)
+    weight = np.zeros_like(image)
+    for origin in tiling.origins:
+        inner, outer = tiling.overlap(origin)
+        tile = tiling.cut(image, origin, -1.0)
+        total[outer] += tiling.window[inner] * tile[inner]
+        weight[outer] += tiling.window[inner]
+    np.testing.assert_allclose(total / weight, image, atol=1e-5)
+    small = Tiling((4, 4), (8, 8), 4).cut(np.ones((4, 4), np.float32), (-2, -2), -1.0)
+    assert small.sum() == 16 - 48
+
+
+def test_the_weights_of_neighbouring_tiles_change_slowly() -> None:
+    tiling = Tiling((250, 96), (96, 96), 32)
+    total = np.zeros(tiling.plane)
+    share = np.zeros((len(tiling.origins), *tiling.plane))
+    for n, origin in enumerate(tiling.origins):
+        inner, outer = tiling.overlap(origin)
+        share[n][outer] = tiling.window[inner]
+        total[outer] += tiling.window[inner]
+    share /= total
+    # A seam can be no steeper than the weights: brightness may differ by 1, a step may not.
+    assert np.abs(np.diff(share[:, 4:-4], axis=1)).max() < 0.08

@@ -1,0 +1,1 @@
+"""The cases of a training: found, paired, checked, split, prepared."""

@@ -1,0 +1,86 @@
+"""Split a cohort by patient, once: the draw is written down and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.files import write_text
+from trainer.cohort.scan import CohortCase
+from trainer.errors import TrainerError
+from trainer.plan.schema import DataPlan
+
+PARTS = ("training", "validation", "test")
+
+Split = dict[str, list[str]]
+"""Part → ids of its cases."""
+
+
+def draw(cases: Sequence[CohortCase], plan: DataPlan) -> Split:
+    """Deal patients to parts by a seeded hash of their name.
+
+    The hash makes a patient's place independent of who else is in the cohort, but parts may then
+    be empty by chance in a small cohort: the patients nearest to a part's range fill it.
+    """
+    patients = sorted({c.patient for c in cases}, key=lambda p: _place(p, plan.split_seed))
+    tests = round(len(patients) * plan.test)
+    held = round(len(patients) * plan.validation)
+    if len(patients) >= 3:
+        tests = max(tests, 1 if plan.test else 0)
+        held = max(held, 1 if plan.validation else 0)
+    tests = min(tests, len(patients) - 1)
+    held = min(held, len(patients) - 1 - tests)
+    part_of = {
+        p: "test" if n < tests else "validation" if n < tests + held else "training"
+        for n, p in enumerate(patients)
+    }
+    return {part: [c.id for c in cases if part_of[c.patient] == part] for part in PARTS}
+
+
+def _place(patient: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{patient}".encode()).hexdigest()
+
+
+def locked_split(path: Path, cases: Sequence[CohortCase], plan: DataPlan) -> Split:
+    """Return the split written in ``path``, or draw and write one.
+
+    Cases that came to the cohort since join the training part, unless their patient is held out
+    already: then they follow their patient. Nothing ever leaves validation or test.
+
+    Raises:
+        TrainerError: the file is damaged, or a patient is in two parts.
+    """
+    if not path.exists():
+        split = draw(cases, plan)
+    else:
+        try:
+            split = json.loads(path.read_text(encoding="utf-8"))
+            known = {case: part for part in PARTS for case in split[part]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainerError(f"{path.name} is damaged ({error}); restore it.") from error
+        patients = {c.patient: known[c.id] for c in cases if c.id in known}
+        for case in cases:
+            if case.id not in known:
+                split[patients.get(case.patient, "training")].append(case.id)
+    check_leakage(cases, split)
+    write_text(path, json.dumps(split, indent=1))
+    return split
+
+
+def check_leakage(cases: Sequence[CohortCase], split: Split) -> None:
+    """Refuse a split with one patient in two parts.
+
+    Raises:
+        TrainerError: names the patient.
+    """
+    seen: dict[str, str] = {}
+    part_of = {case: part for part in PARTS for case in split[part]}
+    for case in cases:
+        part = part_of.get(case.id)
+        if part and seen.setdefault(case.patient, part) != part:
+            raise TrainerError(
+                f"Patient {case.patient} is in both {seen[case.patient]} and {part}. "
+                "All cases of a patient must be in one part."
+            )

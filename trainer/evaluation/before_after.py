@@ -1,0 +1,95 @@
+"""Two models on the same cases, as one table: what was, what is, and whether that is chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
+
+UNITS = {
+    "psnr": ("PSNR", "dB", 1.0, 2),
+    "psnr_gain": ("PSNR, gain matched", "dB", 1.0, 2),
+    "ssim": ("SSIM", "%", 100.0, 1),
+    "lpips": ("LPIPS", "%", 100.0, 1),
+    "mae": ("MAE", "% of range", 50.0, 2),
+    "l1": ("L1", "grey levels", 1.0, 2),
+}
+"""Metric → its name, unit, factor to that unit, and decimals."""
+LOWER_IS_BETTER = ("lpips", "mae", "l1")
+SURE = 0.05
+"""p below which a change is called one."""
+
+Key = tuple[str, tuple[str, ...], str, str]
+"""Model, inputs, target, metric."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric in one direction, as it is written: numbers in the metric's unit, rounded.
+
+    Attributes:
+        direction: ``"T2 → iUS"``.
+        reconstruction: whether the target was an input.
+        metric: name and unit.
+        before, after: mean (sd) over cases.
+        change: after minus before, with its 95 % bootstrap interval.
+        p: Holm-corrected Wilcoxon p, or why there is none.
+        verdict: ``"better"``, ``"worse"`` (p < 0.05 and the interval excludes 0) or
+            ``"unsure"``.
+    """
+
+    direction: str
+    reconstruction: bool
+    metric: str
+    before: str
+    after: str
+    change: str
+    p: str
+    verdict: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return asdict(self)
+
+
+def changes(
+    before: str, after: str, table: dict[Key, Summary], contests: Sequence[Comparison]
+) -> list[Change]:
+    """Line up two models' summaries; synthesis first, then reconstructions."""
+    found = []
+    for contest in contests:
+        first, second, inputs, target, metric = contest.label
+        if {first, second} != {before, after} or metric not in UNITS:
+            continue
+        title, unit, factor, digits = UNITS[metric]
+        sign = -factor if first == before else factor
+        low, high = sorted((sign * contest.low, sign * contest.high))
+        sure = contest.p_holm is not None and contest.p_holm < SURE
+        better = ((low > 0) - (high < 0)) * (-1 if metric in LOWER_IS_BETTER else 1) * sure
+        key = (tuple(inputs.split("+")), target, metric)
+        found.append(
+            Change(
+                direction=f"{inputs} → {target}",
+                reconstruction=target in key[0],
+                metric=f"{title}, {unit}",
+                before=_mean(table.get((before, *key)), factor, digits),
+                after=_mean(table.get((after, *key)), factor, digits),
+                change=f"{sign * contest.difference:+.{digits}f} "
+                f"({low:+.{digits}f} … {high:+.{digits}f})",
+                p=f"{contest.p_holm:.2g}"
+                if contest.p_holm is not None
+                else f"too few cases ({contest.cases} of {ENOUGH_CASES})",
+                verdict={1: "better", -1: "worse"}.get(better, "unsure"),
+            )
+        )
+    order = list(UNITS)
+    names = {f"{UNITS[m][0]}, {UNITS[m][1]}": n for n, m in enumerate(order)}
+    return sorted(found, key=lambda c: (c.reconstruction, c.direction, names[c.metric]))
+
+
+def _mean(summary: Summary | None, factor: float, digits: int) -> str:
+    if summary is None or not summary.cases:
+        return "–"
+    return f"{summary.mean * factor:.{digits}f} ({summary.sd * factor:.{digits}f})"

@@ -1,0 +1,268 @@
+"""Score models on cases nobody trained on: every direction, inside the field of view."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.case import Case
+from core.errors import UserError
+from core.image import metrics
+from core.io import read
+from core.models.bundle import Bundle
+from core.models.weights import load as load_bundle
+from core.synthesis.backends import choose_device
+from core.synthesis.request import Prepared, Request, prepare
+from core.synthesis.synthesize import Engine
+from core.volume import Volume
+from trainer.cohort.scan import CohortCase, names_of, scan
+from trainer.errors import TrainerError
+from trainer.evaluation.authors_protocol import slice_scores
+from trainer.evaluation.perceptual import Perceptual
+
+Floats = NDArray[np.float32]
+PROTOCOLS = ("masked", "authors")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model on one case in one direction.
+
+    Attributes:
+        model: the model's label.
+        case: id of the case.
+        inputs: the subset π.
+        target: the modality compared with its real image.
+        scores: metric → value: ``psnr`` dB, ``ssim`` and ``lpips`` in 0…1, ``mae`` on [-1, 1],
+            ``psnr_gain`` after the best gain and offset (``masked`` protocol only).
+    """
+
+    model: str
+    case: str
+    inputs: tuple[str, ...]
+    target: str
+    scores: dict[str, float]
+
+    @property
+    def reconstruction(self) -> bool:
+        """Whether the target was an input."""
+        return self.target in self.inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """The middle slice of one row, for the report: (H, W) float32 in [-1, 1], background -1."""
+
+    row: Row
+    real: Floats
+    made: Floats
+    inputs: dict[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """All rows of an evaluation, with what a reader must know about them."""
+
+    protocol: str
+    models: dict[str, Bundle]
+    rows: list[Row]
+    pictures: list[Picture]
+    problems: list[str]
+    perceptual: str
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Case → modality → name of the file used."""
+
+
+def evaluate(
+    models: Sequence[Path],
+    cohort: Path,
+    *,
+    protocol: str = "masked",
+    split: Path | None = None,
+    max_slices: int = 0,
+    lpips: Path | None = None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Evaluation:
+    """Run every model on every case, subset and target that has a real image.
+
+    Args:
+        models: bundles; their labels are their file's folder or stem.
+        cohort: folder or CSV of the cases.
+        protocol: ``"masked"`` (METHOD 5) or ``"authors"``.
+        split: a run's ``split.json``; only its test cases are used.
+        max_slices: score at most this many slices per case, evenly spaced; 0 = all.
+        lpips: file with LPIPS weights; without it LPIPS is not computed.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        progress: told (done, total) after every case of every model.
+
+    Raises:
+        TrainerError: nothing to evaluate on, an unknown protocol, or two models of one label.
+        UserError: a model or the LPIPS weights cannot be read.
+    """
+    if protocol not in PROTOCOLS:
+        raise TrainerError(f"There is no protocol {protocol!r}; choose {' or '.join(PROTOCOLS)}.")
+    perceptual = Perceptual.load(lpips) if lpips else None
+    chosen = choose_device(device)
+    loaded: dict[str, tuple[Bundle, Engine]] = {}
+    for path, label in zip(models, labels(models), strict=True):
+        bundle, model = load_bundle(path)
+        loaded[label] = (bundle, Engine(model, bundle, chosen))
+    known = tuple(dict.fromkeys(m for b, _ in loaded.values() for m in b.config.modalities))
+    cases = scan(cohort, known)
+    if split is not None:
+        wanted = set(json.loads(split.read_text(encoding="utf-8"))["test"])
+        cases = [case for case in cases if case.id in wanted]
+    if not cases:
+        raise TrainerError(f"{cohort.name} holds no test case of this split; nothing to evaluate.")
+
+    rows: list[Row] = []
+    pictures: list[Picture] = []
+    problems: list[str] = [f"{case.id}: {doubt}" for case in cases for doubt in case.doubts]
+    done = 0
+    for case in cases:
+        # Models that look at a case alike share its preparation, which costs seconds.
+        shared: dict[tuple[Any, ...], LaidOut] = {}
+        for label, (bundle, engine) in loaded.items():
+            config = bundle.config
+            look = (config.modalities, config.tile, config.pools, bundle.preprocessing)
+            try:
+                if look not in shared:
+                    shared[look] = _lay_out(case, bundle)
+                for picture in _one_case(
+                    label, engine, shared[look], protocol, max_slices, perceptual
+                ):
+                    rows.append(picture.row)
+                    pictures.append(picture)
+            except UserError as error:
+                problems.append(f"{case.id}: {error}")
+            done += 1
+            progress(done, len(cases) * len(loaded))
+    if not rows:
+        raise TrainerError("No case could be evaluated: " + "; ".join(sorted(set(problems))))
+    return Evaluation(
+        protocol,
+        {label: bundle for label, (bundle, _) in loaded.items()},
+        rows,
+        pictures,
+        sorted(set(problems)),
+        f"LPIPS weights {perceptual.sha256[:16]}" if perceptual else "LPIPS not computed",
+        {case.id: names_of(case) for case in cases if any(r.case == case.id for r in rows)},
+    )
+
+
+def labels(models: Sequence[Path]) -> list[str]:
+    """Name models by file, or by folder where the file is a run's ``model.safetensors``.
+
+    Raises:
+        TrainerError: two would have one name.
+    """
+    names = [p.resolve().parent.name if p.stem == "model" else p.stem for p in models]
+    if len(set(names)) < len(names):
+        raise TrainerError(f"Two of the models have one name: {', '.join(names)}. Rename one file.")
+    return names
+
+
+@dataclass(frozen=True, eq=False)
+class LaidOut:
+    """A case as a model looks at it: its volumes, their preparation, the field of view given."""
+
+    case: Case
+    prepared: Prepared
+    fov: Literal["auto"] | Volume
+
+
+def _lay_out(case: CohortCase, bundle: Bundle) -> LaidOut:
+    case.refuse()
+    names = bundle.config.modalities
+    volumes = {m: replace(read(case.files[m]), modality=m) for m in names if m in case.files}
+    loaded = Case(case.id, volumes)
+    fov: Literal["auto"] | Volume = read(case.fov) if case.fov else "auto"
+    present = tuple(volumes)
+    return LaidOut(loaded, prepare(loaded, bundle, Request(present, present, fov=fov)), fov)
+
+
+def _one_case(
+    label: str,
+    engine: Engine,
+    laid_out: LaidOut,
+    protocol: str,
+    max_slices: int,
+    perceptual: Perceptual | None,
+) -> Iterator[Picture]:
+    loaded, everything, fov = laid_out.case, laid_out.prepared, laid_out.fov
+    present = tuple(loaded.volumes)
+    slices = _chosen_slices(everything, max_slices)
+    real = {m: _planes(everything, everything.images[m])[..., slices] for m in present}
+    inside = _planes(everything, everything.fov)[..., slices]
+    for size in range(1, len(present) + 1):
+        for subset in combinations(present, size):
+            request = Request(subset, present, fov=fov)
+            images = {m: everything.images[m] for m in subset}
+            tiles = tuple(t for t in everything.tiles if t.index in set(slices.tolist()))
+            given = replace(everything, images=images, tiles=tiles)
+            result = engine.run(loaded, given, request)
+            for m in present:
+                scale = everything.normalisers[m]
+                values = scale.forward(result.volumes[m].voxels, everything.fov)
+                made = _planes(everything, values)[..., slices]
+                # A T2 may be black inside the ultrasound's field of view; nothing is known there.
+                mask = inside & (real[m] > -1)
+                if not mask.any():
+                    continue
+                truth = np.where(mask, real[m], np.float32(-1))
+                made = np.where(mask, made, np.float32(-1))
+                scores = _score(truth, made, mask, protocol, perceptual)
+                middle = int(np.argmax(mask.sum(axis=(0, 1))))
+                yield Picture(
+                    Row(label, loaded.name, subset, m, scores),
+                    truth[..., middle],
+                    made[..., middle],
+                    {n: real[n][..., middle] for n in subset},
+                )
+
+
+def _planes(prepared: Prepared, array: NDArray[Any]) -> NDArray[Any]:
+    """Put the slicing axis last."""
+    return np.moveaxis(array, prepared.axis, -1)
+
+
+def _chosen_slices(prepared: Prepared, limit: int) -> NDArray[np.int64]:
+    """Return slices with a field of view; at most ``limit`` of them, evenly spaced."""
+    seen = np.flatnonzero(_planes(prepared, prepared.fov).any(axis=(0, 1)))
+    if limit and len(seen) > limit:
+        places = (np.arange(limit) + 0.5) / limit * len(seen)
+        seen = seen[places.astype(np.int64)]
+    return seen
+
+
+def _score(
+    real: Floats,
+    made: Floats,
+    mask: NDArray[np.bool_],
+    protocol: str,
+    perceptual: Perceptual | None,
+) -> dict[str, float]:
+    if protocol == "authors":
+        per_slice = slice_scores(real, made)
+        scores = {
+            name: float(np.mean([s[name] for s in per_slice])) if per_slice else float("nan")
+            for name in ("psnr", "ssim", "l1")
+        }
+    else:
+        scores = {
+            "psnr": metrics.psnr(real, made, mask),
+            "ssim": metrics.ssim(real, made, mask),
+            "mae": metrics.mae(real, made, mask),
+            "psnr_gain": metrics.psnr(real, metrics.match_gain(real, made, mask), mask),
+        }
+    if perceptual:
+        scores["lpips"] = perceptual.distance(real, made)
+    return scores

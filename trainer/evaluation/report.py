@@ -1,0 +1,164 @@
+"""Write an evaluation down: one self-contained HTML page, a CSV and a JSON file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from core.files import write_text
+from core.tables import safe_cell
+from trainer.errors import TrainerError
+from trainer.evaluation.before_after import Key, changes
+from trainer.evaluation.evaluate import Evaluation, Row
+from trainer.evaluation.report_html import caption_of, draw, to_html, worst
+from trainer.evaluation.statistics import Comparison, Summary, compare, holm, summarise
+
+
+def write_report(
+    evaluation: Evaluation,
+    folder: Path,
+    *,
+    data: str = "",
+    pair: tuple[str, str] | None = None,
+) -> dict[str, Path]:
+    """Write ``report.html``, ``scores.csv``, ``report.json`` and the worst cases' pictures.
+
+    Args:
+        evaluation: what was measured.
+        folder: made when missing.
+        data: one sentence about the cases, for example that they are simulated.
+        pair: labels of the models before and after a training, for a table of their own.
+
+    Returns:
+        kind → file, without the pictures.
+
+    Raises:
+        TrainerError: the folder cannot be written.
+    """
+    table = summaries(evaluation.rows)
+    contests = comparisons(evaluation)
+    changed = changes(*pair, table, contests) if pair else []
+    pictures = worst(evaluation.pictures)
+    paths = {
+        "html": folder / "report.html",
+        "csv": folder / "scores.csv",
+        "json": folder / "report.json",
+    }
+    told = {
+        "pair": pair and {"before": pair[0], "after": pair[1]},
+        "before_after": [c.to_dict() for c in changed],
+        "pictures": [
+            {"file": f"worst-{n}.png", "caption": caption_of(p)} for n, p in enumerate(pictures, 1)
+        ],
+    }
+    texts: dict[str, Callable[[], str]] = {
+        "html": lambda: to_html(evaluation, table, contests, data, changed),
+        "csv": lambda: to_csv(evaluation.rows),
+        "json": lambda: json.dumps(
+            {**to_json(evaluation, table, contests, data), **told}, indent=1
+        ),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("worst-*.png"):
+            old.unlink()
+        for number, picture in enumerate(pictures, 1):
+            (folder / f"worst-{number}.png").write_bytes(draw(picture))
+        for kind, path in paths.items():
+            # A CSV brings its own line ends.
+            write_text(path, texts[kind](), newline="")
+    except OSError as error:
+        raise TrainerError(
+            f"The report cannot be written to {folder.name} ({error.strerror}). Choose another "
+            "folder."
+        ) from error
+    return paths
+
+
+def summaries(rows: Iterable[Row]) -> dict[Key, Summary]:
+    """Summarise case scores per model, inputs, target and metric."""
+    values: dict[Key, list[float]] = {}
+    for row in rows:
+        for metric, value in row.scores.items():
+            values.setdefault((row.model, row.inputs, row.target, metric), []).append(value)
+    return {key: summarise(v) for key, v in values.items()}
+
+
+def comparisons(evaluation: Evaluation) -> list[Comparison]:
+    """Compare every two models in every direction and metric; Holm over the whole table."""
+    names = list(evaluation.models)
+    scores = {
+        (r.model, r.case, r.inputs, r.target, metric): value
+        for r in evaluation.rows
+        for metric, value in r.scores.items()
+    }
+    kinds = sorted({(k[2], k[3], k[4]) for k in scores})
+    cases = sorted({k[1] for k in scores})
+    nan = float("nan")
+    found = []
+    for n, first in enumerate(names):
+        for second in names[n + 1 :]:
+            for kind in kinds:
+                label = (first, second, "+".join(kind[0]), kind[1], kind[2])
+                one, other = (
+                    [scores.get((name, case, *kind), nan) for case in cases]
+                    for name in (first, second)
+                )
+                found.append(compare(label, one, other))
+    return holm([c for c in found if c.cases])
+
+
+def to_csv(rows: Iterable[Row]) -> str:
+    """Return one line per row; no cell begins as a spreadsheet formula does."""
+    rows = list(rows)
+    names = sorted({name for row in rows for name in row.scores})
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(["model", "case", "inputs", "target", "kind", *names])
+    for row in rows:
+        kind = "reconstruction" if row.reconstruction else "synthesis"
+        texts = [safe_cell(t) for t in (row.model, row.case, "+".join(row.inputs), row.target)]
+        writer.writerow([*texts, kind, *(_number(row.scores.get(n)) for n in names)])
+    return stream.getvalue()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:.6g}"
+
+
+def to_json(
+    evaluation: Evaluation, table: dict[Key, Summary], contests: Sequence[Comparison], data: str
+) -> dict[str, Any]:
+    """Return everything measured as JSON-ready values; nothing infinite or not a number."""
+    return {
+        "schema": 1,
+        "notice": "Research use only. Not for clinical use.",
+        "data": data,
+        "protocol": evaluation.protocol,
+        "lpips": evaluation.perceptual,
+        "models": {name: {"sha256": b.sha256} for name, b in evaluation.models.items()},
+        "rows": [
+            _finite({**asdict(r), "reconstruction": r.reconstruction}) for r in evaluation.rows
+        ],
+        "summaries": [
+            _finite({"model": k[0], "inputs": k[1], "target": k[2], "metric": k[3], **asdict(s)})
+            for k, s in table.items()
+        ],
+        "comparisons": [_finite(asdict(c)) for c in contests],
+        "problems": evaluation.problems,
+        "sources": evaluation.sources,
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""The training loop and all that goes round in it; needs torch."""

@@ -1,0 +1,98 @@
+"""The terms of the training loss, one number per row of the batch.
+
+Every term is divided by the tile's pixels (for the adversarial one: by the score map's cells), not
+by the pixels inside the field of view: with less to see, likelihood and information shrink alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainer.errors import TrainerError
+
+
+def subsets_of_step(
+    modalities: Sequence[str], present: Iterable[tuple[str, ...]], extra: int, seed: Sequence[int]
+) -> list[tuple[str, ...]]:
+    """Choose the subsets π of one step (Eq. 9).
+
+    One or two modalities: all non-empty subsets. More: every set of modalities some case has, the
+    singles, and ``extra`` of the others, drawn by ``seed``.
+    """
+    every = [s for n in range(len(modalities), 0, -1) for s in combinations(modalities, n)]
+    if len(modalities) <= 2:
+        return every
+    sets = {tuple(m for m in modalities if m in names) for names in present}
+    always = [s for s in every if len(s) in (1, len(modalities)) or s in sets]
+    others = [s for s in every if s not in always]
+    random = np.random.default_rng(list(seed))
+    chosen = random.permutation(len(others))[:extra]
+    return always + [others[int(i)] for i in sorted(chosen)]
+
+
+def draw_subset(
+    subsets: Sequence[tuple[str, ...]], odds: Mapping[str, float], seed: Sequence[int]
+) -> list[tuple[str, ...]]:
+    """Draw one of the step's subsets, by the odds of its name (``"iUS+T2"``; unnamed ones: 0).
+
+    Raises:
+        TrainerError: no subset of the model has odds above zero.
+    """
+    names = ["+".join(s) for s in subsets]
+    weights = np.array([max(0.0, float(odds.get(name, 0.0))) for name in names])
+    if weights.sum() <= 0:
+        raise TrainerError(
+            f"loss.subset_odds names {', '.join(odds)}; expected odds above zero for at least one "
+            f"of {', '.join(names)}."
+        )
+    random = np.random.default_rng([*seed, 1])
+    return [subsets[int(random.choice(len(names), p=weights / weights.sum()))]]
+
+
+def masked_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return (B,) Σ weight·|output - target| over the tile's pixels; all are (B, 1, H, W)."""
+    return ((output - target).abs() * weight).mean(dim=(1, 2, 3))
+
+
+def pixel_weight(fov: Tensor, target: Tensor, outside: float, is_input: bool) -> Tensor:
+    """Return the L1's weight per pixel: 1 in the field of view; ``outside`` in the rest of the
+    modality's own mask where the modality is an input; 0 elsewhere.
+    """
+    if not is_input or outside == 0:
+        return fov
+    return torch.where((fov == 0) & (target > -1), outside, fov)
+
+
+def kl_per_level(kl: Tensor, pixels: int) -> Tensor:
+    """Turn (L, B) nats per row into nats per pixel of the tile."""
+    return kl / pixels
+
+
+def composite(image: Tensor, fov: Tensor) -> Tensor:
+    """Show only the field of view, background -1, so that its shape cannot betray a fake."""
+    return torch.where(fov > 0, image, -1.0)
+
+
+def mean_score(scores: Tensor, fov: Tensor) -> Tensor:
+    """Return (B,) a discriminator's mean score inside the field of view, all there is to judge."""
+    weight = F.adaptive_avg_pool2d(fov, (scores.shape[2], scores.shape[3]))
+    total = weight.sum(dim=(1, 2, 3)).clamp_min(1e-6)
+    return (scores * weight).sum(dim=(1, 2, 3)) / total
+
+
+def lsgan(scores: Tensor, fov: Tensor, goal: float) -> Tensor:
+    """Return (B,) (score - goal)² over the cells, each weighted by its part of the field of view.
+
+    Args:
+        scores: (B, 1, h, w) of a discriminator.
+        fov: (B, 1, H, W) of the image it judged.
+        goal: 1 for real, 0 for fake.
+    """
+    weight = F.adaptive_avg_pool2d(fov, (scores.shape[2], scores.shape[3]))
+    return ((scores - goal) ** 2 * weight).mean(dim=(1, 2, 3))

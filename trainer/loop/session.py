@@ -1,0 +1,288 @@
+"""Everything one attempt at a run holds in memory: model, optimisers, data, and how far it is."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.models.allocator import keep_memory
+from core.models.weights import build
+from trainer.errors import TrainerError
+from trainer.loop import checkpoint
+from trainer.loop.average import update_average
+from trainer.loop.data import load_data
+from trainer.loop.discriminator import discriminators
+from trainer.loop.distributed import Team
+from trainer.loop.grow import begin
+from trainer.loop.journal import Due, Journal
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
+from trainer.loop.terms import Terms, add_all
+from trainer.loop.tiles import Batch
+from trainer.plan.fine_tune import check_start
+from trainer.plan.schema import Plan
+from trainer.run.environment import choose_device, describe, memory_mb
+from trainer.run.folder import ASKS, RunFolder
+
+BAD_STEPS = 10
+"""Steps in a row without finite gradients after which a run is called diverged."""
+
+
+class Session:
+    """One attempt, restored from the run's last checkpoint if there is one.
+
+    Attributes:
+        begins: no checkpoint is there yet.
+        step: optimiser steps done.
+        seconds: time spent on them over all attempts.
+        data: tiles and split.
+    """
+
+    def __init__(
+        self, plan: Plan, folder: RunFolder, say: Callable[[str], None], team: Team | None = None
+    ) -> None:
+        self.plan, self.folder, self.say, self.team = plan, folder, say, team or Team()
+        if plan.threads:
+            torch.set_num_threads(plan.threads)
+        self.device = choose_device(plan)
+        if self.device.type == "cpu":
+            keep_memory()
+        self.begins = not checkpoint.listed(folder.checkpoints)
+        if self.begins and plan.start_from:
+            check_start(plan)
+        self.data = load_data(plan, folder, say)
+        self.tiles = self.data.tiles and self.data.tiles.to(self.device, torch.float32)
+        self._build()
+        self.journal = Journal(plan, folder, say)
+        self.step = 0
+        self.seconds = 0.0
+        self.bad_steps = 0
+        self._terms: list[Terms] = []
+        self._restore()
+        self._validation = Due(plan.log.validate_steps, plan.log.validate_seconds)
+        self._checkpoint = Due(plan.log.checkpoint_steps, plan.log.checkpoint_seconds)
+        folder.log(
+            "start",
+            step=self.step,
+            seconds=round(self.seconds, 1),
+            total_steps=self.total_steps,
+            epoch_steps=self.data.sampler.steps_per_epoch,
+            environment=describe(self.device, self.team.size),
+            cases={part: len(ids) for part, ids in self.data.split.items()},
+            expected=self.data.expected,
+        )
+
+    def _build(self) -> None:
+        plan = self.plan
+        torch.manual_seed(plan.seed)
+        model = build(plan.model)
+        if self.begins and plan.start_from:
+            begin(model, plan, self.folder.log)
+        self.model = model.to(self.device).train()
+        self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.discriminators = discriminators(plan, self.device)
+        self.critics = [p for d in self.discriminators.values() for p in d.parameters()]
+        self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=plan.optimiser.rate)
+        self.critic_optimiser = (
+            torch.optim.Adam(self.critics, lr=plan.optimiser.gan_rate, betas=(0.5, 0.999))
+            if self.critics
+            else None
+        )
+        presence = {case.present for case in self.data.sampler.cases}
+        self.stepper = Stepper(self.model, self.discriminators, plan, presence)
+
+    # -- how far the run is
+
+    @property
+    def total_steps(self) -> int:
+        """Steps the plan asks for; 0 when it asks for a time."""
+        o = self.plan.optimiser
+        if o.budget_seconds > 0:
+            return 0
+        return o.steps or o.epochs * self.data.sampler.steps_per_epoch
+
+    @property
+    def part(self) -> float:
+        """How much of the run is done, 0…1."""
+        budget = self.plan.optimiser.budget_seconds
+        return self.seconds / budget if budget > 0 else self.step / self.total_steps
+
+    @property
+    def complete(self) -> bool:
+        """Whether the plan is fulfilled."""
+        return self.part >= 1
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimated time to the end, s."""
+        budget = self.plan.optimiser.budget_seconds
+        if budget > 0:
+            return max(0.0, budget - self.seconds)
+        return self.seconds / max(1, self.step) * (self.total_steps - self.step)
+
+    # -- one step
+
+    def draw(self, step: int) -> Batch:
+        """Return this process's rows of a step's batch; safe to call from another thread."""
+        return self.data.sampler.batch(step, *self.team.rows(self.plan.data.batch))
+
+    def train_step(self, upcoming: Future[Batch]) -> None:
+        """Do one optimiser step and keep its numbers for the log.
+
+        Raises:
+            TrainerError: the gradients were not finite many times in a row.
+        """
+        started = time.monotonic()
+        batch = upcoming.result()
+        waited = time.monotonic() - started
+        weights = Weights.at(self.plan, self.step, self.part)
+        for group in self.optimiser.param_groups:
+            group["lr"] = weights.rate
+        terms = self._optimise(batch, weights)
+        seconds = time.monotonic() - started
+        self.step += 1
+        # The clock decides schedules and the end, so all processes must read the same one.
+        self.seconds += self.team.largest(seconds)[0]
+        own = {"step_seconds": seconds, "data_seconds": waited}
+        self._terms.append({**terms, **own, **weights.told})
+
+    def _optimise(self, batch: Batch, weights: Weights) -> Terms:
+        self.optimiser.zero_grad(set_to_none=True)
+        size = self.plan.data.micro_batch or self.plan.data.batch
+        first = self.team.rows(self.plan.data.batch)[0]
+        pieces, terms = [], Terms()
+        for start in range(0, len(batch.fov), size):
+            piece = batch.rows(start, start + size).to(self.device, torch.float32)
+            more, fakes = self.stepper.generator(piece, first + start, self.step, weights)
+            pieces.append((piece, fakes))
+            add_all(terms, more)
+        self.team.sum_gradients(self.model.parameters())
+        limit = self.plan.optimiser.clip or math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        if not math.isfinite(norm):
+            self._refuse_step()
+            return {}
+        self.bad_steps = 0
+        self.optimiser.step()
+        update_average(self.average, self.model, self.plan.optimiser.ema, self.step)
+        if weights.gan > 0 and self.critic_optimiser is not None:
+            self.critic_optimiser.zero_grad(set_to_none=True)
+            for piece, fakes in pieces:
+                add_all(terms, self.stepper.discriminator(piece, fakes))
+            self.team.sum_gradients(self.critics)
+            self.critic_optimiser.step()
+            for critic in self.discriminators.values():
+                critic.follow()
+        return {**terms, "gradient": norm}
+
+    def _refuse_step(self) -> None:
+        self.bad_steps += 1
+        self.journal.warn(self.step, "gradients not finite; step left out")
+        if self.bad_steps >= BAD_STEPS:
+            raise TrainerError(
+                f"The training diverged at step {self.step}: {BAD_STEPS} steps in a row had no "
+                "finite gradients. The last checkpoint is kept. Start again with a lower "
+                "optimiser.rate, or set optimiser.clip."
+            )
+
+    # -- after a step
+
+    def wish(self, stop: bool) -> str:
+        """Return what the user or the system asks for, the same in every process.
+
+        Args:
+            stop: whether this process was told to terminate.
+        """
+        word = "terminate" if stop else self.folder.asked()
+        place = (*ASKS, "terminate").index(word) + 1 if word else 0
+        agreed = int(self.team.largest(place)[0])
+        return (*ASKS, "terminate")[agreed - 1] if agreed else ""
+
+    def report(self) -> None:
+        """Log, validate and save as far as each is due."""
+        if self.complete or len(self._terms) >= self.plan.log.every:
+            self._log()
+        if self.team.leads and self._validation.now(self.step):
+            self.validate()
+        if self.team.leads and self._checkpoint.now(self.step):
+            self.save()
+            self.deliver()
+
+    def _log(self) -> None:
+        rows = [{n: v for n, v in t.items() if n not in SHARED} for t in self._terms]
+        for other in self.team.gather(rows if not self.team.leads else [])[1:]:
+            for mine, theirs in zip(self._terms, other, strict=True):
+                add_all(mine, theirs)  # each process's terms are its rows' part of the whole
+        facts = {
+            "epoch": self.step // self.data.sampler.steps_per_epoch,
+            "part": round(self.part, 5),
+            "seconds_left": round(self.seconds_left),
+            "memory_mb": memory_mb(self.device),
+        }
+        if self.team.leads:
+            self.journal.steps(self.step, self._terms, facts)
+        self._terms = []
+
+    def validate(self) -> None:
+        """Score and draw the averaged weights on the held-out tiles."""
+        if self.tiles is not None and self.team.leads:
+            self.journal.validate(self.step, self.average, self.tiles)
+
+    def save(self, *, last: bool = False) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            TrainerError: the attempt's ``last`` one could not be written.
+        """
+        if self.team.leads:
+            self.journal.save(self.step, self._state(), last=last)
+
+    def deliver(self) -> Path | None:
+        """Write the averaged weights as a bundle; return its path when there is one."""
+        if not self.team.leads:
+            return None
+        cases = len(self.data.sampler.cases)
+        facts = {"fingerprint": self.data.fingerprint, "training_cases": cases}
+        return self.journal.deliver(self.step, self.seconds, self.average, facts)
+
+    def _state(self) -> dict[str, Any]:
+        critic = self.critic_optimiser
+        return {
+            "version": 1,
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.journal.best,
+            "bad_steps": self.bad_steps,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "critics": {m: d.state_dict() for m, d in self.discriminators.items()},
+            "critic_optimiser": critic.state_dict() if critic else None,
+        }
+
+    def _restore(self) -> None:
+        state = checkpoint.latest(self.folder.checkpoints, self.device)
+        if state is None:
+            return
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.journal.best, self.bad_steps = state["best"], state["bad_steps"]
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        for m, critic in self.discriminators.items():
+            critic.load_state_dict(state["critics"][m])
+        if self.critic_optimiser is not None:
+            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+
+
+SHARED = (
+    "gradient", "rate", "beta", "lambda_gan", "mean_path", "step_seconds", "data_seconds",
+)  # fmt: skip
+"""Terms every process knows in full; the others are parts that add up."""

@@ -1,0 +1,136 @@
+"""Look at the model on the same held-out tiles over and over: numbers and pictures."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+
+from core.files import replacing
+from core.image.metrics import ssim
+from trainer.loop.losses import composite
+from trainer.loop.terms import EXPECTED
+from trainer.loop.tiles import Batch
+
+NOTE = "simulated or research data - not for clinical use"
+
+
+def run_subsets(model: nn.Module, batch: Batch) -> dict[tuple[str, ...], dict[str, Tensor]]:
+    """Synthesise every modality from every subset on the mean path (temperature 0)."""
+    names = list(batch.images)
+    any_model: Any = model
+    results = {}
+    with torch.no_grad():
+        features = {m: any_model.encoders[m](batch.images[m]) for m in names}
+        for size in range(1, len(names) + 1):
+            for subset in combinations(names, size):
+                out = any_model.decode(
+                    {m: features[m] for m in subset},
+                    len(batch.fov),
+                    like=batch.fov,
+                    temperature=0.0,
+                    kl=False,
+                )
+                results[subset] = {m: composite(x, batch.fov) for m, x in out.images.items()}
+    return results
+
+
+def scores(batch: Batch, results: dict[tuple[str, ...], dict[str, Tensor]]) -> dict[str, float]:
+    """Return mean masked PSNR (dB, range 2), SSIM and L1 per subset and modality.
+
+    Only rows that have the subset's and the target's images count. Where rows have an expected echo
+    of a modality that is no input, PSNR and L1 against it are there as well, named with
+    ``.expected``, for example ``"l1/T2>iUS.expected"``.
+    """
+    found: dict[str, float] = {}
+    for subset, images in results.items():
+        for m, image in images.items():
+            rows = torch.stack([batch.present[n] for n in {*subset, m}]).all(0)
+            rows &= batch.fov.sum(dim=(1, 2, 3)) > 0
+            if not rows.any():
+                continue
+            fov = batch.fov[rows]
+            name = f"{'+'.join(subset)}>{m}"
+            found |= _distances(name, image[rows], batch.images[m][rows], fov)
+            if m in batch.expected and m not in subset and (rows & batch.has_expected[m]).any():
+                with_it = rows & batch.has_expected[m]
+                target = batch.missing_target(m)[with_it]
+                found |= _distances(name + EXPECTED, image[with_it], target, batch.fov[with_it])
+            truth, made = _slices(batch.images[m][rows]), _slices(image[rows])
+            likeness = ssim(truth, made, _slices(fov > 0))
+            if np.isfinite(likeness):  # a view smaller than SSIM's window has none
+                found[f"ssim/{name}"] = likeness
+    return found
+
+
+def _distances(name: str, image: Tensor, target: Tensor, fov: Tensor) -> dict[str, float]:
+    area = fov.sum(dim=(1, 2, 3))
+    difference = (image - target) * fov
+    square = (difference**2).sum(dim=(1, 2, 3)) / area
+    return {
+        f"psnr/{name}": float((10 * torch.log10(4 / square.clamp_min(1e-10))).mean()),
+        f"l1/{name}": float((difference.abs().sum(dim=(1, 2, 3)) / area).mean()),
+    }
+
+
+def _slices(images: Tensor) -> NDArray[Any]:
+    """Turn (b, 1, H, W) into (H, W, b)."""
+    return np.moveaxis(images[:, 0].cpu().numpy(), 0, -1)
+
+
+def summary(found: dict[str, float]) -> float:
+    """Return one number to compare checkpoints by: mean PSNR of images that were not an input.
+
+    Where there is an expected echo, it is what such an image is compared with.
+    """
+    every = [value for name, value in found.items() if name.startswith("psnr/")]
+    missing = []
+    for name in found:
+        kind, _, direction = name.partition("/")
+        inputs, _, target = direction.partition(">")
+        if kind == "psnr" and not target.endswith(EXPECTED) and target not in inputs.split("+"):
+            missing.append(found.get(name + EXPECTED, found[name]))
+    return float(np.mean(missing or every or [0.0]))
+
+
+def preview(
+    batch: Batch,
+    results: dict[tuple[str, ...], dict[str, Tensor]],
+    count: int,
+    path: Path,
+    title: str,
+) -> None:
+    """Write a PNG: one row per tile; the inputs, then every result, marked as synthetic."""
+    columns = [(m, x) for m, x in batch.images.items()]
+    for subset, images in results.items():
+        columns += [(f"{'+'.join(subset)} > {m}", x) for m, x in images.items()]
+    rows = min(count, len(batch.fov))
+    height, width = batch.fov.shape[2:]
+    zoom = max(1, round(128 / width))
+    top, left = 14, 0
+    sheet = Image.new("L", (len(columns) * width * zoom, top * 2 + rows * height * zoom))
+    draw = ImageDraw.Draw(sheet)
+    draw.text(
+        (2, 1), f"{title}  SYNTHETIC beyond the first {len(batch.images)} columns; {NOTE}", 255
+    )
+    for number, (name, shown) in enumerate(columns):
+        left = number * width * zoom
+        draw.text((left + 2, top), name, 255)
+        for row in range(rows):
+            picture = Image.fromarray(_grey(shown[row, 0]))
+            picture = picture.resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
+            sheet.paste(picture, (left, 2 * top + row * height * zoom))
+    with replacing(path) as part:
+        sheet.save(part, format="PNG")
+
+
+def _grey(image: Tensor) -> NDArray[np.uint8]:
+    """Turn (H, W) in [-1, 1] into 8-bit, the first axis (left to right) across, head up."""
+    values = np.rot90(image.float().cpu().numpy())
+    return np.clip(np.rint((values + 1) * 127.5), 0, 255).astype(np.uint8)
