@@ -3,9 +3,9 @@
 Reading libraries are imported when a file is opened, not when this package is.
 """
 
-from core.io.door import probe, read
+from core.io.door import find, probe, read
 from core.io.header import SYNTHETIC_MARK, Header
 from core.io.search import survey
 from core.io.writer import write
 
-__all__ = ["SYNTHETIC_MARK", "Header", "probe", "read", "survey", "write"]
+__all__ = ["SYNTHETIC_MARK", "Header", "find", "probe", "read", "survey", "write"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.io import dicom_frames
 from core.io.dicom_geometry import FloatArray, stack
-from core.io.dicom_groups import nature, scattered, volumes
+from core.io.dicom_groups import left_out, nature, scattered, volumes
 from core.io.dicom_tags import Image, read_tags
 from core.io.dicom_voxels import decoded
 from core.io.finish import NOT_FINITE, damaged, finish
@@ -70,7 +70,7 @@ def gather(images: Iterable[Image]) -> list[Series]:
                 path=group[0].path if single_file else folder,
                 format="DICOM multi-frame" if single_file else "DICOM series",
                 series=_digest(what),
-                warnings=_unnumbered(group) if len(groups) == 1 and not single_file else (),
+                warnings=_incomplete(group, groups) if not single_file else (),
                 remarks=_copies(twice) if n == 0 else (),
             )
             found.append(_series(group, header, echoes))
@@ -117,6 +117,20 @@ def _copies(twice: int) -> tuple[str, ...]:
         return ()
     were = "image was" if twice == 1 else "images were"
     return (f"{twice} {were} there more than once; one copy is used.",)
+
+
+def _incomplete(images: Sequence[Image], groups: Sequence[Sequence[Image]]) -> tuple[str, ...]:
+    """Say what of its series a volume may lack."""
+    if len(groups) == 1:
+        return _unnumbered(images)
+    beside = left_out(groups) if len(images) > 1 else 0
+    if not beside:
+        return ()
+    lie = "image of the series lies" if beside == 1 else "images of the series lie"
+    return (
+        f"{beside} {lie} in another direction, or say none, and cannot be part of the volume: it "
+        "may lack a slice.",
+    )
 
 
 def _unnumbered(images: Sequence[Image]) -> tuple[str, ...]:

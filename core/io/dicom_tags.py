@@ -26,6 +26,7 @@ _TAGS = [
     "GridFrameOffsetVector",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+_DIRECTORY = "1.2.840.10008.1.3.10"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 _META = 1 << 12
@@ -158,6 +159,8 @@ def read_tags(path: Path) -> Image | None:
             )
         file.seek(0)
         tags = read_partial(file, stop_when=at_voxels, force=True, specific_tags=_wanted())
+        if _word(tags.file_meta, "MediaStorageSOPClassUID") == _DIRECTORY:
+            return None
         if "SOPClassUID" not in tags and "SeriesInstanceUID" not in tags:
             raise VolumeError(
                 f"{name}: expected a DICOM image; its header is not there. It is cut "
