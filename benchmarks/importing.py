@@ -87,8 +87,8 @@ def in_the_window(folder: Path, settings: Path) -> None:
     loop.exec()
     told("window at rest")
     wall, used = time.perf_counter(), time.process_time()
-    window.opener.open([folder])
-    while window.importer.scanning:
+    window.files.opener.open([folder])
+    while window.files.importer.scanning:
         app.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
     print(
         f"from the window: {time.process_time() - used:.1f} processor seconds, "

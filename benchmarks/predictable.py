@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.image.intensity import Normaliser, resample  # noqa: E402
+from core.image.intensity import Normaliser  # noqa: E402
+from core.image.resample import resample  # noqa: E402
 from core.image.preprocess import image_on, measure, working_grid  # noqa: E402
 from core.io import read  # noqa: E402
 

@@ -24,7 +24,8 @@ from scipy import ndimage, stats
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.image.intensity import field_of_view, resample_inside  # noqa: E402
+from core.image.field_of_view import field_of_view  # noqa: E402
+from core.image.resample import resample_inside  # noqa: E402
 from core.io import read  # noqa: E402
 from core.volume import Volume  # noqa: E402
 

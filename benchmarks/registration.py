@@ -29,10 +29,12 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from core.image.intensity import resample  # noqa: E402
+from core.image.resample import resample  # noqa: E402
 from core.io import read, write  # noqa: E402
-from core.registration.alignment import METHODS, Matrix, inverted, moved, register  # noqa: E402
+from core.registration.alignment import Matrix, inverted, moved  # noqa: E402
+from core.registration.methods import METHODS  # noqa: E402
 from core.registration.pair import swept_region  # noqa: E402
+from core.registration.register import register  # noqa: E402
 from core.simulator import simulate_case  # noqa: E402
 from core.simulator.cohort import save_case  # noqa: E402
 from core.volume import Volume  # noqa: E402

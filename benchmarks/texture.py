@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from core.case import Case  # noqa: E402
-from core.image.intensity import resample  # noqa: E402
 from core.image.metrics import psnr  # noqa: E402
+from core.image.resample import resample  # noqa: E402
 from core.io import read  # noqa: E402
 from core.models.bundle import find  # noqa: E402
 from core.models.weights import load  # noqa: E402

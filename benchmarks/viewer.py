@@ -19,7 +19,8 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from app.state.session import Kind, Layout, Session
+from app.state.session import Session
+from app.state.values import Kind, Layout
 from app.viewer.area import ViewerArea
 from core.grid import Grid
 from core.volume import Volume

@@ -78,7 +78,7 @@ def child(path: str, model: str, run: bool) -> None:
 
     watcher = Painted()
     window.painted.connect(lambda: found.__setitem__("painted_s", time.time() - begin))
-    window.area.installEventFilter(watcher)
+    window.viewers.installEventFilter(watcher)
 
     def measure() -> None:
         import psutil
@@ -100,9 +100,9 @@ def synthesis(window: Any, model: str, found: dict[str, Any], done: Any) -> None
     """Run the model; note first tile, first slice, stalls of the event loop and the cancel."""
     from PySide6.QtCore import QTimer
 
-    it, session = window.synthesiser, window.session
+    it, session = window.synthesis, window.context.session
     if model:
-        window.opener.open([Path(model)])
+        window.files.opener.open([Path(model)])
     ticks: list[float] = []
     clock = QTimer(window, interval=TICK_MS)
     clock.timeout.connect(lambda: ticks.append(time.perf_counter()))
@@ -142,7 +142,7 @@ def synthesis(window: Any, model: str, found: dict[str, Any], done: Any) -> None
 
     def ready() -> None:
         # Warm: the preflight has loaded the model and laid the volume out, as it does for users.
-        estimate = it.preflight.latest
+        estimate = it.cost.latest
         if estimate is not None and not isinstance(estimate, str):
             begin()
         elif time.perf_counter() - state["asked"] > 300:

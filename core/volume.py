@@ -11,6 +11,7 @@ from core.errors import UserError
 from core.grid import Grid
 
 Voxels = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 class VolumeError(UserError):

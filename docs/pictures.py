@@ -19,10 +19,10 @@ from PySide6.QtCore import QEventLoop, QPointF, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.files.import_table import ImportTable
+from app.shared import style as theme
 from app.shell.window import MainWindow
 from app.state.settings import Settings
 from app.state.values import Compare, Kind, Layout
-from app.widgets import style as theme
 from core.assets import DEMO_CASE
 from core.io import read
 
@@ -86,13 +86,16 @@ def simulated_study(folder: Path) -> Path:
 
 def import_table(window: MainWindow, study: Path) -> None:
     """Keep a picture of the import table."""
-    window.opener.open([study])
-    until("the import table", lambda: bool(window.importer.rows) and not window.jobs.busy)
+    window.files.opener.open([study])
+    until(
+        "the import table",
+        lambda: bool(window.files.importer.rows) and not window.context.jobs.busy,
+    )
     table = window.findChildren(ImportTable)[0]
     table.resize(1000, 360)
     wait(800)
     table.grab().save(str(IMAGES / "import.png"))
-    window.importer.dismiss()
+    window.files.importer.dismiss()
 
 
 def main(model: str = "") -> None:
@@ -105,24 +108,24 @@ def main(model: str = "") -> None:
         window.show()
 
         keep = partial(keep_window, window)
-        until("the engine", lambda: window.client.state == "ready")
+        until("the engine", lambda: window.context.engine.state == "ready")
         keep("start")
-        session, it = window.session, window.synthesiser
+        session, it = window.context.session, window.synthesis
         import_table(window, simulated_study(Path(folder) / "study"))
         if model:
-            window.opener.open([Path(model)])
-        window.opener.open([DEMO_CASE])
-        until("the demo case", lambda: len(session.layers) >= 2 and not window.jobs.busy)
+            window.files.opener.open([Path(model)])
+        window.files.opener.open([DEMO_CASE])
+        until("the demo case", lambda: len(session.layers) >= 2 and not window.context.jobs.busy)
         keep("planes")
         truth = session.find(Kind.REAL, "iUS")
         assert truth is not None
-        it.set_form(temperature=0.7, samples=2)
+        session.synthesis.set_form(temperature=0.7, samples=2)
         window.toggle_available(truth.id)
         until("the first tiles", lambda: it.running and len(session.layers) >= 4)
         wait(3000)
         keep("running")
-        until("the synthesis", lambda: "iUS" in it.results)
-        window.messages.clear()
+        until("the synthesis", lambda: "iUS" in session.results.by_target)
+        window.message_bar.clear()
         session.set_display(layout=Layout.COLUMNS)
         keep("columns")
         session.set_display(layout=Layout.GRID)
@@ -133,11 +136,11 @@ def main(model: str = "") -> None:
             if mode not in (Compare.OFF, Compare.FLICKER):
                 session.set_display(compare=mode)
                 if mode is Compare.REVEAL:
-                    window.area._move_pointer(QPointF(window.area.panes[0].rect.center()))
+                    window.viewers._move_pointer(QPointF(window.viewers.panes[0].rect.center()))
                 keep(f"compare-{mode}")
         session.set_display(compare=Compare.OFF, layout=Layout.COLUMNS)
-        window.experts_dock.raise_()
-        until("the experts", lambda: window.experts.shares is not None)
+        window.docks.experts.raise_()
+        until("the experts", lambda: window.panels.experts.shares is not None)
         keep("experts")
         theme.set_scheme("dark")
         keep("dark")

@@ -18,7 +18,7 @@ from app.shell.window import MainWindow
 from app.state.settings import Settings
 from app.state.values import Compare, Kind
 from core.assets import DEMO_CASE
-from core.registration.alignment import middle
+from core.registration.register import middle
 
 AWAY = (6.0, -5.0, 4.0, 5.0, -4.0, 7.0)
 """mm and degrees."""
@@ -32,36 +32,40 @@ def main() -> None:
         window = MainWindow(Settings(Path(folder) / "settings.ini"))
         window.resize(1440, 900)
         window.show()
-        until("the engine", lambda: window.client.state == "ready")
-        session, desk = window.session, window.align
-        window.opener.open([DEMO_CASE])
-        until("the demo case", lambda: len(session.layers) >= 2 and not window.jobs.busy)
+        until("the engine", lambda: window.context.engine.state == "ready")
+        session, alignment = window.context.session, window.alignment
+        window.files.opener.open([DEMO_CASE])
+        until("the demo case", lambda: len(session.layers) >= 2 and not window.context.jobs.busy)
         for label in session.label_layers():
             session.update_layer(label.id, visible=False)
         fixed = session.find(Kind.REAL, "iUS")
         assert fixed is not None
         session.set_active(fixed.id)
-        desk.wanted.emit()
-        desk.hand.find_pivot()
-        until("the middle", lambda: not window.jobs.busy)
-        desk.hand.set_parameters(AWAY)
-        desk.hand.end()
+        alignment.panel_wanted.emit()
+        alignment.hand.find_pivot()
+        until("the middle", lambda: not window.context.jobs.busy)
+        alignment.hand.set_parameters(AWAY)
+        alignment.hand.end()
         session.set_display(compare=Compare.CHECKER)
-        until("the similarity", lambda: bool(window.align_panel.gain.text()))
-        window.messages.clear()
+        until("the similarity", lambda: bool(window.panels.align.gain.text()))
+        window.message_bar.clear()
         keep_window(window, "align-before")
         window.commands.run("align_rigid")
-        until("the registration", lambda: not desk.registrar.running)
+        until("the registration", lambda: not alignment.registrar.running)
         keep_window(window, "align-after")
-        print("found", np.round(desk.hand.parameters(), 2), window.notes.history[-1].sentence)
-        window.messages.clear()
+        print(
+            "found",
+            np.round(alignment.hand.parameters(), 2),
+            window.context.messages.history[-1].sentence,
+        )
+        window.message_bar.clear()
         centre = middle(fixed.volume)
         for n, away in enumerate(POINTS):
             session.set_cursor(centre + away)
-            desk.add_landmark()
-            desk.landmarks.begin()
+            alignment.add_landmark()
+            alignment.landmarks.begin()
             end = np.add(session.cursor, np.random.default_rng(n).normal(0, 1.2, 3))
-            desk.landmarks.drag(n, MOVING, end)
+            alignment.landmarks.drag(n, MOVING, end)
         session.set_cursor(centre)
         session.set_display(compare=Compare.BLEND)
         keep_window(window, "align-landmarks")

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.processes.engine.worker import EngineMemoryError, IsCancelled, Send, Worker, claim_pipes
 from app.processes.protocol import Message
-from app.processes.shared import SharedArray
+from app.processes.shared_memory import SharedArray
 from core.errors import Cancelled, UserError
 from core.volume import Volume
 

@@ -59,14 +59,14 @@ def staged(
     children = {p.pid for p in psutil.Process().children()}
     old = {p.name for p in Path("/dev/shm").glob("mhvae-*")}  # process ids come again
     window = MainWindow(Settings(tmp_path / "settings.ini"), lambda: FAKE)
-    pids = watch_pids(window.client)
+    pids = watch_pids(window.context.engine)
     with qtbot.waitSignal(window.painted, timeout=10_000):
         window.show()
-    qtbot.waitUntil(lambda: window.client.state == "ready", timeout=10_000)
-    qtbot.waitUntil(lambda: bool(window.synthesiser.models))
+    qtbot.waitUntil(lambda: window.context.engine.state == "ready", timeout=10_000)
+    qtbot.waitUntil(lambda: bool(window.context.session.synthesis.models))
     yield window
     window.close()
-    assert not window.jobs.busy
+    assert not window.context.jobs.busy
     assert set(left_behind(pids)) <= old
     assert set(threading.enumerate()) <= threads
     assert {p.pid for p in psutil.Process().children()} <= children
@@ -77,18 +77,18 @@ def staged(
 
 def open_files(qtbot: QtBot, window: MainWindow, *paths: Path) -> None:
     """Open files and wait until they are read."""
-    window.opener.open(list(paths))
-    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+    window.files.opener.open(list(paths))
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
 
 
 def ran(qtbot: QtBot, window: MainWindow) -> None:
     """Wait until a run that was asked for has ended."""
-    qtbot.waitUntil(lambda: not window.synthesiser.running, timeout=15_000)
+    qtbot.waitUntil(lambda: not window.synthesis.running, timeout=15_000)
 
 
 def notes(window: MainWindow) -> list[str]:
     """Every sentence said so far."""
-    return [note.sentence for note in window.notes.history]
+    return [note.sentence for note in window.context.messages.history]
 
 
 def watch_pids(client: EngineClient) -> set[int]:

@@ -9,7 +9,8 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 
-from app.state.session import Interpolation, Session
+from app.state.session import Session
+from app.state.values import Interpolation
 from app.viewer.area import ViewerArea
 from core.grid import Grid
 from core.volume import Volume

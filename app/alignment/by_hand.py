@@ -47,7 +47,7 @@ class Hand(QObject):
         self._pivots[key] = moving.header.centre
 
         def work() -> Vector:
-            from core.registration.alignment import middle
+            from core.registration.register import middle
 
             return middle(volume)
 

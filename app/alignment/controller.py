@@ -1,75 +1,77 @@
-"""Everything about alignment that a window has: put together here, asked for by commands."""
+"""Alignment in the window: its parts put together, and what its commands ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QFileDialog
 
 from app.alignment.by_hand import Hand
 from app.alignment.landmarks import Landmarks
 from app.alignment.marks import AlignMarks
 from app.alignment.offers import Offers
 from app.alignment.pose import Aligner
-from app.alignment.registration import Registrar, Wish
+from app.alignment.registration import Registrar, RegistrationRequest
 from app.alignment.tools import LandmarkTool, MoveTool
 from app.alignment.transform_files import Transforms
+from app.files.controller import FilesController
+from app.shared.context import Context
 from app.state.values import Compare, Tool
-from core.registration.alignment import DEFAULT_METHOD, THROUGH_THE_MODEL
-
-if TYPE_CHECKING:
-    from app.shell.window import MainWindow
+from app.viewer.area import ViewerArea
+from core.registration.methods import DEFAULT_METHOD, THROUGH_THE_MODEL
 
 TRANSFORMS = "ITK transforms (*.tfm *.txt *.mat *.h5 *.hdf5);;All files (*)"
 LANDMARKS = "Landmarks (*.json *.csv *.fcsv);;All files (*)"
 
 
-class AlignDesk(QObject):
-    """Builds the parts and asks for files.
+class AlignmentController(QObject):
+    """Brings one volume of the case onto another.
 
     Args:
-        window: whose case is aligned.
+        context: the case, and the ways to work, speak and undo.
+        files: asks for files, and opens volumes that may need to be aligned.
+        viewers: get the tools and marks of alignment.
 
     Attributes:
         method: how registrations compare images; the panel chooses it.
     """
 
-    wanted = Signal()
+    panel_wanted = Signal()
     """The Align panel should be shown."""
+    changed = Signal()
+    """What the commands may do changed."""
 
-    def __init__(self, window: MainWindow) -> None:
-        super().__init__(window)
-        self.window, self.session = window, window.session
-        self.aligner = Aligner(window.session, window.jobs, window.notes, window.undo)
+    def __init__(self, context: Context, files: FilesController, viewers: ViewerArea) -> None:
+        super().__init__(files)
+        self.context, self.files, self.session = context, files, context.session
+        self.aligner = Aligner(context)
         self.hand = Hand(self.aligner)
         self.transforms = Transforms(self.aligner)
         self.registrar = Registrar(self.aligner)
         self.landmarks = Landmarks(self.aligner)
         self.method = DEFAULT_METHOD
         self.offers = Offers(
-            window.opener, self.aligner, self.transforms, self.wanted.emit, self.ask_transform
+            files.opener,
+            self.aligner,
+            self.transforms,
+            self.panel_wanted.emit,
+            self.ask_transform,
         )
+        self._add_to(viewers)
         self.session.display_changed.connect(self._display_changed)
         self.session.layers_changed.connect(self._case_changed)
-
-    def furnish(self) -> None:
-        """Give the viewers their tools and marks, the panel its buttons; show what changes."""
-        area, commands, dock = self.window.area, self.window.commands, self.window.align_dock
-        self.window.align_panel.use(commands.actions)
-        self.wanted.connect(dock.show)
-        self.wanted.connect(dock.raise_)
         for signal in (self.aligner.changed, self.landmarks.changed, self.registrar.stage_changed):
-            signal.connect(lambda *_: commands.refresh())
-        area.mouse.tools[Tool.MOVE] = MoveTool(self.hand)
-        area.mouse.tools[Tool.LANDMARKS] = LandmarkTool(self.landmarks)
-        area.scene.extras.append(AlignMarks(self.hand, self.landmarks).paint)
-        self.landmarks.changed.connect(area.update)
-        self.hand.pivot_found.connect(area.update)
+            signal.connect(lambda *_: self.changed.emit())
+
+    def _add_to(self, viewers: ViewerArea) -> None:
+        """Give the viewers the tools and marks of alignment."""
+        viewers.mouse.tools[Tool.MOVE] = MoveTool(self.hand)
+        viewers.mouse.tools[Tool.LANDMARKS] = LandmarkTool(self.landmarks)
+        viewers.extras.append(AlignMarks(self.hand, self.landmarks).paint)
+        self.landmarks.changed.connect(viewers.update)
+        self.hand.pivot_found.connect(viewers.update)
 
     def close(self) -> None:
         """End what runs; call it when the window's threads have ended."""
@@ -85,17 +87,17 @@ class AlignDesk(QObject):
 
     def register(self, kind: str) -> None:
         """Register the moving volume by the method chosen in the panel."""
-        wish = Wish(kind, self.method)
+        wanted = RegistrationRequest(kind, self.method)
         if self.method == THROUGH_THE_MODEL:
-            bundle = self.window.synthesiser.bundle
+            bundle = self.session.synthesis.bundle
             if bundle is None or bundle.path is None:
-                self.window.notes.error(
+                self.context.messages.error(
                     "Registration through the model needs a model, and none is chosen. Choose one "
                     "under Synthesis, or register by another method."
                 )
                 return
-            wish = replace(wish, model=str(bundle.path))
-        self.registrar.start(wish)
+            wanted = replace(wanted, model=str(bundle.path))
+        self.registrar.start(wanted)
 
     def toggle_tool(self, tool: Tool) -> None:
         """Begin or end a tool; beginning shows both volumes over each other."""
@@ -141,30 +143,42 @@ class AlignDesk(QObject):
         """Add a pair at the cursor, to be dragged apart."""
         self.landmarks.add_here(self.session.cursor)
         self.session.set_tool(Tool.LANDMARKS)
-        self.wanted.emit()
+        self.panel_wanted.emit()
 
     def ask_transform(self, use: Callable[[Path], None]) -> None:
         """Ask for a transform file."""
-        self._ask_open("Load a transform", TRANSFORMS, use)
+        path = self.files.dialogs.file("Load a transform", TRANSFORMS)
+        if path is not None:
+            use(path)
+
+    def load_transform(self) -> None:
+        """Ask for a transform and apply it to the moving volume."""
+        self.ask_transform(self.transforms.load)
 
     def ask_landmarks(self) -> None:
         """Ask for a file of landmarks and read it."""
-        self._ask_open("Load landmarks", LANDMARKS, self.landmarks.load)
+        path = self.files.dialogs.file("Load landmarks", LANDMARKS)
+        if path is not None:
+            self.landmarks.load(path)
 
     def ask_save_transform(self) -> None:
         """Ask where to save the alignment."""
         moving, fixed = self._names()
         name = f"{moving}-to-{fixed}.tfm"
-        self._ask_save("Save transform", name, TRANSFORMS, self.transforms.save)
+        path = self.files.dialogs.target("Save transform", name, TRANSFORMS, ".tfm")
+        if path is not None:
+            self.transforms.save(path)
 
     def ask_save_landmarks(self) -> None:
         """Ask where to save the landmarks."""
-        self._ask_save("Save landmarks", "landmarks.json", LANDMARKS, self.landmarks.save)
+        path = self.files.dialogs.target("Save landmarks", "landmarks.json", LANDMARKS, ".json")
+        if path is not None:
+            self.landmarks.save(path)
 
     def ask_save_volume(self) -> None:
         """Ask how and where to save the moving volume."""
         if self.aligner.moving is not None:
-            self.window.files.ask_save(self.aligner.moving.id)
+            self.files.ask_save(self.aligner.moving.id)
 
     # ---- inside
 
@@ -172,23 +186,6 @@ class AlignDesk(QObject):
         pair = self.aligner.pair()
         moving, fixed = (x.modality for x in pair) if pair else ("", "")
         return moving or "moving", fixed or "fixed"
-
-    def _ask_open(self, title: str, pattern: str, use: Callable[[Path], None]) -> None:
-        files = self.window.files
-        chosen, _ = QFileDialog.getOpenFileName(self.window, title, files.folder, pattern)
-        if chosen:
-            files.folder = str(Path(chosen).parent)
-            use(Path(chosen))
-
-    def _ask_save(self, title: str, name: str, pattern: str, save: Callable[[Path], None]) -> None:
-        files = self.window.files
-        first = str(Path(files.folder) / name)
-        chosen, _ = QFileDialog.getSaveFileName(self.window, title, first, pattern)
-        if chosen:
-            path = Path(chosen)
-            path = path if path.suffix else path.with_suffix(Path(name).suffix)
-            files.folder = str(path.parent)
-            save(path)
 
     def _case_changed(self) -> None:
         """Put tools away that have nothing to work on."""
@@ -199,8 +196,3 @@ class AlignDesk(QObject):
     def _display_changed(self, field: str) -> None:
         if field == "tool" and self.session.tool is not Tool.LANDMARKS:
             self.landmarks.drop_half()
-
-
-def load_command(desk: AlignDesk) -> Callable[[], None]:
-    """Return what asks for a transform and applies it to the moving volume."""
-    return partial(desk.ask_transform, desk.transforms.load)

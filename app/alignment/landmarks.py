@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand
 
 from app.alignment.pose import Aligner, matrix_of
+from app.state.pair import AlignedPair, Key, Pairs
 from app.state.values import Vector
 from core.registration.alignment import AlignError
 from core.registration.landmarks import (
@@ -21,10 +22,6 @@ from core.registration.landmarks import (
     target_registration_error,
 )
 
-Pairs = tuple[Landmark, ...]
-Key = tuple[str, str]
-"""Ids of the moving and the fixed layer."""
-
 FIXED, MOVING = "fixed", "moving"
 
 
@@ -32,8 +29,6 @@ class Landmarks(QObject):
     """The pairs of the aligner's two volumes; those of other volumes are kept meanwhile.
 
     Attributes:
-        kept: (moving id, fixed id) → pairs, both ends in the header spaces of their volumes, so
-            that they stay in the anatomy whichever volume is moved.
         half: of a pair that is being placed, the side that is there already (side → point).
         selected: number of the pair chosen in the list; -1 for none.
     """
@@ -43,11 +38,12 @@ class Landmarks(QObject):
     def __init__(self, aligner: Aligner) -> None:
         super().__init__(aligner)
         self.aligner = aligner
-        self.kept: dict[Key, Pairs] = {}
+        self._pair = aligner.session.pair
         self.half: dict[str, Point] = {}
         self.selected = -1
         self._gesture = 0
-        aligner.changed.connect(self._aligner_changed)
+        aligner.changed.connect(self._refresh)
+        self._pair.landmarks_changed.connect(self._refresh)
 
     @property
     def pairs(self) -> Pairs:
@@ -56,9 +52,9 @@ class Landmarks(QObject):
         if pair is None:
             return ()
         key = (pair[0].id, pair[1].id)
-        found = self.kept.get(key)
+        found = self._pair.landmarks.get(key)
         if found is None:  # the roles were exchanged since
-            found = tuple(_exchanged(p) for p in self.kept.get(key[::-1], ()))
+            found = tuple(_exchanged(p) for p in self._pair.landmarks.get(key[::-1], ()))
         matrix = matrix_of(pair[1].placement)
         return tuple(replace(p, fixed=_through(matrix, p.fixed)) for p in found)
 
@@ -85,9 +81,9 @@ class Landmarks(QObject):
         key = (pair[0].id, pair[1].id)
         back = np.linalg.inv(matrix_of(pair[1].placement))
         raw = tuple(replace(p, fixed=_through(back, p.fixed)) for p in pairs)
-        if key not in self.kept and key[::-1] in self.kept:
+        if key not in self._pair.landmarks and key[::-1] in self._pair.landmarks:
             key, raw = key[::-1], tuple(_exchanged(p) for p in raw)
-        self.aligner.undo.push(EditLandmarks(self, key, raw, what, gesture))
+        self.aligner.undo.push(EditLandmarks(self._pair, key, raw, what, gesture))
 
     def add_here(self, world: ArrayLike) -> None:
         """Add a pair with both ends at a (3,) position of the case, to be dragged apart."""
@@ -150,11 +146,11 @@ class Landmarks(QObject):
         try:
             found = align_by_landmarks(self.pairs, kind)
         except AlignError as error:
-            self.aligner.notes.error(str(error))
+            self.aligner.messages.error(str(error))
             return
         if self.aligner.put_alignment(found, f"{kind} by landmarks"):
             _, mean, largest = self.errors()
-            self.aligner.notes.info(
+            self.aligner.messages.info(
                 f"Aligned by {len(self.pairs)} pairs ({kind}): they are {mean:.1f} mm apart in "
                 f"the mean, {largest:.1f} mm at most. The error elsewhere may be larger."
             )
@@ -169,9 +165,9 @@ class Landmarks(QObject):
 
         def done(pairs: Pairs) -> None:
             self.set(pairs, f"Load landmarks {path.name}")
-            self.aligner.notes.info(f"{path.name}: {len(pairs)} pairs.")
+            self.aligner.messages.info(f"{path.name}: {len(pairs)} pairs.")
 
-        self.aligner.jobs.submit(f"Reading {path.name}", work, done, self.aligner.notes.error)
+        self.aligner.jobs.submit(f"Reading {path.name}", work, done, self.aligner.messages.error)
 
     def save(self, path: Path) -> None:
         """Write the pairs to a file."""
@@ -183,17 +179,11 @@ class Landmarks(QObject):
             return write_landmarks(path, pairs)
 
         def done(written: tuple[Path, ...]) -> None:
-            self.aligner.notes.info(f"Saved {' and '.join(p.name for p in written)}.")
+            self.aligner.messages.info(f"Saved {' and '.join(p.name for p in written)}.")
 
-        self.aligner.jobs.submit(f"Saving {path.name}", work, done, self.aligner.notes.error)
+        self.aligner.jobs.submit(f"Saving {path.name}", work, done, self.aligner.messages.error)
 
     # ---- inside
-
-    def put(self, key: Key, pairs: Pairs) -> None:
-        """Keep pairs without an undo step (undo itself, and an opened project)."""
-        self.kept[key] = pairs
-        self.selected = min(self.selected, len(self.pairs) - 1)
-        self.changed.emit()
 
     def _add(self, fixed: Point, moving: Point) -> None:
         taken = {p.name for p in self.pairs}
@@ -215,7 +205,7 @@ class Landmarks(QObject):
     def _to_header(self, world: ArrayLike) -> Point:
         return _through(np.linalg.inv(self.aligner.matrix), world)
 
-    def _aligner_changed(self) -> None:
+    def _refresh(self) -> None:
         self.selected = min(self.selected, len(self.pairs) - 1)
         self.changed.emit()
 
@@ -224,19 +214,19 @@ class EditLandmarks(QUndoCommand):
     """Replace the pairs of two volumes; what belongs to one drag is one step."""
 
     def __init__(
-        self, landmarks: Landmarks, key: Key, pairs: Pairs, text: str, gesture: int = 0
+        self, pair: AlignedPair, key: Key, pairs: Pairs, text: str, gesture: int = 0
     ) -> None:
         super().__init__(text)
-        self._landmarks, self._key, self._gesture = landmarks, key, gesture
-        self._before, self._after = landmarks.kept.get(key, ()), pairs
+        self._pair, self._key, self._gesture = pair, key, gesture
+        self._before, self._after = pair.landmarks.get(key, ()), pairs
 
     def redo(self) -> None:
         """Apply."""
-        self._landmarks.put(self._key, self._after)
+        self._pair.put_landmarks(self._key, self._after)
 
     def undo(self) -> None:
         """Take back."""
-        self._landmarks.put(self._key, self._before)
+        self._pair.put_landmarks(self._key, self._before)
 
     def id(self) -> int:
         """Return what kinds of steps may be merged."""

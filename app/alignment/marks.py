@@ -12,7 +12,7 @@ from app.alignment.tools import on_screen, sides
 from app.state.values import Tool
 from app.viewer.geometry import Projection
 from app.viewer.marks import write
-from app.viewer.pane import Pane
+from app.viewer.pane_geometry import PaneGeometry
 
 COLOURS = {FIXED: QColor("#4fc3ff"), MOVING: QColor("#ff7ad9")}
 HINT = QColor("#ffe650")
@@ -24,12 +24,12 @@ HINTS = {
 
 
 class AlignMarks:
-    """Paints over panes; add it to the scene's extras."""
+    """Paints over panes; add it to the viewers' extras."""
 
     def __init__(self, hand: Hand, landmarks: Landmarks) -> None:
         self._hand, self._landmarks = hand, landmarks
 
-    def paint(self, painter: QPainter, pane: Pane, projection: Projection) -> None:
+    def paint(self, painter: QPainter, pane: PaneGeometry, projection: Projection) -> None:
         """Paint one pane."""
         pair = self._hand.aligner.pair()
         if pair is None:
@@ -47,7 +47,7 @@ class AlignMarks:
             size = 12 if pane.rect.width() > 380 else 9
             write(painter, text, top, HINT, size, True, "t")
 
-    def _middle(self, painter: QPainter, pane: Pane, projection: Projection) -> None:
+    def _middle(self, painter: QPainter, pane: PaneGeometry, projection: Projection) -> None:
         """Draw a cross where the moving volume turns about."""
         matrix, pivot = self._hand.aligner.matrix, self._hand.pivot()
         position = pane.frame.to_frame(matrix[:3, :3] @ pivot + matrix[:3, 3])
@@ -57,7 +57,7 @@ class AlignMarks:
         painter.setPen(QPen(HINT, 1.5))
         painter.drawLines([QLineF(x - 7, y, x + 7, y), QLineF(x, y - 7, x, y + 7)])
 
-    def _points(self, painter: QPainter, pane: Pane, projection: Projection) -> None:
+    def _points(self, painter: QPainter, pane: PaneGeometry, projection: Projection) -> None:
         shown, landmarks = sides(pane, self._landmarks), self._landmarks
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)

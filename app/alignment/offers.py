@@ -62,7 +62,7 @@ class Offers(QObject):
             return
 
         def work() -> Alignment:
-            from core.registration.alignment import centred
+            from core.registration.register import centred
 
             return centred(fixed.volume, volume)
 
@@ -70,7 +70,7 @@ class Offers(QObject):
             "Centring",
             work,
             lambda found: self._add(volume, origin, kind, found),
-            self.aligner.notes.error,
+            self.aligner.messages.error,
         )
 
     def _place(self, volume: Volume, origin: Origin, kind: Kind | None, path: Path) -> None:
@@ -79,7 +79,7 @@ class Offers(QObject):
             f"Reading {path.name}",
             lambda: read(path),
             lambda found: self._try(volume, origin, kind, found),
-            self.aligner.notes.error,
+            self.aligner.messages.error,
         )
 
     def _try(self, volume: Volume, origin: Origin, kind: Kind | None, alignment: Alignment) -> None:
@@ -92,7 +92,7 @@ class Offers(QObject):
         source, turned = alignment.source, turned_round(alignment)
         words = "Use it as it is" if source.endswith(TURNED_ROUND) else "Turn it round"
         other = Action(words, partial(self._try, volume, origin, kind, turned))
-        self.aligner.notes.error(
+        self.aligner.messages.error(
             f"With {source}, {volume.source} would be {gap:.0f} mm apart from {fixed.name}. "
             "Expected the transform between these two; use it in the other direction, or centre "
             "the volume.",
@@ -108,7 +108,7 @@ class Offers(QObject):
         if layer_id is None or fixed is None:
             return
         self._offered.add(frozenset((layer_id, fixed.id)))
-        self.aligner.choose(moving=layer_id, fixed=fixed.id)
+        self.aligner.session.pair.choose(moving=layer_id, fixed=fixed.id)
         self.aligner.session.set_active(fixed.id)
         self.aligner.session.set_secondary(layer_id)
         self._show()
@@ -132,7 +132,7 @@ class Offers(QObject):
             return
         self._offered.add(key)
         names = [x.modality or x.name for x in pair]
-        self.aligner.notes.info(
+        self.aligner.messages.info(
             f"{names[0]} and {names[1]} lie where their files say. If they do not match, align "
             "them.",
             [Action("Align…", self._show)],
@@ -145,21 +145,21 @@ class Offers(QObject):
         aligner = self.aligner
         pair = aligner.pair()
         if pair is None:
-            aligner.notes.error(
+            aligner.messages.error(
                 f"{path.name}: a transform brings one volume onto another. Open both volumes "
                 "first, then drop it again."
             )
-        elif aligner.chosen or len(aligner.candidates()) < 2:
+        elif aligner.session.pair.chosen or len(aligner.candidates()) < 2:
             self._apply(path, pair[0].id)
         else:
             actions = [
                 Action(f"Move {x.modality or x.name}", partial(self._apply, path, x.id))
                 for x in aligner.candidates()[:3]
             ]
-            aligner.notes.warning(f"{path.name}: which volume does it move?", actions)
+            aligner.messages.warning(f"{path.name}: which volume does it move?", actions)
 
     def _apply(self, path: Path, layer_id: str) -> None:
         if layer_id in self.aligner.session:
-            self.aligner.choose(moving=layer_id)
+            self.aligner.session.pair.choose(moving=layer_id)
             self.transforms.load(path)
             self._show()

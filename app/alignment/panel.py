@@ -21,14 +21,14 @@ from PySide6.QtWidgets import (
 )
 
 from app.alignment.by_hand_panel import HandBox
-from app.alignment.controller import AlignDesk
+from app.alignment.controller import AlignmentController
 from app.alignment.landmarks_panel import LandmarkBox, command_button
 from app.alignment.registration import number
+from app.processes.progress import Stage
+from app.shared.style import warning_colour
+from app.shared.wording import duration
 from app.state.values import Placement
-from app.synthesis.panel import duration
-from app.synthesis.request import Stage
-from app.widgets.style import warning_colour
-from core.registration.alignment import METHODS, THROUGH_THE_MODEL
+from core.registration.methods import METHODS, THROUGH_THE_MODEL
 
 STATES = {
     "header": "at its header's position",
@@ -52,11 +52,11 @@ SAVE = (("save_transform", "Save transformâ€¦"), ("save_aligned", "Save volumeâ€
 
 
 class AlignPanel(QScrollArea):
-    """A form over :class:`AlignDesk`; its buttons are the window's commands."""
+    """A form over :class:`AlignmentController`; its buttons are the window's commands."""
 
-    def __init__(self, desk: AlignDesk, parent: QWidget | None = None) -> None:
+    def __init__(self, controller: AlignmentController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.desk = desk
+        self.controller = controller
         self.moving, self.fixed = QComboBox(), QComboBox()
         self.moving.setToolTip("The volume that is moved")
         self.fixed.setToolTip("The volume that stays where it is")
@@ -76,7 +76,7 @@ class AlignPanel(QScrollArea):
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.gain.setToolTip("Mutual information inside the field of view; higher is better")
         self.progress, self.stage = QProgressBar(), QLabel()
-        self.hand, self.landmarks = HandBox(desk.hand), LandmarkBox(desk.landmarks)
+        self.hand, self.landmarks = HandBox(controller.hand), LandmarkBox(controller.landmarks)
         self.buttons: dict[str, QToolButton] = {}
         self._lay_out()
         self._connect()
@@ -150,21 +150,25 @@ class AlignPanel(QScrollArea):
         return self.buttons[name]
 
     def _connect(self) -> None:
-        desk = self.desk
-        self.moving.activated.connect(lambda n: desk.aligner.choose(moving=self.moving.itemData(n)))
-        self.fixed.activated.connect(lambda n: desk.aligner.choose(fixed=self.fixed.itemData(n)))
+        controller = self.controller
+        self.moving.activated.connect(
+            lambda n: controller.session.pair.choose(moving=self.moving.itemData(n))
+        )
+        self.fixed.activated.connect(
+            lambda n: controller.session.pair.choose(fixed=self.fixed.itemData(n))
+        )
         for method in (*METHODS, THROUGH_THE_MODEL):
             self.method.addItem(method[:1].upper() + method[1:], method)
-        self.method.setCurrentIndex(self.method.findData(desk.method))
+        self.method.setCurrentIndex(self.method.findData(controller.method))
         self.method.activated.connect(self._say_method)
-        desk.aligner.changed.connect(self._show)
-        desk.registrar.stage_changed.connect(self._show_stage)
+        controller.aligner.changed.connect(self._show)
+        controller.registrar.stage_changed.connect(self._show_stage)
 
     # ---- what changed
 
     def _show(self) -> None:
-        pair, placement = self.desk.aligner.pair(), self.desk.aligner.placement
-        layers = self.desk.aligner.candidates()
+        pair, placement = self.controller.aligner.pair(), self.controller.aligner.placement
+        layers = self.controller.aligner.candidates()
         for n, box in enumerate((self.moving, self.fixed)):
             names = [(x.name, x.id) for x in layers]
             with QSignalBlocker(box):
@@ -179,7 +183,7 @@ class AlignPanel(QScrollArea):
             if pair
             else "Open two volumes of one patient to align them."
         )
-        _say(self.direction, self.desk.transforms.direction())
+        _say(self.direction, self.controller.transforms.direction())
         known = placement is not None and placement.after is not None
         gain = placement if known else None
         _say(
@@ -191,8 +195,8 @@ class AlignPanel(QScrollArea):
         self.doubt.setStyleSheet(f"color:{warning_colour(self.palette())};font-weight:600")
         self.hand.setEnabled(pair is not None)
         if self.isVisible() and pair:
-            self.desk.session.set_reference(pair[1].id)
-            self.desk.hand.find_pivot()
+            self.controller.session.set_reference(pair[1].id)
+            self.controller.hand.find_pivot()
 
     def _show_stage(self, stage: Stage) -> None:
         running = bool(stage.name)
@@ -205,7 +209,7 @@ class AlignPanel(QScrollArea):
         self.stage.setVisible(running)
 
     def _say_method(self, _: int) -> None:
-        self.desk.method = str(self.method.currentData())
+        self.controller.method = str(self.method.currentData())
 
 
 def describe(placement: Placement | None, name: str) -> str:

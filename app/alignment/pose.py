@@ -8,11 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtGui import QUndoStack
 
-from app.processes.jobs import Jobs
-from app.state.messages import Notifications
-from app.state.session import Session
+from app.shared.context import Context
 from app.state.undo import MoveLayers
 from app.state.values import Kind, Layer, Placement
 from core.case import box_distance
@@ -29,70 +26,40 @@ class Aligner(QObject):
     """The one owner of alignments; panel, viewers and commands ask it.
 
     Args:
-        session: where the volumes are.
-        jobs: threads that compare volumes.
-        notes: where sentences go.
-        undo: where steps go.
+        context: where the volumes are, and the ways to work, speak and undo.
     """
 
     changed = Signal()
     """The choice, an alignment or what is known about it changed."""
 
-    def __init__(
-        self, session: Session, jobs: Jobs, notes: Notifications, undo: QUndoStack
-    ) -> None:
-        super().__init__(session)
-        self.session, self.jobs, self.notes, self.undo = session, jobs, notes, undo
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.session)
+        self.session, self.jobs = context.session, context.jobs
+        self.messages, self.undo = context.messages, context.undo
         self.held = False
-        self._chosen = ("", "")
         self._previous: dict[str, Placement | None] = {}
         self._last_gesture = 0
         self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._settle.timeout.connect(self._compare)
-        session.layers_changed.connect(self.changed)
-        session.layer_changed.connect(self._layer_changed)
+        self.session.pair.changed.connect(self.changed)
+        self.session.layers_changed.connect(self.changed)
+        self.session.layer_changed.connect(self._layer_changed)
 
     # ---- what moves, and what stays
 
     def candidates(self) -> list[Layer]:
         """Return the volumes that can move or stay."""
-        return [x for x in self.session.layers if x.kind is Kind.REAL]
+        return self.session.pair.candidates()
 
     def pair(self) -> tuple[Layer, Layer] | None:
-        """Return (moving, fixed); None while the case has no two volumes.
-
-        What was chosen, else: the ultrasound stays, and the first other volume moves.
-        """
-        moving, fixed = (self.session.layer(i) if i in self.session else None for i in self._chosen)
-        rest = [x for x in self.candidates() if x not in (moving, fixed)]
-        if fixed is None:
-            used = sorted(rest, key=lambda x: (x.modality != "iUS", not x.available))
-            fixed = used[0] if used else None
-            rest = [x for x in rest if x is not fixed]
-        moving = moving or (rest[0] if rest else None)
-        return None if moving is None or fixed is None else (moving, fixed)
-
-    @property
-    def chosen(self) -> bool:
-        """Whether somebody said what moves."""
-        return self._chosen[0] in self.session
+        """Return (moving, fixed); None while the case has no two volumes."""
+        return self.session.pair.pair()
 
     @property
     def moving(self) -> Layer | None:
         """The volume that moves; None while the case has no two volumes."""
         pair = self.pair()
         return pair[0] if pair else None
-
-    def choose(self, moving: str = "", fixed: str = "") -> None:
-        """Choose what moves or what stays; the other gives way when both would be one."""
-        pair = self.pair()
-        was = (pair[0].id, pair[1].id) if pair else ("", "")
-        new = (moving or was[0], fixed or was[1])
-        if new[0] == new[1]:
-            new = (new[0], was[0]) if moving else (was[1], new[1])
-        self._chosen = new
-        self.session.set_reference(new[1])
-        self.changed.emit()
 
     @property
     def placement(self) -> Placement | None:
@@ -137,7 +104,7 @@ class Aligner(QObject):
             there = moved(self.at_header(), matrix_of(placement))
             gap = box_distance(there, fixed.volume)
             if gap > 0:
-                self.notes.error(
+                self.messages.error(
                     f"{moving.name} was left where it is: with this ({what.lower()}) it would be "
                     f"{gap:.0f} mm apart from {fixed.name}. Centre it, use the transform in the "
                     "other direction, or check that both are of one patient."
@@ -167,14 +134,14 @@ class Aligner(QObject):
         """Bring the middles of both fields of view together."""
 
         def work(moving: Volume, fixed: Volume) -> Alignment:
-            from core.registration.alignment import centred
+            from core.registration.register import centred
 
             return centred(fixed, moving)
 
         def done(found: Alignment) -> None:
             self.put_alignment(found, "Centred")
 
-        self._in_thread("Centring", work, done, self.notes.error)
+        self._in_thread("Centring", work, done, self.messages.error)
 
     # ---- before and after
 
@@ -227,7 +194,7 @@ class Aligner(QObject):
         matrix = placement.alignment.matrix
 
         def work(volume: Volume, fixed: Volume) -> tuple[float, float]:
-            from core.registration.alignment import similarity
+            from core.registration.similarity import similarity
 
             first = similarity(fixed, volume, matrix_of(before)) if known is None else known
             return first, similarity(fixed, volume, matrix)

@@ -16,12 +16,13 @@ from PySide6.QtCore import QObject, Signal
 
 from app.alignment.pose import Aligner
 from app.processes.jobs import Child, Outcome, program_command
+from app.processes.progress import Stage
 from app.processes.protocol import Lines, Message
 from app.state.messages import Action
 from app.state.values import Layer, Placement
-from app.synthesis.request import Stage
 from core.grid import Grid
-from core.registration.alignment import DEFAULT_METHOD, Alignment
+from core.registration.alignment import Alignment
+from core.registration.methods import DEFAULT_METHOD
 from core.volume import Volume
 
 CHILD = "The registration"
@@ -30,7 +31,7 @@ WRONG_INPUT = 2
 
 
 @dataclass(frozen=True)
-class Wish:
+class RegistrationRequest:
     """What to register, and how.
 
     Attributes:
@@ -46,7 +47,7 @@ class Wish:
 
 @dataclass
 class _Run:
-    wish: Wish
+    request: RegistrationRequest
     moving: str
     fixed: str
     fixed_grid: Grid
@@ -81,21 +82,21 @@ class Registrar(QObject):
         """Whether a registration is under way."""
         return self._run is not None
 
-    def start(self, wish: Wish) -> None:
+    def start(self, request: RegistrationRequest) -> None:
         """Register the moving volume onto the fixed one, beginning where it is now."""
         pair = self.aligner.pair()
         if pair is None or self.running:
             return
         moving, fixed = pair
         folder = tempfile.TemporaryDirectory(prefix="mhvae-align-", ignore_cleanup_errors=True)
-        run = _Run(wish, moving.id, fixed.id, fixed.volume.grid, folder)
+        run = _Run(request, moving.id, fixed.id, fixed.volume.grid, folder)
         self._run = run
         self._say(Stage("handing over"))
         header, volume = self.aligner.at_header(), fixed.volume
         start = self.aligner.matrix
 
         def work() -> list[str]:
-            return _arguments(Path(folder.name), volume, header, start, wish)
+            return _arguments(Path(folder.name), volume, header, start, request)
 
         def ready(arguments: list[str]) -> None:
             if self._run is run:
@@ -104,7 +105,7 @@ class Registrar(QObject):
         def failed(sentence: str) -> None:
             if self._run is run:
                 self._end()
-                self.aligner.notes.error(sentence)
+                self.aligner.messages.error(sentence)
 
         self.aligner.jobs.submit("Handing the volumes over", work, ready, failed)
 
@@ -112,7 +113,7 @@ class Registrar(QObject):
         """Stop at once; nothing was moved."""
         if self._run is not None:
             self._end()
-            self.aligner.notes.info("Registration cancelled; nothing was moved.")
+            self.aligner.messages.info("Registration cancelled; nothing was moved.")
 
     def close(self) -> None:
         """End the child and remove its files; call it when the threads have ended."""
@@ -146,31 +147,33 @@ class Registrar(QObject):
             self._take(run, message)
         elif kind == "error":
             run.answered = True
-            self.aligner.notes.error(str(message["text"]))
+            self.aligner.messages.error(str(message["text"]))
 
     def _take(self, run: _Run, message: Message) -> None:
         """Turn a result into a step, unless the case is another by now."""
         aligner, pair = self.aligner, self.aligner.pair()
         same = pair is not None and (pair[0].id, pair[1].id) == (run.moving, run.fixed)
         if pair is None or not same or not pair[1].volume.grid.same_as(run.fixed_grid):
-            aligner.notes.warning(
+            aligner.messages.warning(
                 "The registration was not used: other volumes were chosen, or the fixed one was "
                 "moved, while it ran. Register again."
             )
             return
-        before, placement = pair[0].placement, placement_of(message, pair[0], run.wish)
-        if not aligner.put(placement, f"{run.wish.kind} registration"):
+        before, placement = pair[0].placement, placement_of(message, pair[0], run.request)
+        if not aligner.put(placement, f"{run.request.kind} registration"):
             return
         moving, fixed = (x.modality or x.name for x in pair)
         gain = f"similarity {number(placement.before)} → {number(placement.after)}"
         if placement.doubtful:
-            aligner.notes.warning(
+            aligner.messages.warning(
                 f"{moving} was registered to {fixed}, but this is doubtful: {placement.doubtful} "
                 "Look at it in the checkerboard.",
                 [Action("Take it back", partial(self._take_back, run, before))],
             )
         else:
-            aligner.notes.info(f"{moving} was registered to {fixed} ({run.wish.kind}, {gain}).")
+            aligner.messages.info(
+                f"{moving} was registered to {fixed} ({run.request.kind}, {gain})."
+            )
 
     def _take_back(self, run: _Run, before: Placement | None) -> None:
         moving = self.aligner.moving
@@ -186,9 +189,9 @@ class Registrar(QObject):
             return
         if outcome.code == WRONG_INPUT and outcome.last_words:
             words = outcome.last_words[-1]
-            self.aligner.notes.error(words.partition("mhvae-studio: ")[2] or words)
+            self.aligner.messages.error(words.partition("mhvae-studio: ")[2] or words)
         else:
-            self.aligner.notes.error(f"{outcome.sentence(CHILD)} Nothing was moved.")
+            self.aligner.messages.error(f"{outcome.sentence(CHILD)} Nothing was moved.")
 
     def _end(self) -> None:
         run, self._run = self._run, None
@@ -223,13 +226,13 @@ def _end_child(run: _Run) -> None:
         run.child.deleteLater()
 
 
-def placement_of(message: Message, moving: Layer, wish: Wish) -> Placement:
+def placement_of(message: Message, moving: Layer, request: RegistrationRequest) -> Placement:
     """Return the placement that a result describes."""
     matrix = np.array(message["matrix"], dtype=np.float64).reshape(4, 4)
     doubtful = str(message.get("reason", "")) if message.get("doubtful") else ""
     return Placement(
         moving.header,
-        Alignment(matrix, wish.kind, wish.method),
+        Alignment(matrix, request.kind, request.method),
         float(message["before"]),
         float(message["after"]),
         doubtful,
@@ -242,16 +245,20 @@ def number(value: float | None) -> str:
 
 
 def _arguments(
-    folder: Path, fixed: Volume, moving: Volume, start: np.ndarray[Any, Any], wish: Wish
+    folder: Path,
+    fixed: Volume,
+    moving: Volume,
+    start: np.ndarray[Any, Any],
+    request: RegistrationRequest,
 ) -> list[str]:
     """Write both volumes and the start as files and return the child's arguments."""
     from core.io import write
 
-    arguments = ["register", "--events", "--kind", wish.kind, "--method", wish.method]
+    arguments = ["register", "--events", "--kind", request.kind, "--method", request.method]
     for role, volume in (("fixed", fixed), ("moving", moving)):
         path = write(volume, folder / f"{role}.nii")
         named = volume.modality.isalnum()
         arguments += [f"--{role}", f"{volume.modality}={path}" if named else str(path)]
     # No exponents: argparse takes -1e-05 for an option.
     arguments += ["--start", *(f"{x:.12f}" for x in start.ravel())]
-    return arguments + (["--model", wish.model] if wish.model else [])
+    return arguments + (["--model", request.model] if request.model else [])

@@ -11,7 +11,7 @@ from PySide6.QtCore import QPointF
 from app.alignment.by_hand import Hand
 from app.alignment.landmarks import FIXED, MOVING, Landmarks
 from app.viewer.geometry import Projection
-from app.viewer.pane import Pane
+from app.viewer.pane_geometry import PaneGeometry
 
 REACH = 10.0
 """How near a landmark a press must be to take it, in pixels."""
@@ -28,7 +28,7 @@ class MoveTool:
         self._from: NDArray[np.float64] = np.zeros(3)
         self._pivot: NDArray[np.float64] = np.zeros(3)
 
-    def press(self, pane: Pane, gesture: str, at: QPointF) -> bool:
+    def press(self, pane: PaneGeometry, gesture: str, at: QPointF) -> bool:
         """Begin to move or to turn."""
         if gesture not in ("Left", "Ctrl+Left") or self._hand.aligner.moving is None:
             return False
@@ -39,7 +39,7 @@ class MoveTool:
         self._hand.begin(hold=True)
         return True
 
-    def drag(self, pane: Pane, at: QPointF) -> None:
+    def drag(self, pane: PaneGeometry, at: QPointF) -> None:
         """Move or turn to a pixel."""
         here = pane.projection().to_frame(at.x(), at.y(), pane.depth())
         frame, axes = pane.frame, pane.axes
@@ -59,7 +59,7 @@ class MoveTool:
             change[:3, 3] = frame.axes @ (here - self._from)
         self._hand.shift(change)
 
-    def release(self, pane: Pane, at: QPointF) -> None:
+    def release(self, pane: PaneGeometry, at: QPointF) -> None:
         """End the movement."""
         self._hand.end()
 
@@ -71,7 +71,7 @@ class LandmarkTool:
         self._landmarks = landmarks
         self._taken: tuple[int, str] | None = None
 
-    def press(self, pane: Pane, gesture: str, at: QPointF) -> bool:
+    def press(self, pane: PaneGeometry, gesture: str, at: QPointF) -> bool:
         """Take a landmark, or place one."""
         pair = self._landmarks.aligner.pair()
         if gesture != "Left" or pair is None:
@@ -88,16 +88,16 @@ class LandmarkTool:
         self._landmarks.click(side, self._world(pane, at))
         return True
 
-    def drag(self, pane: Pane, at: QPointF) -> None:
+    def drag(self, pane: PaneGeometry, at: QPointF) -> None:
         """Move the landmark that was taken."""
         if self._taken is not None and self._taken[0] < len(self._landmarks.pairs):
             self._landmarks.drag(*self._taken, self._world(pane, at))
 
-    def release(self, pane: Pane, at: QPointF) -> None:
+    def release(self, pane: PaneGeometry, at: QPointF) -> None:
         """Let the landmark go."""
         self._taken = None
 
-    def _nearest(self, pane: Pane, at: QPointF) -> tuple[int, str] | None:
+    def _nearest(self, pane: PaneGeometry, at: QPointF) -> tuple[int, str] | None:
         projection = pane.projection()
         found: list[tuple[float, int, str]] = []
         # The moving end first: of a new pair, whose ends lie on each other, that one is dragged.
@@ -110,12 +110,12 @@ class LandmarkTool:
         near = min(found, key=lambda x: x[0], default=(math.inf, -1, ""))
         return (near[1], near[2]) if near[0] <= REACH else None
 
-    def _world(self, pane: Pane, at: QPointF) -> NDArray[np.float64]:
+    def _world(self, pane: PaneGeometry, at: QPointF) -> NDArray[np.float64]:
         position = pane.projection().to_frame(at.x(), at.y(), pane.depth())
         return pane.frame.to_world(position)
 
 
-def sides(pane: Pane, landmarks: Landmarks) -> tuple[str, ...]:
+def sides(pane: PaneGeometry, landmarks: Landmarks) -> tuple[str, ...]:
     """Return which ends of pairs belong into a pane: those of the volumes it shows."""
     pair = landmarks.aligner.pair()
     if pair is None:
@@ -125,7 +125,9 @@ def sides(pane: Pane, landmarks: Landmarks) -> tuple[str, ...]:
     return tuple(shown)
 
 
-def on_screen(pane: Pane, projection: Projection, world: NDArray[np.float64]) -> QPointF | None:
+def on_screen(
+    pane: PaneGeometry, projection: Projection, world: NDArray[np.float64]
+) -> QPointF | None:
     """Return the pixel of a (3,) RAS mm position, None when it is far from the pane's plane."""
     position, axes = pane.frame.to_frame(world), projection.axes
     if abs(float(position[axes.through]) - pane.depth()) > SLAB:

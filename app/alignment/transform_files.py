@@ -28,9 +28,11 @@ class Transforms(QObject):
 
         def done(alignment: Alignment) -> None:
             if aligner.put_alignment(alignment, f"Transform {path.name}"):
-                aligner.notes.info(self.direction(), [Action("Turn round", self.turn_round)])
+                aligner.messages.info(self.direction(), [Action("Turn round", self.turn_round)])
 
-        aligner.jobs.submit(f"Reading {path.name}", lambda: read(path), done, aligner.notes.error)
+        aligner.jobs.submit(
+            f"Reading {path.name}", lambda: read(path), done, aligner.messages.error
+        )
 
     def direction(self) -> str:
         """Say in which direction the loaded transform is used; empty without one."""
@@ -63,9 +65,9 @@ class Transforms(QObject):
             return write_transform(path, Alignment(matrix, kind))
 
         def done(written: Path) -> None:
-            aligner.notes.info(f"Saved {written.name}; read back and compared.")
+            aligner.messages.info(f"Saved {written.name}; read back and compared.")
 
-        aligner.jobs.submit(f"Saving {path.name}", work, done, aligner.notes.error)
+        aligner.jobs.submit(f"Saving {path.name}", work, done, aligner.messages.error)
 
 
 def turned_round(alignment: Alignment) -> Alignment:

@@ -7,9 +7,9 @@ import os
 import time
 from pathlib import Path
 
-from app.cli.register import CommandError
+from app.cli.options import CommandError
 from app.cli.terminal import Reporter, answer, output_folder
-from core.registration.alignment import DEFAULT_METHOD, METHODS
+from core.registration.methods import DEFAULT_METHOD, METHODS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

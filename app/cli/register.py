@@ -11,26 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from app.cli.options import CommandError, add_method, add_transform, searcher
 from app.cli.terminal import DEVICES, Reporter, answer, output_folder
 from core.case import box_distance
 from core.errors import Cancelled, UserError
 from core.io.modality import guess_from_text
-from core.registration.alignment import (
-    DEFAULT_METHOD,
-    METHODS,
-    THROUGH_THE_MODEL,
-    AlignProgress,
-    Registration,
-    centred,
-    moved,
-    register,
-)
-from core.registration.choice import Choice, Search, align, record
+from core.registration.alignment import AlignProgress, Registration, moved
+from core.registration.choice import Choice, align, record
+from core.registration.register import centred
 from core.volume import Volume
-
-
-class CommandError(UserError):
-    """Arguments that do not fit together."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,30 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--events", action="store_true", help="print progress and result as one JSON object a line"
-    )
-
-
-def add_method(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--method``."""
-    parser.add_argument(
-        "--method",
-        default=DEFAULT_METHOD,
-        choices=(*METHODS, THROUGH_THE_MODEL),
-        help=f"how to compare the images (default: {DEFAULT_METHOD}); through the model makes the "
-        "one from the other first",
-    )
-
-
-def add_transform(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--transform`` and ``--inverse``."""
-    parser.add_argument(
-        "--transform",
-        type=Path,
-        metavar="FILE",
-        help="an ITK transform (.tfm, .txt, .h5) that resamples the moving onto the fixed volume",
-    )
-    parser.add_argument(
-        "--inverse", action="store_true", help="the transform was made for the other direction"
     )
 
 
@@ -172,19 +137,10 @@ def _read(text: str) -> Volume:
     return replace(volume, modality=guess)
 
 
-def searcher(args: argparse.Namespace) -> Search:
-    """Return what does the search: through the model only where torch may be loaded."""
-    if args.method != THROUGH_THE_MODEL:
-        return register
-    from core.registration.through_model import through_model
-
-    return through_model(args.model, args.device)
-
-
 def _write(
     args: argparse.Namespace, fixed: Volume, moving: Volume, result: Registration
 ) -> dict[str, str]:
-    from core.image.intensity import resample
+    from core.image.resample import resample
     from core.io import write
     from core.registration.picture import checkerboards
     from core.registration.transforms import write_transform

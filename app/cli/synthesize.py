@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from app.cli.register import CommandError, add_transform
+from app.cli.options import CommandError, add_transform, measure, request_of
 from app.cli.terminal import DEVICES, Reporter, answer, output_folder, peak_memory
 from core.case import Case
 from core.files import shown
@@ -16,7 +16,7 @@ from core.models.bundle import Bundle, find
 from core.registration.alignment import moved
 from core.registration.choice import Choice, align, record
 from core.registration.pair import SWEPT
-from core.synthesis.request import Prepared, Request, Synthesis, on_grid, prepare
+from core.synthesis.request import Synthesis, on_grid, prepare
 from core.volume import Volume
 
 FORMATS = ("nii.gz", "nrrd", "mha")
@@ -159,25 +159,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def request_of(
-    args: argparse.Namespace,
-    subset: tuple[str, ...],
-    targets: tuple[str, ...],
-    fov: Literal["auto", "whole"] | Volume,
-) -> Request:
-    """Return what the options ask for."""
-    temperature = args.temperature
-    return Request(
-        subset=subset,
-        targets=targets,
-        temperature=(1.0 if args.samples > 1 else 0.0) if temperature is None else temperature,
-        samples=args.samples,
-        seed=args.seed,
-        fov=fov,
-        batch=args.batch,
-    )
-
-
 def _aligned(
     args: argparse.Namespace, case: Case, report: Reporter
 ) -> tuple[Case, dict[str, dict[str, object]]]:
@@ -260,23 +241,6 @@ def _read_one(modality: str, path: Path) -> Volume:
         f"({header.modality_reason}). Check that it is the right file."
     )
     return replace(volume, warnings=(*volume.warnings, other))
-
-
-def measure(case: Case, result: Synthesis, prepared: Prepared) -> dict[str, Any]:
-    """Compare every target with its real volume, where the case has one."""
-    from core.synthesis.score import judge
-
-    measured = {}
-    for m, volume in result.volumes.items():
-        if m in case.volumes:
-            _, scores = judge(volume, case.volumes[m], result.fov, prepared.normalisers[m])
-            if scores:
-                measured[m] = {
-                    "psnr_db": round(scores["PSNR"], 3),
-                    "ssim": round(scores["SSIM"], 4),
-                    "mae": round(scores["MAE"], 3),
-                }
-    return measured
 
 
 def _write(

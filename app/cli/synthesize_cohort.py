@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.cli.register import CommandError
-from app.cli.synthesize import measure, request_of
+from app.cli.options import CommandError, measure, request_of
 from app.cli.terminal import Reporter, answer, output_folder
 from core.case import Case
 from core.errors import UserError

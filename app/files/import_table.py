@@ -27,8 +27,8 @@ from app.files.import_table_cells import ChoiceCell
 from app.files.import_table_model import Column, ImportModel
 from app.files.import_table_pictures import SIZE, Pictures
 from app.files.importing import Importer
-from app.shell.layer_row import COMMON
-from app.widgets.drops import local_paths
+from app.shared.drops import local_paths
+from app.shared.modalities import COMMON
 
 WIDTHS = {
     Column.PICTURE: SIZE + 12,

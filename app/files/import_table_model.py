@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage, QPalette
 
 from app.files.import_rules import KEEP, SKIP, Intake, Key, size_text
 from app.files.importing import Importer
-from app.widgets.style import warning_colour
+from app.shared.style import warning_colour
 
 Index = QModelIndex | QPersistentModelIndex
 Role = Qt.ItemDataRole

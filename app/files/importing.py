@@ -155,11 +155,11 @@ class Importer(QObject):
             return
         for row in self.rows:
             if row.header.problem:
-                self.opener.notes.error(row.header.problem)
+                self.opener.messages.error(row.header.problem)
         self.accept()
 
     def _failed(self, sentence: str, stop: Event) -> None:
-        self.opener.notes.error(sentence)
+        self.opener.messages.error(sentence)
         if stop is self._stop:
             self.dismiss()
 

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QMetaMethod, QObject, Signal
-from PySide6.QtGui import QUndoStack
 
 from app.files.import_rules import LABEL_MAP, LABEL_NAME, OTHER, Intake, rank
 from app.files.sweep import Sweep, find_sweep, look_at
-from app.processes.jobs import Jobs
-from app.state.messages import Action, Notifications
-from app.state.session import Session
-from app.state.settings import Settings
+from app.shared.context import Context
+from app.state.messages import Action
 from app.state.undo import AddLayers, ImportLayers, RemoveLayers, layer_name
 from app.state.values import Kind, Placement
 from core.case import Case, CaseError
@@ -64,17 +61,11 @@ class Opener(QObject):
     transform_found = Signal(object)
     """Path of a transform to align volumes by."""
 
-    def __init__(
-        self,
-        session: Session,
-        jobs: Jobs,
-        notes: Notifications,
-        settings: Settings,
-        undo: QUndoStack,
-    ) -> None:
-        super().__init__(session)
-        self.session, self.jobs, self.notes = session, jobs, notes
-        self.settings, self.undo = settings, undo
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.session)
+        self.session, self.jobs = context.session, context.jobs
+        self.messages, self.settings = context.messages, context.settings
+        self.undo = context.undo
         self.origins: dict[str, Origin] = {}
         self.offers: Offer = lambda *_: ()
         self._under_way: list[ImportLayers] = []
@@ -143,7 +134,7 @@ class Opener(QObject):
             matrix = None if placement is None else placement.alignment.matrix
             self._check_place(volume if matrix is None else moved(volume, matrix), replaces)
         except CaseError as error:
-            self.notes.error(str(error), self.offers(volume, origin, kind))
+            self.messages.error(str(error), self.offers(volume, origin, kind))
             return None
         kind = kind or kind_of(volume, origin)
         if kind is Kind.LABEL:
@@ -160,7 +151,7 @@ class Opener(QObject):
         elif undoable:
             self.undo.push(AddLayers(self.session, [layer_id], f"Open {volume.source}"))
         for warning in volume.warnings:
-            self.notes.warning(f"{volume.source}: {warning}")
+            self.messages.warning(f"{volume.source}: {warning}")
         self.opened.emit(layer_id)
         return layer_id
 
@@ -184,7 +175,7 @@ class Opener(QObject):
         if self.isSignalConnected(QMetaMethod.fromSignal(self.transform_found)):
             self.transform_found.emit(path)
             return
-        self.notes.error(
+        self.messages.error(
             f"{path.name}: expected a volume, a folder, a model or a project; found a transform. "
             "Apply it in the program that made it and open the moved volume."
         )
@@ -221,7 +212,7 @@ class Opener(QObject):
             go_on(pushed or layer_id is not None)
 
         def failed(sentence: str) -> None:
-            self.notes.error(sentence)
+            self.messages.error(sentence)
             go_on(pushed)
 
         def go_on(pushed: bool) -> None:

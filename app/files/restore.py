@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from app.files.open import Origin
+from app.files.open import Opener, Origin
 from app.files.project import RESULT_KINDS, Entry, Project, pairs_of, placement_of
+from app.shared.context import Context
+from app.state.results import Result
 from app.state.values import Display, Kind, View
-from app.synthesis.live import Result
 from core.volume import Volume
-
-if TYPE_CHECKING:
-    from app.files.save import Projects
 
 
 class Restoring:
@@ -22,11 +19,13 @@ class Restoring:
 
     def __init__(
         self,
-        projects: Projects,
+        context: Context,
+        opener: Opener,
         project: Project,
         missing: Callable[[Entry, Callable[[Path], None]], None],
     ) -> None:
-        self.owner, self.project, self.missing = projects, project, missing
+        self.session, self.jobs, self.messages = context.session, context.jobs, context.messages
+        self.opener, self.project, self.missing = opener, project, missing
         self.ids: dict[int, str] = {}
 
     def begin(self) -> None:
@@ -57,18 +56,18 @@ class Restoring:
             self._finish() if late else self._next(n + 1)
 
         def failed(sentence: str) -> None:
-            self.owner.notes.error(sentence)
+            self.messages.error(sentence)
             if not late:
                 self._next(n + 1)
 
-        self.owner.jobs.submit(f"Reading {entry.path.name}", work, done, failed)
+        self.jobs.submit(f"Reading {entry.path.name}", work, done, failed)
 
     def _add(self, n: int, entry: Entry, origin: Origin, volume: Volume) -> None:
-        session, kind = self.owner.session, Kind(entry.kind)
+        session, kind = self.session, Kind(entry.kind)
         made = kind in RESULT_KINDS
         volume = replace(volume, modality=entry.modality, synthetic=made)
         placement = placement_of(entry.alignment, volume.grid)
-        layer_id = self.owner.opener.add(volume, origin, kind, undoable=False, placement=placement)
+        layer_id = self.opener.add(volume, origin, kind, undoable=False, placement=placement)
         if layer_id is None:
             return
         self.ids[n] = layer_id
@@ -84,12 +83,12 @@ class Restoring:
             # The mark of the background: outside the field of view a result is exactly 0.
             session.update_layer(layer_id, field_of_view=volume.voxels != 0)
             how = str(entry.marks.get("kind", "synthesis"))
-            self.owner.synthesiser.adopt(
+            session.results.adopt(
                 entry.modality, Result(layer_id, how, entry.subset, entry.metrics, entry.marks)
             )
 
     def _finish(self) -> None:
-        session, project = self.owner.session, self.project
+        session, project = self.session, self.project
         for n, layer_id in self.ids.items():
             if layer_id in session and not project.entries[n].available:
                 session.update_layer(layer_id, available=False)
@@ -109,11 +108,11 @@ class Restoring:
 
     def _align(self) -> None:
         """Put back what was chosen to be aligned, and the landmarks."""
-        landmarks, ids = self.owner.landmarks, self.ids
+        pair, ids = self.session.pair, self.ids
         moving, fixed = (ids.get(n, "") for n in self.project.aligning)
         if moving and fixed:
-            landmarks.aligner.choose(moving, fixed)
+            pair.choose(moving, fixed)
         for found in self.project.landmarks:
             key = (ids.get(found["moving"], ""), ids.get(found["fixed"], ""))
             if all(key):
-                landmarks.put(key, pairs_of(found))
+                pair.put_landmarks(key, pairs_of(found))

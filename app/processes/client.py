@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.processes.engine_job import EngineJob, Failure, same_voxels, volume_key
 from app.processes.jobs import Child, Jobs, Outcome, engine_command
 from app.processes.protocol import Message
-from app.processes.shared import SharedArray, drop_arrays
+from app.processes.shared_memory import SharedArray, drop_arrays
 from core.volume import Volume
 
 PATIENCE_MS = 4000

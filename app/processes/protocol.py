@@ -2,7 +2,7 @@
 
 A message is a JSON object with a ``type``. On the pipe it is preceded by its length in bytes as an
 unsigned 32-bit little-endian number. Voxels never travel in a message; they lie in shared memory
-(:mod:`app.processes.shared`) and the message carries their description.
+(:mod:`app.processes.shared_memory`) and the message carries their description.
 
 Window → engine
     ``volume``     key, array, shape, affine, modality, source: keep this volume under ``key``;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QMessageBox, QWidget
 
-from app.widgets.style import app_icon
+from app.shared.style import app_icon
 from core.torch_build import torch_build
 from core.version import __version__
 

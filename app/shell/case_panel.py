@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QUndoStack
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.files.open import Opener
+from app.shared.context import Context
 from app.shell.layer_row import Row
-from app.state.session import Session
 from app.state.undo import EditAvailable, EditModality, RemoveLayers
-from app.synthesis.controller import Synthesiser
 
 THUMBNAIL_DELAY_MS = 400
 
@@ -21,17 +19,10 @@ class CasePanel(QScrollArea):
     menu_wanted = Signal(str, object)
     """(layer id, global position): the user asked for a layer's menu."""
 
-    def __init__(
-        self,
-        session: Session,
-        opener: Opener,
-        synthesiser: Synthesiser,
-        undo: QUndoStack,
-        parent: QWidget | None = None,
-    ) -> None:
+    def __init__(self, context: Context, opener: Opener, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.session, self.opener, self.undo = session, opener, undo
-        self.synthesiser = synthesiser
+        self.session, self.undo, self.opener = context.session, context.undo, opener
+        session = context.session
         self.rows: dict[str, Row] = {}
         self._stale: set[str] = set()
         self.setWidgetResizable(True)
@@ -54,7 +45,7 @@ class CasePanel(QScrollArea):
         session.layer_changed.connect(self._refresh)
         session.active_changed.connect(self._mark_active)
         session.voxels_touched.connect(lambda layer_id, _: self._later(layer_id))
-        synthesiser.form_changed.connect(self._refresh_all)
+        session.synthesis.form_changed.connect(self._refresh_all)
         opener.opened.connect(self._show)  # by now it is known where the guess comes from
 
     def changeEvent(self, event: QEvent) -> None:
@@ -126,9 +117,8 @@ class CasePanel(QScrollArea):
             self._show(layer_id)
 
     def _show(self, layer_id: str) -> None:
-        bundle = self.synthesiser.bundle
         origin = self.opener.origins.get(layer_id)
-        modalities = bundle.config.modalities if bundle else ()
+        modalities = self.session.synthesis.modalities
         layer = self.session.layer(layer_id)
         self.rows[layer_id].show_layer(layer, modalities, origin.reason if origin else "")
 

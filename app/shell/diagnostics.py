@@ -8,42 +8,43 @@ import os
 import platform
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 from PySide6.QtCore import qVersion
 from PySide6.QtGui import QGuiApplication
 
+from app.shared.context import Context
 from app.shell.anonymous import anonymous
 from app.state.messages import Note
 from core.torch_build import torch_build
 from core.version import __version__
-
-if TYPE_CHECKING:
-    from app.shell.window import MainWindow
 
 MESSAGES = 60
 FORM = ("batch", "device", "samples", "temperature")
 """Choices of the Synthesis panel that say nothing about files."""
 
 
-def diagnostics(window: MainWindow) -> str:
-    """Return the report about a window, ready to be shown and saved."""
-    session = window.session
-    modalities = {m for b in window.synthesiser.models for m in b.config.modalities}
-    private = [str(path) for path in window.settings.recent()]
+def diagnostics(context: Context, file_names: Iterable[str] = ()) -> str:
+    """Return the report about a window, ready to be shown and saved.
+
+    Args:
+        context: the window's state.
+        file_names: names and paths that are taken out besides those the state holds.
+    """
+    session = context.session
+    modalities = {m for b in session.synthesis.models for m in b.config.modalities}
+    private = [str(path) for path in context.settings.recent()]
     private += [text for x in session.layers for text in (x.name, x.volume.source, x.modality)]
-    private += [str(origin.path) for origin in window.opener.origins.values()]
-    private += [t for r in window.importer.rows for t in (r.header.source, str(r.header.path))]
-    private += [session.name, str(window.projects.path or "")]
+    private += [*file_names, session.name]
     blocks = [
         f"# MHVAE Studio {__version__}: diagnostic report",
         "File names, paths and names of people were taken out. Read it before you send it.",
         _block("Program", _program()),
-        _block("Computer", _computer(window.client.devices)),
-        _block("Settings", _settings(window)),
-        _block("Case", _case(window, modalities)),
-        "## Last messages\n\n" + _messages(window.notes.history, private, modalities),
+        _block("Computer", _computer(context.engine.devices)),
+        _block("Settings", _settings(context)),
+        _block("Case", _case(context, modalities)),
+        "## Last messages\n\n" + _messages(context.messages.history, private, modalities),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -82,23 +83,23 @@ def _computer(devices: Iterable[str]) -> list[tuple[str, object]]:
     ]
 
 
-def _settings(window: MainWindow) -> list[tuple[str, object]]:
-    form: dict[str, Any] = window.settings.form()
+def _settings(context: Context) -> list[tuple[str, object]]:
+    form: dict[str, Any] = context.settings.form()
     return [
-        ("appearance", window.settings.appearance),
-        ("display", json.dumps(window.settings.display(), sort_keys=True)),
+        ("appearance", context.settings.appearance),
+        ("display", json.dumps(context.settings.display(), sort_keys=True)),
         ("synthesis", json.dumps({k: form[k] for k in FORM if k in form}, sort_keys=True)),
-        ("recent files are kept", "yes" if window.settings.keeps_recent else "no"),
+        ("recent files are kept", "yes" if context.settings.keeps_recent else "no"),
     ]
 
 
-def _case(window: MainWindow, modalities: set[str]) -> list[tuple[str, object]]:
+def _case(context: Context, modalities: set[str]) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [
-        ("engine", window.client.state),
-        ("models", len(window.synthesiser.models)),
-        ("volumes", len(window.session.layers)),
+        ("engine", context.engine.state),
+        ("models", len(context.session.synthesis.models)),
+        ("volumes", len(context.session.layers)),
     ]
-    for number, layer in enumerate(window.session.layers, 1):
+    for number, layer in enumerate(context.session.layers, 1):
         grid = layer.volume.grid
         kind = layer.modality if layer.modality in modalities else "another modality"
         size = " x ".join(map(str, grid.shape))

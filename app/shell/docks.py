@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from app.alignment.panel import AlignPanel
+from app.shell.case_panel import CasePanel
 from app.shell.messages import MessageList
+from app.synthesis.experts_panel import ExpertsPanel
+from app.synthesis.panel import SynthesisPanel
+from app.synthesis.results_panel import ResultsPanel
 
-if TYPE_CHECKING:
-    from app.shell.window import MainWindow
+
+@dataclass(frozen=True)
+class Panels:
+    """What goes into the docks."""
+
+    case: CasePanel
+    synthesis: SynthesisPanel
+    results: ResultsPanel
+    experts: ExpertsPanel
+    align: AlignPanel
+    messages: MessageList
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,7 @@ class Docks:
     messages: QDockWidget
 
 
-def build_docks(window: MainWindow) -> Docks:
+def build_docks(window: QMainWindow, panels: Panels) -> Docks:
     """Put the window's panels into docks: case and align left, synthesis and results right."""
     area = Qt.DockWidgetArea
     left, right, bottom = (
@@ -32,12 +45,12 @@ def build_docks(window: MainWindow) -> Docks:
         area.RightDockWidgetArea,
         area.BottomDockWidgetArea,
     )
-    case = _dock(window, "Case", window.case, left)
-    synthesis = _dock(window, "Synthesis", window.synthesis, right)
-    results = _dock(window, "Results", window.results, right)
-    experts = _dock(window, "Experts", window.experts, right)
-    align = _dock(window, "Align", window.align_panel, left)
-    messages = _dock(window, "Messages", MessageList(window.notes), bottom)
+    case = _dock(window, "Case", panels.case, left)
+    synthesis = _dock(window, "Synthesis", panels.synthesis, right)
+    results = _dock(window, "Results", panels.results, right)
+    experts = _dock(window, "Experts", panels.experts, right)
+    align = _dock(window, "Align", panels.align, left)
+    messages = _dock(window, "Messages", panels.messages, bottom)
     window.tabifyDockWidget(results, experts)
     window.tabifyDockWidget(case, align)
     case.raise_()
@@ -51,7 +64,9 @@ def build_docks(window: MainWindow) -> Docks:
     return Docks((case, synthesis, align, results, experts, messages), experts, align, messages)
 
 
-def _dock(window: MainWindow, title: str, widget: QWidget, where: Qt.DockWidgetArea) -> QDockWidget:
+def _dock(
+    window: QMainWindow, title: str, widget: QWidget, where: Qt.DockWidgetArea
+) -> QDockWidget:
     dock = QDockWidget(title, window)
     dock.setObjectName(f"dock {title.lower()}")
     dock.setWidget(widget)

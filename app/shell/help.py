@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QDialog
+from PySide6.QtWidgets import QDialog, QWidget
 
-if TYPE_CHECKING:
-    from app.shell.window import MainWindow
+from app.shared.commands import Commands
+from app.shared.context import Context
 
 
 class Help(QObject):
-    """The guide, the sheet of keys, the diagnostic report and About."""
+    """The guide, the sheet of keys, the diagnostic report and About.
 
-    def __init__(self, window: MainWindow) -> None:
-        super().__init__(window)
-        self.window = window
+    Args:
+        context: what the report is about.
+        commands: what the sheet of keys lists.
+        file_names: returns the names of files that must not stand in a report.
+        parent: the main window.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        commands: Commands,
+        file_names: Callable[[], list[str]],
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self.context, self.commands = context, commands
+        self._file_names, self._parent = file_names, parent
         self.guide: QDialog | None = None
 
     def show_guide(self) -> None:
@@ -25,7 +39,7 @@ class Help(QObject):
         from core.assets import GUIDE
 
         if self.guide is None:
-            self.guide = Guide(GUIDE, self.window.jobs, self.window)
+            self.guide = Guide(GUIDE, self.context.jobs, self._parent)
         self.guide.show()
         self.guide.raise_()
         self.guide.activateWindow()
@@ -34,8 +48,8 @@ class Help(QObject):
         """Open the sheet of keys and gestures."""
         from app.shell.keys import KeySheet
 
-        window = self.window
-        dialog = KeySheet(window.commands, window.session.display.mouse, window)
+        mouse = self.context.session.display.mouse
+        dialog = KeySheet(self.commands, mouse, self._parent)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.show()
 
@@ -44,7 +58,8 @@ class Help(QObject):
         from app.shell.diagnostics import diagnostics
         from app.shell.diagnostics_dialog import Diagnostics
 
-        dialog = Diagnostics(diagnostics(self.window), self.window)
+        report = diagnostics(self.context, self._file_names())
+        dialog = Diagnostics(report, self._parent)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
@@ -52,6 +67,6 @@ class Help(QObject):
         """Say what this program is."""
         from app.shell.about import about
 
-        box = about(self.window)
+        box = about(self._parent)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.open()

@@ -7,9 +7,9 @@ from html import escape
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
 
+from app.shared.commands import Commands
 from app.state.values import MousePreset
 from app.viewer.keys import DRAGS
-from app.widgets.commands import Commands
 
 
 class KeySheet(QDialog):

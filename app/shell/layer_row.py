@@ -20,12 +20,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.shared.modalities import COMMON
+from app.shared.style import SYNTHETIC, icon
 from app.state.values import Kind, Layer
 from app.viewer import colormaps
-from app.widgets.style import SYNTHETIC, icon
 
 THUMBNAIL = 52
-COMMON = ("T2", "iUS", "T1", "ceT1", "FLAIR")
 UNKNOWN = "modality?"
 
 _KIND_WORDS = {

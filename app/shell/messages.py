@@ -19,8 +19,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.state.messages import Note, Notifications, Severity
-from app.widgets.style import icon, warning_colour
+from app.shared.style import icon, warning_colour
+from app.state.messages import Messages, Note, Severity
 
 INFO_MS = 8000
 """Good news goes away by itself; errors stay until they are dismissed."""
@@ -32,7 +32,7 @@ class MessageBar(QFrame):
 
     history_wanted = Signal()
 
-    def __init__(self, notes: Notifications, parent: QWidget | None = None) -> None:
+    def __init__(self, messages: Messages, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.note: Note | None = None
         self._unread = 0
@@ -61,7 +61,7 @@ class MessageBar(QFrame):
         row.addWidget(self.dismiss)
         self._timer = QTimer(self, singleShot=True, interval=INFO_MS)
         self._timer.timeout.connect(self.clear)
-        notes.added.connect(self.show_note)
+        messages.added.connect(self.show_note)
         self.hide()
 
     def show_note(self, note: Note) -> None:
@@ -121,7 +121,7 @@ class MessageBar(QFrame):
 class MessageList(QTreeWidget):
     """Every note of this start, newest on top."""
 
-    def __init__(self, notes: Notifications, parent: QWidget | None = None) -> None:
+    def __init__(self, messages: Messages, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setHeaderLabels(["Time", "", "Message"])
         self.setRootIsDecorated(False)
@@ -130,9 +130,9 @@ class MessageList(QTreeWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
-        for note in notes.history:
+        for note in messages.history:
             self._add(note)
-        notes.added.connect(self._add)
+        messages.added.connect(self._add)
 
     def _add(self, note: Note) -> None:
         item = QTreeWidgetItem([note.time.strftime("%H:%M:%S"), note.severity, note.sentence])

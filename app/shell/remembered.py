@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QMainWindow
 
+from app.shared.context import Context
 from app.state.values import Display
-
-if TYPE_CHECKING:
-    from app.shell.window import MainWindow
 
 FIRST_SIZE = QSize(1440, 900)
 FRAME = QSize(8, 48)
@@ -17,9 +14,9 @@ FRAME = QSize(8, 48)
 DISPLAY = ("convention", "interpolation", "mouse", "world_axes", "crosshair", "outlines")
 
 
-def keep(window: MainWindow) -> None:
+def keep(window: QMainWindow, context: Context) -> None:
     """Keep docks, display and window/level."""
-    settings, session = window.settings, window.session
+    settings, session = context.settings, context.session
     settings.keep_window_state(window.saveGeometry(), window.saveState())
     shown = session.display.to_dict()
     settings.keep_display({name: shown[name] for name in DISPLAY})
@@ -27,20 +24,21 @@ def keep(window: MainWindow) -> None:
     settings.sync()
 
 
-def restore_display(window: MainWindow) -> None:
+def restore_display(context: Context) -> None:
     """Look at volumes as the last window did."""
+    settings, session = context.settings, context.session
     try:
-        shown = Display.from_dict(window.settings.display())
+        shown = Display.from_dict(settings.display())
     except (ValueError, TypeError):
         shown = Display()
-    window.session.set_display(**{n: getattr(shown, n) for n in DISPLAY})
-    window.session.remembered_windows.update(window.settings.windows())
+    session.set_display(**{n: getattr(shown, n) for n in DISPLAY})
+    session.remembered_windows.update(settings.windows())
 
 
-def restore_window(window: MainWindow) -> None:
+def restore_window(window: QMainWindow, context: Context) -> None:
     """Put the docks where the last window had them; the first window fits on the screen."""
     window.resize(first_size(window.screen().availableSize()))
-    state = window.settings.window_state()
+    state = context.settings.window_state()
     if state is not None:
         window.restoreGeometry(state[0])
         window.restoreState(state[1])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QMenu, QToolBar
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QToolBar
 
-if TYPE_CHECKING:
-    from app.shell.window import MainWindow
+from app.shared.commands import Commands
+from app.viewer.compare import MODES
 
 TOOLBAR = (
     ("layout_planes", "Planes"),
@@ -20,32 +19,31 @@ TOOLBAR = (
     ("coronal", "Coronal"),
     ("sagittal", "Sagittal"),
     ("", ""),
-    ("blend", "Blend"),
-    ("swipe", "Swipe"),
-    ("reveal", "Reveal"),
-    ("checker", "Checker"),
-    ("flicker", "Flicker"),
-    ("difference", "Difference"),
+    *((mode.value, it.short) for mode, it in MODES.items()),
     ("", ""),
     ("ruler", "Ruler"),
     ("reset", "Reset"),
 )
 
 
-def build_bars(window: MainWindow, docks: Sequence[QDockWidget]) -> None:
+def build_bars(
+    window: QMainWindow, commands: Commands, recent: QMenu, docks: Sequence[QDockWidget]
+) -> None:
     """Fill the menu bar and add the toolbar.
 
     Args:
-        window: whose commands and recent files.
+        window: gets the bars.
+        commands: what the bars offer.
+        recent: the menu of recent files.
         docks: offered under View, Panels.
     """
-    window.commands.fill(window.menuBar())
-    actions = window.commands.actions
+    commands.fill(window.menuBar())
+    actions = commands.actions
     menus = {a.text().removeprefix("&"): a.menu() for a in window.menuBar().actions()}
     files, view = menus["File"], menus["View"]
     assert isinstance(files, QMenu)
     assert isinstance(view, QMenu)
-    files.insertMenu(actions["save_volume"], window.recent)
+    files.insertMenu(actions["save_volume"], recent)
     panels = view.addMenu("Panels")
     for dock in docks:
         panels.addAction(dock.toggleViewAction())

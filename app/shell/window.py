@@ -9,69 +9,57 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import (
-    QCloseEvent,
-    QGuiApplication,
-    QUndoStack,
-)
-from PySide6.QtWidgets import (
-    QApplication,
-    QMainWindow,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QUndoStack
+from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
-from app.alignment.controller import AlignDesk
+from app.alignment.commands import alignment_commands
+from app.alignment.controller import AlignmentController
 from app.alignment.panel import AlignPanel
-from app.files.controller import Files
-from app.files.importing import Importer
-from app.files.open import Opener
-from app.files.save import Projects, Saver
+from app.files.controller import FilesController
 from app.processes.client import EngineClient
 from app.processes.jobs import Jobs, engine_command
+from app.shared import style
+from app.shared.commands import Command, Commands
+from app.shared.context import Context
+from app.shared.drops import DropTarget
 from app.shell import remembered
 from app.shell.case_panel import CasePanel
-from app.shell.commands import window_commands
-from app.shell.docks import build_docks
+from app.shell.commands import appearance_commands, edit_commands, help_commands
+from app.shell.docks import Panels, build_docks
 from app.shell.empty import EmptyState
 from app.shell.file_events import FileEvents
 from app.shell.help import Help
 from app.shell.layer_menu import layer_menu
-from app.shell.messages import MessageBar
+from app.shell.messages import MessageBar, MessageList
 from app.shell.recent import RecentMenu
 from app.shell.status import StatusStrip
 from app.shell.toolbars import build_bars
-from app.state.messages import Action, Notifications
+from app.state.messages import Messages
 from app.state.session import Session
 from app.state.settings import Settings
-from app.state.undo import EditAvailable, RemoveLayers
-from app.synthesis.controller import Synthesiser
+from app.synthesis.controller import SynthesisController
 from app.synthesis.experts_panel import ExpertsPanel
 from app.synthesis.panel import SynthesisPanel
 from app.synthesis.results_panel import ResultsPanel
-from app.training.controller import TrainingDesk
-from app.training.wizard.controller import WizardDoor
+from app.training.controller import TrainingController
 from app.viewer.area import ViewerArea
-from app.widgets import style as theme
-from app.widgets.commands import Commands
-from app.widgets.drops import DropTarget
-
-if TYPE_CHECKING:
-    from core.models.bundle import Bundle
+from app.viewer.commands import mouse_commands, viewer_commands
 
 TITLE = "MHVAE Studio"
 
 
 class MainWindow(QMainWindow):
-    """One case, its viewers and panels.
+    """One case, its viewers and panels: makes the rooms and connects them.
 
     Args:
         settings: what is remembered between starts.
         engine: command that starts the engine process; tests pass another.
+
+    Attributes:
+        context: what every room is handed.
+        viewers, files, alignment, synthesis, training: the rooms.
     """
 
     painted = Signal()
@@ -83,28 +71,26 @@ class MainWindow(QMainWindow):
         engine: Callable[[], Sequence[str]] = engine_command,
     ) -> None:
         super().__init__()
-        self.settings = settings or Settings()
-        self.undo = QUndoStack(self)
-        self.session = Session(self)
-        self.notes = Notifications(self)
-        self.jobs = Jobs(self)
-        self.client = EngineClient(self.jobs, engine, self)
-        self.opener = Opener(self.session, self.jobs, self.notes, self.settings, self.undo)
-        self.importer = Importer(self.opener, self.jobs)
-        self.synthesiser = Synthesiser(self.session, self.client, self.notes, self.settings)
-        self.saver = Saver(self.session, self.jobs, self.notes, self.synthesiser)
-        self.align = AlignDesk(self)
-        self.projects = Projects(
-            self.saver, self.opener, self.synthesiser, self.settings, self.align.landmarks
+        jobs = Jobs(self)
+        self.context = Context(
+            Session(self),
+            jobs,
+            Messages(self),
+            settings or Settings(),
+            QUndoStack(self),
+            EngineClient(jobs, engine, self),
         )
-        self.training = TrainingDesk(self)
-        self.door = WizardDoor(self)
+        remembered.restore_display(self.context)
+        self.viewers = ViewerArea(self.context.session)
+        self.files = FilesController(self.context, self, self.viewers.render_image)
+        self.synthesis = SynthesisController(self.context)
+        self.alignment = AlignmentController(self.context, self.files, self.viewers)
+        self.training = TrainingController(self.context, self)
         self._to_open: list[Path] = []
-        remembered.restore_display(self)
         self._build()
         self._connect()
-        self.show_title()
-        remembered.restore_window(self)
+        self._show_title()
+        remembered.restore_window(self, self.context)
         self.centre.installEventFilter(self)
 
     # ---- begin and end
@@ -126,155 +112,132 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window and end every job."""
-        remembered.keep(self)
-        self.undo.clear()
-        self.door.close()
+        context = self.context
+        remembered.keep(self, context)
+        context.undo.clear()
         self.training.close()
-        self.importer.dismiss()
-        self.synthesiser.close()
-        self.jobs.close()
-        self.align.close()
-        self.client.close()
+        self.files.close()
+        self.synthesis.close()
+        context.jobs.close()
+        self.alignment.close()
+        context.engine.close()
         super().closeEvent(event)
 
     def _begin(self) -> None:
         self.painted.emit()
-        self.jobs.submit("Looking for models", _models, self._models_found, self.notes.error)
+        self.synthesis.find_models()
         if self._to_open:
-            self.opener.open(self._to_open)
-        self.training.greet()
+            self.files.opener.open(self._to_open)
+        self.training.report_runs()
         self._start_engine_when_idle()
 
     def _start_engine_when_idle(self) -> None:
         """Reading what the user wants to see goes before starting the engine."""
+        jobs, engine = self.context.jobs, self.context.engine
 
         def check(_: str = "") -> None:
             QTimer.singleShot(0, self, start)
 
         def start() -> None:
-            if not self.jobs.busy and self.client.state == "off":
-                self.jobs.busy_changed.disconnect(check)
-                self.client.start()
+            if not jobs.busy and engine.state == "off":
+                jobs.busy_changed.disconnect(check)
+                engine.start()
 
-        self.jobs.busy_changed.connect(check)
-
-    def _models_found(self, models: list[Bundle]) -> None:
-        known = {str(b.path) for b in models}
-        mine = [b for b in self.synthesiser.models if str(b.path) not in known]
-        self.synthesiser.set_models([*models, *mine])
-
-    # ---- what commands ask for
-
-    def remove_layer(self, layer_id: str) -> None:
-        """Take a volume out of the case."""
-        name = self.session.layer(layer_id).name
-        self.undo.push(RemoveLayers(self.session, [layer_id], f"Remove {name}"))
-
-    def toggle_available(self, layer_id: str) -> None:
-        """Hold a volume back from the model, or give it again."""
-        layer = self.session.layer(layer_id)
-        self.undo.push(EditAvailable(self.session, layer_id, not layer.available))
-
-    def set_appearance(self, name: str) -> None:
-        """Choose ``"light"``, ``"dark"`` or ``"system"``."""
-        self.settings.appearance = name
-        theme.set_scheme(name)
-
-    def show_title(self) -> None:
-        """Name the project in the title."""
-        path = self.projects.path
-        self.setWindowTitle(f"{TITLE} – {path.name}" if path else TITLE)
+        jobs.busy_changed.connect(check)
 
     # ---- building
 
     def _build(self) -> None:
-        self.setWindowIcon(theme.app_icon())
+        context = self.context
+        self.setWindowIcon(style.app_icon())
         self.setDockNestingEnabled(True)
-        self.area = ViewerArea(self.session)
         self.empty = EmptyState()
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
-        self.stack.addWidget(self.area)
-        self.messages = MessageBar(self.notes)
+        self.stack.addWidget(self.viewers)
+        self.message_bar = MessageBar(context.messages)
         self.centre = centre = QWidget()
         column = QVBoxLayout(centre)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.stack, 1)
-        column.addWidget(self.messages)
+        column.addWidget(self.message_bar)
         self.setCentralWidget(centre)
-        self.drops = DropTarget(self, centre, self.opener.open)
-        self.align_panel = AlignPanel(self.align)
-        self.case = CasePanel(self.session, self.opener, self.synthesiser, self.undo)
-        self.synthesis = SynthesisPanel(self.synthesiser)
-        self.results = ResultsPanel(self.synthesiser)
-        self.experts = ExpertsPanel(self.synthesiser)
-        docks = build_docks(self)
-        self.history, self.experts_dock = docks.messages, docks.experts
-        self.align_dock = docks.align
-        self.setStatusBar(StatusStrip(self.session, self.jobs, self.client))
-        self.files = Files(self)
-        self.help = Help(self)
+        self.drops = DropTarget(self, centre, self.files.opener.open)
+        self.panels = Panels(
+            case=CasePanel(context, self.files.opener),
+            synthesis=SynthesisPanel(self.synthesis),
+            results=ResultsPanel(context.session.results),
+            experts=ExpertsPanel(self.synthesis),
+            align=AlignPanel(self.alignment),
+            messages=MessageList(context.messages),
+        )
+        self.docks = build_docks(self, self.panels)
+        self.setStatusBar(StatusStrip(context.session, context.jobs, context.engine))
         self.commands = Commands(self)
-        self.commands.add(window_commands(self))
-        self.align.furnish()
-        self.recent = RecentMenu(self.settings, self.opener.open, self)
-        build_bars(self, docks.all)
+        self.help = Help(context, self.commands, self.files.names, self)
+        self._add_commands()
+        self.recent = RecentMenu(context.settings, self.files.opener.open, self)
+        build_bars(self, self.commands, self.recent, self.docks.all)
+
+    def _add_commands(self) -> None:
+        """Ask every room for its commands, in the order of the menus."""
+        leave = Command("quit", "Quit", "File", "File", self.leave, ("Ctrl+Q",), separated=True)
+        self.commands.add(
+            [
+                *self.files.commands(),
+                leave,
+                *edit_commands(self.context),
+                *viewer_commands(self.viewers),
+                *alignment_commands(self.alignment),
+                *mouse_commands(self.context.session),
+                *appearance_commands(self.context),
+                *self.synthesis.commands(),
+                *self.training.commands(),
+                *help_commands(self.help),
+            ]
+        )
+        self.panels.align.use(self.commands.actions)
 
     def _connect(self) -> None:
-        self.empty.open_wanted.connect(self.files.ask_files)
-        self.empty.demo_wanted.connect(self.files.open_demo)
-        self.area.help_requested.connect(self.help.show_keys)
-        self.messages.history_wanted.connect(self.history.show)
-        self.opener.project_found.connect(self._open_project)
-        self.opener.model_found.connect(self._open_model)
-        self.importer.table_wanted.connect(self.files.show_import)
-        self.opener.opened.connect(lambda _: self.area.setFocus())
-        self.client.engine_lost.connect(self._engine_lost)
-        self.case.menu_wanted.connect(self._layer_menu)
-        self.session.layers_changed.connect(self._show_centre)
-        self.session.display_changed.connect(lambda _: self.commands.refresh())
-        self.session.layers_changed.connect(self.commands.refresh)
-        self.session.active_changed.connect(self.commands.refresh)
-        self.synthesiser.form_changed.connect(self.commands.refresh)
-        self.synthesiser.running_changed.connect(lambda _: self.commands.refresh())
-        self.undo.indexChanged.connect(lambda _: self.commands.refresh())
+        session, files = self.context.session, self.files
+        self.empty.open_wanted.connect(files.ask_files)
+        self.empty.demo_wanted.connect(files.open_demo)
+        self.viewers.help_requested.connect(self.help.show_keys)
+        self.message_bar.history_wanted.connect(self.docks.messages.show)
+        self.alignment.panel_wanted.connect(self.docks.align.show)
+        self.alignment.panel_wanted.connect(self.docks.align.raise_)
+        self.panels.case.menu_wanted.connect(self._show_layer_menu)
+        files.case_closing.connect(self.synthesis.cancel)
+        files.opener.model_found.connect(self.synthesis.open_model)
+        files.opener.opened.connect(lambda _: self.viewers.setFocus())
+        files.projects.path_changed.connect(self._show_title)
+        session.layers_changed.connect(self._show_centre)
+        for changed in (
+            session.display_changed,
+            session.layers_changed,
+            session.active_changed,
+            session.synthesis.form_changed,
+            self.synthesis.running_changed,
+            self.alignment.changed,
+            self.context.undo.indexChanged,
+        ):
+            changed.connect(lambda *_: self.commands.refresh())
         self.commands.refresh()
 
     # ---- what happened
 
+    def _show_title(self) -> None:
+        """Name the project in the title."""
+        path = self.files.projects.path
+        self.setWindowTitle(f"{TITLE} – {path.name}" if path else TITLE)
+
     def _show_centre(self) -> None:
-        self.stack.setCurrentWidget(self.area if self.session.layers else self.empty)
+        some = bool(self.context.session.layers)
+        self.stack.setCurrentWidget(self.viewers if some else self.empty)
 
-    def _open_project(self, path: Path) -> None:
-        self.files.open_project(path)
-        self.show_title()
-
-    def _open_model(self, path: Path) -> None:
-        def work() -> Bundle:
-            from core.models.bundle import header
-
-            return header(path)
-
-        def chosen(bundle: Bundle) -> None:
-            self.synthesiser.add_model(bundle)
-            self.notes.info(f"Using the model {bundle.name}. {bundle.intended_use}")
-
-        self.jobs.submit(f"Reading {path.name}", work, chosen, self.notes.error)
-
-    def _engine_lost(self, sentence: str) -> None:
-        if not self.synthesiser.running and self.client.state == "off":
-            again = [Action("Start it again", self.client.start)]
-            self.notes.error(f"{sentence} Viewing goes on; synthesis needs it.", again)
-
-    def _layer_menu(self, layer_id: str, at: QPoint) -> None:
-        layer_menu(self, layer_id).popup(at)
-
-
-def _models() -> list[Bundle]:
-    from core.models.bundle import available
-
-    return available()
+    def _show_layer_menu(self, layer_id: str, at: QPoint) -> None:
+        layer_menu(self.context, self.files, layer_id, self).popup(at)
 
 
 def main(files: Sequence[str] = ()) -> int:
@@ -289,9 +252,9 @@ def main(files: Sequence[str] = ()) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     settings = Settings()
     if settings.appearance != "system":
-        theme.set_scheme(settings.appearance)
+        style.set_scheme(settings.appearance)
     window = MainWindow(settings)
-    FileEvents(app, window.opener.open, window)
+    FileEvents(app, window.files.opener.open, window)
     window.open_when_shown([Path(f).absolute() for f in files])
     window.show()
     return int(app.exec())

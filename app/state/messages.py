@@ -38,8 +38,8 @@ class Note:
     time: datetime = field(default_factory=datetime.now)
 
 
-class Notifications(QObject):
-    """The history of notes; views subscribe."""
+class Messages(QObject):
+    """The history of sentences; views subscribe."""
 
     added = Signal(object)
     """A note was added."""

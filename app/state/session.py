@@ -15,18 +15,14 @@ from numpy.typing import ArrayLike
 from PySide6.QtCore import QObject, Signal
 
 from app.state.columns import automatic_columns, counterpart
-from app.state.layers import Layers, Region
+from app.state.layers import Layers
+from app.state.pair import AlignedPair
+from app.state.results import Results
+from app.state.synthesis import SynthesisChoices
 from app.state.values import (
-    Compare,
-    Convention,
-    Display,
     DisplayEdit,
-    Interpolation,
     Kind,
     Layer,
-    Layout,
-    MousePreset,
-    Plane,
     Ruler,
     Tool,
     Unlocked,
@@ -34,11 +30,6 @@ from app.state.values import (
     View,
 )
 from core.grid import Grid
-
-__all__ = [
-    "Compare", "Convention", "Display", "Interpolation", "Kind", "Layer", "Layout",
-    "MousePreset", "Plane", "Region", "Ruler", "Session", "Tool", "View",
-]  # fmt: skip
 
 MAX_COLUMNS = 4
 
@@ -52,6 +43,9 @@ class Session(Layers):
         ruler: the measured distance, or None; change it with ``set_ruler``.
         tool: what the left button does in the viewers; change it with ``set_tool``.
         peeked: layer id → grid to draw it on instead of its own; change it with ``peek``.
+        synthesis: what the model is asked.
+        results: what it answered.
+        pair: what is aligned to what.
         remembered_windows: modality → window relative to the automatic one (0 and 1 are its ends).
     """
 
@@ -77,6 +71,9 @@ class Session(Layers):
         self._cursor: Vector = np.zeros(3)
         self._view = View()
         self._own = Unlocked()
+        self.synthesis = SynthesisChoices(self)
+        self.results = Results(self)
+        self.pair = AlignedPair(self, self.set_reference)
 
     # ---- active layer, counterpart, columns
 

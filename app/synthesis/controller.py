@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.processes.client import EngineClient
 from app.processes.engine_job import EngineJob, Failure
+from app.processes.progress import Stage
 from app.processes.protocol import Message
-from app.state.messages import Action, Notifications
-from app.state.session import Session
-from app.state.settings import Settings
+from app.shared.commands import Command
+from app.shared.context import Context
+from app.state.messages import Action
+from app.state.synthesis import Form
 from app.state.values import Kind
-from app.synthesis.choices import Choices
-from app.synthesis.cost import Preflight, pace_key
-from app.synthesis.live import LiveRun, Result
-from app.synthesis.request import Stage
-from app.synthesis.shares import Shares
-from app.synthesis.stale import OUTDATED, Stale
+from app.synthesis.cost import CostEstimator, pace_key
+from app.synthesis.experts import Experts
+from app.synthesis.live import LiveRun
+from app.synthesis.request import task
+from app.synthesis.stale import Stale
+
+if TYPE_CHECKING:
+    from core.models.bundle import Bundle
 
 RERUN_DELAY_MS = 350
 
@@ -28,77 +33,113 @@ RERUN_DELAY_MS = 350
 class _State:
     run: EngineJob | None = None
     live: LiveRun | None = None
-    shares: EngineJob | None = None
     again: bool = False
     given: frozenset[str] = frozenset()
     """Ids of the input volumes at the last run or switch."""
-    results: dict[str, Result] = field(default_factory=dict)
 
 
-class Synthesiser(Choices):
-    """The one owner of runs; panels subscribe."""
+class SynthesisController(QObject):
+    """The one owner of runs; panels subscribe.
+
+    Attributes:
+        asked: the session's choices of model, inputs and options.
+    """
 
     running_changed = Signal(bool)
     stage_changed = Signal(object)
-    results_changed = Signal()
-    shares_changed = Signal(object)
-    """``Shares`` of a slice, or None."""
+    """:class:`Stage`."""
 
-    def __init__(
-        self,
-        session: Session,
-        client: EngineClient,
-        notes: Notifications,
-        settings: Settings,
-    ) -> None:
-        super().__init__(session, client, settings)
-        self.notes = notes
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.session)
+        self.context, self.session = context, context.session
+        self.asked, self.results = self.session.synthesis, self.session.results
+        self.asked.form = Form.from_dict(context.settings.form())
         self._state = _State()
-        self.preflight = Preflight(self)
-        self.stale = Stale(self)
+        self.cost = CostEstimator(context, lambda: self.running)
+        self.experts = Experts(context, lambda: self.running)
+        self.stale = Stale(context, self.run, lambda: self.running)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
         self._rerun_timer.timeout.connect(self._rerun)
-        self.form_changed.connect(self._case_changed)
-        session.layers_changed.connect(self._case_changed)
-        session.layer_changed.connect(self._layer_changed)
-        client.state_changed.connect(self._engine_changed)
-
-    # ---- what panels show
+        self.asked.form_edited.connect(self._keep_form)
+        self.asked.form_changed.connect(self._case_changed)
+        self.session.layers_changed.connect(self._case_changed)
+        self.session.layer_changed.connect(self._layer_changed)
+        context.engine.state_changed.connect(self._engine_changed)
+        context.engine.engine_lost.connect(self._engine_lost)
 
     @property
     def running(self) -> bool:
         """Whether a run is under way."""
         return self._state.run is not None
 
-    @property
-    def results(self) -> dict[str, Result]:
-        """Target → the last whole result."""
-        return self._state.results
+    def commands(self) -> list[Command]:
+        """Return the commands of the menu Synthesis."""
+        menu = "Synthesis"
+        return [
+            Command("run", "Run", menu, menu, self.run, ("Ctrl+R",),
+                    "Synthesise; the tile under the cursor comes first",
+                    enabled=lambda: not self.asked.obstacle()),
+            Command("cancel", "Cancel the run", menu, menu, self.cancel, ("Ctrl+.",),
+                    enabled=lambda: self.running),
+        ]  # fmt: skip
+
+    # ---- models
+
+    def find_models(self) -> None:
+        """Look for models in a thread, and offer them."""
+
+        def work() -> list[Bundle]:
+            from core.models.bundle import available
+
+            return available()
+
+        context = self.context
+        context.jobs.submit("Looking for models", work, self._offer, context.messages.error)
+
+    def open_model(self, path: Path) -> None:
+        """Offer the model in a file, and choose it."""
+
+        def work() -> Bundle:
+            from core.models.bundle import header
+
+            return header(path)
+
+        def chosen(bundle: Bundle) -> None:
+            self.asked.use_model(bundle)
+            self.context.messages.info(f"Using the model {bundle.name}. {bundle.intended_use}")
+
+        context = self.context
+        context.jobs.submit(f"Reading {path.name}", work, chosen, context.messages.error)
+
+    def _offer(self, models: Sequence[Bundle]) -> None:
+        known = {str(b.path) for b in models}
+        mine = [b for b in self.asked.models if str(b.path) not in known]
+        self.asked.set_models([*models, *mine])
 
     # ---- running
 
     def run(self) -> None:
         """Start a run, or start again when one is under way."""
-        obstacle = self.obstacle()
+        obstacle = self.asked.obstacle()
         if obstacle:
-            self.notes.error(obstacle)
+            self.context.messages.error(obstacle)
             return
         self._state.given = self._given()
         if self._state.run is not None:
             self._state.again = True
             self._state.run.cancel()
             return
-        self.preflight.stop()
-        if self._state.shares is not None:
-            self._state.shares.cancel()
-        job = self.client.submit("run", self.task(), self.volumes())
+        self.cost.stop()
+        self.experts.cancel()
+        engine = self.context.engine
+        job = engine.submit("run", task(self.context), self.asked.volumes())
         self._state.run = job
         job.prepared.connect(self._prepared)
         job.progressed.connect(self._progressed)
         job.finished.connect(self._finished)
         job.failed.connect(self._failed)
         job.cancelled.connect(self._cancelled)
-        starting = self.client.state == "starting"
+        starting = engine.state == "starting"
         self.stage_changed.emit(Stage("starting the engine" if starting else "handing over"))
         self.running_changed.emit(True)
 
@@ -109,54 +150,16 @@ class Synthesiser(Choices):
             self.stage_changed.emit(Stage("cancelling"))
             self._state.run.cancel()
 
-    def forget_results(self) -> None:
-        """Drop results whose layers are gone (another case was opened)."""
-        self._state.results = {
-            m: r for m, r in self._state.results.items() if r.layer_id in self.session
-        }
-        self.results_changed.emit()
-
-    def adopt(self, modality: str, result: Result) -> None:
-        """Take over a result that was read from a project, made from where volumes are now."""
-        if OUTDATED not in self.session.layer(result.layer_id).name:
-            places = {m: v.grid for m, v in self.session.case().volumes.items()}
-            result = replace(result, places=places)
-        self._state.results[modality] = result
-        self.results_changed.emit()
-
-    def ask_shares(self) -> None:
-        """Ask for the experts' shares of the slice under the cursor, unless a run is under way."""
-        if self.running or self._state.shares or self.blind():
-            return
-        # Shares need no output; the request must name one.
-        task = {**self.task(), "targets": list(self.subset())}
-        job = self.client.submit("shares", task, self.volumes())
-        self._state.shares = job
-
-        def done(message: Message) -> None:
-            self._state.shares = None
-            shares = Shares.from_message(message)
-            self.client.release()
-            self.shares_changed.emit(shares)
-
-        def ended(*_: object) -> None:
-            self._state.shares = None
-            self.shares_changed.emit(None)
-
-        job.finished.connect(done)
-        job.failed.connect(ended)
-        job.cancelled.connect(ended)
-
     def close(self) -> None:
         """Stop timers; jobs end with the engine."""
-        self.preflight.stop()
+        self.cost.stop()
         self.stale.stop()
         self._rerun_timer.stop()
 
     # ---- a run's life
 
     def _prepared(self, message: Message) -> None:
-        self._state.live = LiveRun(self.session, message, self.subset())
+        self._state.live = LiveRun(self.session, message, self.asked.subset())
 
     def _progressed(self, message: Message) -> None:
         if self._state.live is not None:
@@ -169,29 +172,31 @@ class Synthesiser(Choices):
         live, run = self._state.live, self._state.run
         assert live is not None
         assert run is not None
-        key = pace_key(self, message["device"])
-        self.settings.add_pace(key, float(message["pace"]))
-        old = {m: self._state.results.get(m) for m in message["results"]}
+        key = pace_key(self.context, message["device"])
+        self.context.settings.add_pace(key, float(message["pace"]))
+        old = {m: self.results.by_target.get(m) for m in message["results"]}
         places = {m: v.grid for m, v in run.volumes.items()}
         made = live.finish(message, old)
-        self._state.results.update({m: replace(r, places=places) for m, r in made.items()})
-        self.client.release()
+        self.context.engine.release()
         self._end()
-        self.results_changed.emit()
+        self.results.put({m: replace(r, places=places) for m, r in made.items()})
         names = ", ".join(message["results"])
-        self.notes.info(f"Synthesised {names} in {message['seconds']:.0f} s. Research use only.")
+        self.context.messages.info(
+            f"Synthesised {names} in {message['seconds']:.0f} s. Research use only."
+        )
 
     def _failed(self, failure: Failure) -> None:
         self._drop_live()
         self._end()
         actions = []
         if failure.about_memory:
-            if self.form.batch > 1:
-                half = self.form.batch // 2
+            form = self.asked.form
+            if form.batch > 1:
+                half = form.batch // 2
                 actions.append(Action(f"Smaller batch ({half})", lambda: self._retry(batch=half)))
-            if self.form.device != "cpu" and self.client.devices[:1] != ["cpu"]:
+            if form.device != "cpu" and self.context.engine.devices[:1] != ["cpu"]:
                 actions.append(Action("CPU", lambda: self._retry(device="cpu")))
-        self.notes.error(failure.sentence, actions or [Action("Run again", self.run)])
+        self.context.messages.error(failure.sentence, actions or [Action("Run again", self.run)])
 
     def _cancelled(self) -> None:
         self._drop_live()
@@ -201,7 +206,7 @@ class Synthesiser(Choices):
             self.run()
 
     def _retry(self, **edit: Any) -> None:
-        self.set_form(**edit)
+        self.asked.set_form(**edit)
         self.run()
 
     def _drop_live(self) -> None:
@@ -213,16 +218,21 @@ class Synthesiser(Choices):
         self._state.again = False
         self.stage_changed.emit(Stage(""))
         self.running_changed.emit(False)
-        self.preflight.restart()
+        self.cost.restart()
 
-    # ---- preflight and toggles
+    # ---- what changed
+
+    def _keep_form(self) -> None:
+        asked = self.asked
+        name = asked.bundle.name if asked.bundle else ""
+        self.context.settings.keep_form({**asked.form.to_dict(), "targets": [], "model": name})
 
     def _case_changed(self) -> None:
-        if not self.running:
-            self.preflight.restart()
-        gone = [m for m, r in self._state.results.items() if r.layer_id not in self.session]
-        if gone and not self.running:
-            self.forget_results()
+        if self.running:
+            return
+        self.cost.restart()
+        if any(r.layer_id not in self.session for r in self.results.by_target.values()):
+            self.results.forget_gone()
 
     def _layer_changed(self, layer_id: str, changed: str) -> None:
         if changed not in ("available", "modality", "volume"):
@@ -230,8 +240,8 @@ class Synthesiser(Choices):
         layer = self.session.layer(layer_id)
         if layer.kind is not Kind.REAL:
             return
-        self.form_changed.emit()
-        if changed == "available" and self.form.rerun and layer.modality:
+        self.asked.form_changed.emit()
+        if changed == "available" and self.asked.form.rerun and layer.modality:
             self._rerun_timer.start()
 
     def _rerun(self) -> None:
@@ -239,7 +249,7 @@ class Synthesiser(Choices):
         before, self._state.given = self._state.given, self._given()
         if self._state.given == before:  # an undo of something else sets them as they were
             return
-        if not self.obstacle() and set(self.subset()) != set(self.known()):
+        if not self.asked.obstacle() and set(self.asked.subset()) != set(self.asked.known()):
             self.run()
 
     def _given(self) -> frozenset[str]:
@@ -248,4 +258,10 @@ class Synthesiser(Choices):
 
     def _engine_changed(self, state: str) -> None:
         if state == "ready" and not self.running:
-            self.preflight.restart()
+            self.cost.restart()
+
+    def _engine_lost(self, sentence: str) -> None:
+        engine = self.context.engine
+        if not self.running and engine.state == "off":
+            again = [Action("Start it again", engine.start)]
+            self.context.messages.error(f"{sentence} Viewing goes on; synthesis needs it.", again)

@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.processes.engine_job import EngineJob, Failure
 from app.processes.protocol import Message
-from app.synthesis.request import Estimate
-
-if TYPE_CHECKING:
-    from app.synthesis.controller import Synthesiser
+from app.shared.context import Context
+from app.synthesis.request import device, task
 
 DELAY_MS = 700
 
 
-class Preflight(QObject):
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will cost, from tiles measured on this computer.
+
+    Attributes:
+        tiles: how many.
+        seconds: least and most.
+        memory: MB the engine holds now, and at the peak.
+        device: what it will run on.
+    """
+
+    tiles: int
+    seconds: tuple[float, float]
+    memory: tuple[float, float]
+    device: str
+
+
+class CostEstimator(QObject):
     """Asks the engine for the cost of the present request whenever that changes.
 
     Args:
-        owner: says what the request is.
+        context: the request, and the engine.
+        running: tells whether a run is under way.
     """
 
     changed = Signal(object)
     """``Estimate``, a sentence saying why there is none, or None while it is being made."""
 
-    def __init__(self, owner: Synthesiser) -> None:
-        super().__init__(owner)
+    def __init__(self, context: Context, running: Callable[[], bool]) -> None:
+        super().__init__(context.session)
         self.latest: Estimate | str | None = None
-        self._owner = owner
+        self._context, self._running = context, running
+        self._asked = context.session.synthesis
         self._job: EngineJob | None = None
         self._timer = QTimer(self, singleShot=True, interval=DELAY_MS)
         self._timer.timeout.connect(self._ask)
 
     def restart(self) -> None:
         """Ask again soon; several changes in a row lead to one question."""
-        self._say(self._owner.obstacle() or None)
+        self._say(self._asked.obstacle() or None)
         self._timer.start()
 
     def stop(self) -> None:
@@ -48,19 +66,19 @@ class Preflight(QObject):
             self._job = None
 
     def _ask(self) -> None:
-        owner = self._owner
-        if owner.running or owner.client.state not in ("ready", "busy"):
+        context, asked = self._context, self._asked
+        if self._running() or context.engine.state not in ("ready", "busy"):
             return
-        obstacle = owner.obstacle()
+        obstacle = asked.obstacle()
         if obstacle:
             self._say(obstacle)
             return
         self.stop()
         self._say(None)
-        key = pace_key(owner, owner.device())
-        known = owner.settings.paces(key)
-        task = {**owner.task(), "measure": not known}
-        job = owner.client.submit("preflight", task, owner.volumes())
+        key = pace_key(context, device(context))
+        known = context.settings.paces(key)
+        request = {**task(context), "measure": not known}
+        job = context.engine.submit("preflight", request, asked.volumes())
         self._job = job
 
         def done(message: Message) -> None:
@@ -68,7 +86,7 @@ class Preflight(QObject):
                 return
             self._job = None
             for pace in message["paces"]:
-                owner.settings.add_pace(key, pace)
+                context.settings.add_pace(key, pace)
             paces, tiles = [*known, *message["paces"]], int(message["tiles"])
             low, high = message["memory"]
             seconds = (tiles * min(paces), tiles * max(paces))
@@ -87,16 +105,17 @@ class Preflight(QObject):
         self.changed.emit(what)
 
 
-def pace_key(owner: Synthesiser, device: str) -> str:
+def pace_key(context: Context, device: str) -> str:
     """Name what a pace depends on; the model by its file's size and age, never by its path."""
-    model = Path(owner.form.model)
+    asked = context.session.synthesis
+    model = Path(asked.form.model)
     about = model.stat() if model.is_file() else None
     parts = (
         f"{about.st_size}-{int(about.st_mtime)}" if about else "",
         device,
-        len(owner.subset()),
-        len(owner.targets()),
-        owner.form.samples,
-        owner.form.batch,
+        len(asked.subset()),
+        len(asked.targets()),
+        asked.form.samples,
+        asked.form.batch,
     )
     return "|".join(str(p) for p in parts)

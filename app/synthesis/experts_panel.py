@@ -16,10 +16,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.shared.style import EXPERT_COLOURS
 from app.state.values import Kind
-from app.synthesis.controller import Synthesiser
-from app.synthesis.shares import Shares
-from app.widgets.style import EXPERT_COLOURS
+from app.synthesis.controller import SynthesisController
+from app.synthesis.experts import ExpertShares
 
 ASK_DELAY_MS = 250
 MAP_ID = "expert-share"
@@ -92,10 +92,10 @@ class Bars(QWidget):
 class ExpertsPanel(QWidget):
     """Asks for the slice under the cursor while it can be seen."""
 
-    def __init__(self, synthesiser: Synthesiser, parent: QWidget | None = None) -> None:
+    def __init__(self, controller: SynthesisController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.synthesiser, self.session = synthesiser, synthesiser.session
-        self.shares: Shares | None = None
+        self.controller, self.session = controller, controller.session
+        self.shares: ExpertShares | None = None
         self._stale = True
         self.bars = Bars()
         self.hint = QLabel()
@@ -120,9 +120,9 @@ class ExpertsPanel(QWidget):
         self._timer = QTimer(self, singleShot=True, interval=ASK_DELAY_MS)
         self._timer.timeout.connect(self._ask)
         self.session.cursor_changed.connect(lambda _: self._moved())
-        synthesiser.shares_changed.connect(self._arrived)
-        synthesiser.form_changed.connect(self._outdate)
-        synthesiser.running_changed.connect(lambda _: self._outdate())
+        controller.experts.arrived.connect(self._arrived)
+        controller.asked.form_changed.connect(self._outdate)
+        controller.running_changed.connect(lambda _: self._outdate())
         self.session.layers_changed.connect(self._layers)
         for box in (self.expert, self.level):
             box.activated.connect(lambda _: self._show_map())
@@ -145,11 +145,11 @@ class ExpertsPanel(QWidget):
             self._timer.start()
 
     def _ask(self) -> None:
-        if self.isVisible() and self.synthesiser.client.state in ("ready", "busy"):
+        if self.isVisible() and self.controller.context.engine.state in ("ready", "busy"):
             self._stale = False
-            self.synthesiser.ask_shares()
+            self.controller.experts.request()
 
-    def _arrived(self, shares: Shares | None) -> None:
+    def _arrived(self, shares: ExpertShares | None) -> None:
         self.shares = shares
         if shares is not None:
             self._fill_choices(shares)
@@ -158,7 +158,7 @@ class ExpertsPanel(QWidget):
         self._show()
         self._show_map()
 
-    def _fill_choices(self, shares: Shares) -> None:
+    def _fill_choices(self, shares: ExpertShares) -> None:
         levels = [n for n in sorted(shares.levels) if n < max(shares.levels)]
         for box, names in (
             (self.expert, list(shares.experts)),
@@ -173,7 +173,7 @@ class ExpertsPanel(QWidget):
         found = self.shares.at(self.session.cursor) if self.shares else {}
         self.bars.show_shares(self.shares.experts if self.shares and found else (), found)
         self.bars.setVisible(bool(found))
-        blind = self.synthesiser.blind()
+        blind = self.controller.asked.blind()
         self.hint.setText(
             ""
             if found

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from app.processes.protocol import Message
-from app.processes.shared import SharedArray
+from app.processes.shared_memory import SharedArray
+from app.state.results import Result
 from app.state.session import Session
 from app.state.values import Compare, Kind, Layout
 from core.grid import Grid
 from core.volume import Volume
-
-
-@dataclass(frozen=True)
-class Result:
-    """One synthesised modality.
-
-    Attributes:
-        layer_id: its synthetic layer.
-        kind: ``"synthesis"``, or ``"reconstruction"`` when it was an input too.
-        subset: the inputs.
-        metrics: name → number, inside the field of view; empty when the truth is not known.
-        provenance: the marks of a saved file.
-        others: ids of its difference and σ layers.
-        places: modality → grid of every volume the run was given; empty when not known.
-    """
-
-    layer_id: str
-    kind: str
-    subset: tuple[str, ...]
-    metrics: Mapping[str, float]
-    provenance: Mapping[str, Any]
-    others: tuple[str, ...] = ()
-    places: Mapping[str, Grid] = field(default_factory=dict)
 
 
 class LiveRun:

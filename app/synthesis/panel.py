@@ -17,8 +17,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.synthesis.controller import Synthesiser
-from app.synthesis.request import Estimate, Stage
+from app.processes.progress import Stage
+from app.shared.wording import duration
+from app.synthesis.controller import SynthesisController
+from app.synthesis.cost import Estimate
 
 DEVICES = {
     "auto": "Automatic",
@@ -30,11 +32,12 @@ DEVICES = {
 
 
 class SynthesisPanel(QWidget):
-    """A form over :class:`Synthesiser`."""
+    """A form over :class:`SynthesisController` and what the session is asked."""
 
-    def __init__(self, synthesiser: Synthesiser, parent: QWidget | None = None) -> None:
+    def __init__(self, controller: SynthesisController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.synthesiser = synthesiser
+        self.controller, self.asked = controller, controller.asked
+        self.engine = controller.context.engine
         self.model = QComboBox()
         self.model.setToolTip("Model bundle; drop a .safetensors file to add one")
         self.model.setMinimumContentsLength(12)
@@ -112,39 +115,39 @@ class SynthesisPanel(QWidget):
         column.addStretch(1)
 
     def _connect(self) -> None:
-        it = self.synthesiser
-        self.model.activated.connect(lambda n: it.set_form(model=self.model.itemData(n)))
-        self.where.activated.connect(lambda n: it.set_form(whole=n == 1))
-        self.device.activated.connect(lambda n: it.set_form(device=self.device.itemData(n)))
-        self.temperature.valueChanged.connect(lambda x: it.set_form(temperature=round(x, 2)))
-        self.samples.valueChanged.connect(lambda n: it.set_form(samples=n))
-        self.seed.valueChanged.connect(lambda n: it.set_form(seed=n))
-        self.batch.valueChanged.connect(lambda n: it.set_form(batch=n))
-        self.rerun.toggled.connect(lambda on: it.set_form(rerun=on))
+        it, asked = self.controller, self.asked
+        self.model.activated.connect(lambda n: asked.set_form(model=self.model.itemData(n)))
+        self.where.activated.connect(lambda n: asked.set_form(whole=n == 1))
+        self.device.activated.connect(lambda n: asked.set_form(device=self.device.itemData(n)))
+        self.temperature.valueChanged.connect(lambda x: asked.set_form(temperature=round(x, 2)))
+        self.samples.valueChanged.connect(lambda n: asked.set_form(samples=n))
+        self.seed.valueChanged.connect(lambda n: asked.set_form(seed=n))
+        self.batch.valueChanged.connect(lambda n: asked.set_form(batch=n))
+        self.rerun.toggled.connect(lambda on: asked.set_form(rerun=on))
         self.button.clicked.connect(lambda: it.cancel() if it.running else it.run())
-        it.models_changed.connect(self._show_models)
-        it.form_changed.connect(self._show_form)
+        asked.models_changed.connect(self._show_models)
+        asked.form_changed.connect(self._show_form)
         it.session.layers_changed.connect(self._show_form)
         it.running_changed.connect(self._show_running)
         it.stage_changed.connect(self._show_stage)
-        it.preflight.changed.connect(self._show_cost)
-        it.client.state_changed.connect(self._show_devices)
+        it.cost.changed.connect(self._show_cost)
+        self.engine.state_changed.connect(self._show_devices)
 
     # ---- what changed
 
     def _show_models(self) -> None:
         with QSignalBlocker(self.model):
             self.model.clear()
-            for bundle in self.synthesiser.models:
+            for bundle in self.asked.models:
                 self.model.addItem(bundle.name, str(bundle.path))
                 summary = str(bundle.card.get("summary", "")) or bundle.intended_use
                 self.model.setItemData(self.model.count() - 1, summary, Qt.ItemDataRole.ToolTipRole)
-            if not self.synthesiser.models:
+            if not self.asked.models:
                 self.model.addItem("no model found", "")
         self._show_form()
 
     def _show_form(self) -> None:
-        it, form = self.synthesiser, self.synthesiser.form
+        asked, form = self.asked, self.asked.form
         with QSignalBlocker(self.temperature):
             self.temperature.setValue(form.temperature)
         counts = (self.samples, form.samples), (self.seed, form.seed), (self.batch, form.batch)
@@ -158,15 +161,16 @@ class SynthesisPanel(QWidget):
             self.model.setCurrentIndex(max(0, self.model.findData(form.model)))
         self.where.setCurrentIndex(int(form.whole))
         self._show_devices()
-        subset = it.subset()
+        subset = asked.subset()
         self.inputs.setText(" + ".join(subset) if subset else "none yet")
         self._show_outputs()
-        self.button.setEnabled(it.running or not it.obstacle())
-        self.button.setToolTip(it.obstacle() or "Synthesise; the tile under the cursor comes first")
+        self.button.setEnabled(self.controller.running or not asked.obstacle())
+        self.button.setToolTip(
+            asked.obstacle() or "Synthesise; the tile under the cursor comes first"
+        )
 
     def _show_outputs(self) -> None:
-        it = self.synthesiser
-        modalities = it.bundle.config.modalities if it.bundle else ()
+        modalities = self.asked.modalities
         if [box.text() for box in self._boxes] != list(modalities):
             for box in self._boxes:
                 self._outputs.removeWidget(box)
@@ -175,7 +179,7 @@ class SynthesisPanel(QWidget):
             for n, box in enumerate(self._boxes):
                 box.toggled.connect(self._say_outputs)
                 self._outputs.insertWidget(n, box)
-        subset, targets = it.subset(), it.targets()
+        subset, targets = self.asked.subset(), self.asked.targets()
         for box in self._boxes:
             given = box.text() in subset
             with QSignalBlocker(box):
@@ -186,18 +190,18 @@ class SynthesisPanel(QWidget):
             )
 
     def _say_outputs(self) -> None:
-        subset = self.synthesiser.subset()
+        subset = self.asked.subset()
         wanted = [box.text() for box in self._boxes if box.isChecked()]
-        self.synthesiser.set_form(targets=tuple(m for m in wanted if m in subset))
+        self.asked.set_form(targets=tuple(m for m in wanted if m in subset))
 
     def _show_devices(self, _: str = "") -> None:
-        names = ["auto", *(self.synthesiser.client.devices or ["cpu"])]
+        names = ["auto", *(self.engine.devices or ["cpu"])]
         with QSignalBlocker(self.device):
             if [self.device.itemData(n) for n in range(self.device.count())] != names:
                 self.device.clear()
                 for name in names:
                     self.device.addItem(DEVICES.get(name, name), name)
-            self.device.setCurrentIndex(max(0, self.device.findData(self.synthesiser.form.device)))
+            self.device.setCurrentIndex(max(0, self.device.findData(self.asked.form.device)))
 
     def _show_running(self, running: bool) -> None:
         self.button.setText("Cancel" if running else "Run")
@@ -215,7 +219,7 @@ class SynthesisPanel(QWidget):
 
     def _show_cost(self, what: Estimate | str | None) -> None:
         if what is None:
-            ready = self.synthesiser.client.state in ("ready", "busy")
+            ready = self.engine.state in ("ready", "busy")
             text = "Measuring…" if ready else "The engine is starting…"
         elif isinstance(what, str):
             text = what
@@ -233,15 +237,3 @@ def describe(estimate: Estimate) -> str:
         f"{estimate.tiles} tiles on {device}: {span}, about {estimate.memory[1] / 1000:.1f} GB "
         "of memory."
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people: ``"8 s"``, ``"3 min 20 s"``, ``"1 h 05 min"``."""
-    whole = max(1, round(seconds))
-    if whole < 100:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest // 10 * 10:02d} s" if minutes < 10 else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"

@@ -17,9 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.synthesis.controller import Synthesiser
-from app.synthesis.live import Result
-from app.widgets.style import embolden
+from app.shared.style import embolden
+from app.state.results import Result, Results
 
 UNITS = {"PSNR": "PSNR, dB"}
 """Headings of metrics that have a unit."""
@@ -28,9 +27,9 @@ UNITS = {"PSNR": "PSNR, dB"}
 class ResultsPanel(QWidget):
     """Shows the last whole result of every target."""
 
-    def __init__(self, synthesiser: Synthesiser, parent: QWidget | None = None) -> None:
+    def __init__(self, results: Results, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.synthesiser = synthesiser
+        self.results = results
         self.notice = QLabel("Simulated data, research use only.")
         embolden(self.notice)
         self.empty = QLabel("Nothing synthesised yet.")
@@ -58,11 +57,11 @@ class ResultsPanel(QWidget):
             column.addWidget(widget)
         column.addWidget(self.tree, 1)
         column.addStretch(0)
-        synthesiser.results_changed.connect(self._show)
+        results.changed.connect(self._show)
         self._show()
 
     def _show(self) -> None:
-        results = self.synthesiser.results
+        results = self.results.by_target
         for widget in (self.notice, self.table, self.about, self.tree):
             widget.setVisible(bool(results))
         self.empty.setVisible(not results)

@@ -1,4 +1,4 @@
-"""What the main window knows of training: the runs window, the models window, news at the start."""
+"""Training in the main window: its windows, the wizard, and news of runs at the start."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QWidget
 
+from app.shared.commands import Command
+from app.shared.context import Context
 from app.state.messages import Action
-from app.widgets.commands import Command
+from app.training.wizard.controller import WizardController
 
 if TYPE_CHECKING:
-    from app.shell.window import MainWindow
     from app.training.models.window import ModelsWindow
     from app.training.runs.window import RunsWindow
     from core.models.bundle import Bundle
@@ -23,23 +25,26 @@ NEWS_S = 14 * 86400.0
 """Runs in which nothing has happened for longer are no news."""
 
 
-class TrainingDesk(QObject):
+class TrainingController(QObject):
     """Opens windows when they are asked for; nothing of them is imported before.
 
     Args:
-        window: the main window.
+        context: the models to choose from, and the ways to work and speak.
+        parent: the main window.
     """
 
-    def __init__(self, window: MainWindow) -> None:
-        super().__init__(window)
-        self.window = window
+    def __init__(self, context: Context, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.context, self._parent = context, parent
+        self.wizard = WizardController(context, parent, self.show_run)
         self._runs: RunsWindow | None = None
         self._models: ModelsWindow | None = None
 
     def commands(self) -> list[Command]:
-        """Return the desk's commands for the menu Training."""
+        """Return the commands of the menu Training."""
         menu = "Training"
         return [
+            *self.wizard.commands(),
             Command("runs", "Training runs", menu, menu, self.show_runs, ("Ctrl+T",),
                     "Watch, pause, resume and compare runs"),
             Command("models", "Models", menu, menu, self.show_models, ("Ctrl+M",),
@@ -67,7 +72,7 @@ class TrainingDesk(QObject):
         self.show_runs()
         self._runs_window().show_run(path)
 
-    def greet(self) -> None:
+    def report_runs(self) -> None:
         """Say quietly which runs are under way, and which crashed while nobody looked."""
 
         def work() -> list[RunInfo]:
@@ -77,11 +82,12 @@ class TrainingDesk(QObject):
             news = [path for path in known_runs() if age(path) < NEWS_S]
             return [describe_run(path) for path in news]
 
-        window = self.window
-        window.jobs.submit("Looking for runs", work, self._tell, window.notes.error)
+        context = self.context
+        context.jobs.submit("Looking for runs", work, self._tell, context.messages.error)
 
     def close(self) -> None:
-        """End the windows' timers and threads; runs go on."""
+        """End the windows' timers and threads; runs go on, and a draft is kept."""
+        self.wizard.close()
         if self._runs is not None:
             self._runs.close()
         if self._models is not None:
@@ -98,19 +104,21 @@ class TrainingDesk(QObject):
             if info.alive:
                 left = info.seconds_left
                 rest = f", {duration(left)} left" if left is not None else ""
-                self.window.notes.info(f"{name} is training: {info.part:.0%} done{rest}.", show)
+                self.context.messages.info(f"{name} is training: {info.part:.0%} done{rest}.", show)
             elif info.crashed:
-                self.window.notes.warning(f"The training {name} crashed. {info.reason}", show)
+                self.context.messages.warning(f"The training {name} crashed. {info.reason}", show)
             elif info.state in ("paused", "terminated"):
-                self.window.notes.info(f"The training {name} is paused at {info.part:.0%}.", show)
+                self.context.messages.info(
+                    f"The training {name} is paused at {info.part:.0%}.", show
+                )
             elif info.state == "finished" and not (path / "report").exists():
-                self.window.notes.info(f"{name} has finished and was not evaluated yet.", show)
+                self.context.messages.info(f"{name} has finished and was not evaluated yet.", show)
 
     def _runs_window(self) -> RunsWindow:
         if self._runs is None:
             from app.training.runs.window import RunsWindow
 
-            self._runs = RunsWindow(self.use_model, self.window)
+            self._runs = RunsWindow(self.use_model, self._parent)
         return self._runs
 
     def use_model(self, path: Path) -> None:
@@ -121,14 +129,14 @@ class TrainingDesk(QObject):
 
             return put(path)
 
-        window = self.window
-        window.jobs.submit(f"Adding {path.parent.name}", work, self._use, window.notes.error)
+        context = self.context
+        context.jobs.submit(f"Adding {path.parent.name}", work, self._use, context.messages.error)
 
     def _use(self, bundle: Bundle) -> None:
-        it = self.window.synthesiser
-        it.set_models([*(b for b in it.models if b.path != bundle.path), bundle])
-        it.set_form(model=str(bundle.path))  # also remembers it for the next start
-        self.window.notes.info(f"Using the model {bundle.name}. {bundle.intended_use}")
+        asked = self.context.session.synthesis
+        asked.set_models([*(b for b in asked.models if b.path != bundle.path), bundle])
+        asked.set_form(model=str(bundle.path))  # also remembers it for the next start
+        self.context.messages.info(f"Using the model {bundle.name}. {bundle.intended_use}")
         if self._runs is not None:
             self._runs.message.setText(f"{bundle.name} is in the model list and in use.")
         if self._models is not None and self._models.isVisible():
@@ -138,8 +146,8 @@ class TrainingDesk(QObject):
         if self._models is None:
             from app.training.models.window import ModelsWindow
 
-            it = self.window.synthesiser
-            self._models = ModelsWindow(lambda: it.form.model, self._use, self.window)
+            asked = self.context.session.synthesis
+            self._models = ModelsWindow(lambda: asked.form.model, self._use, self._parent)
             self._models.models_changed.connect(self._models_changed)
         return self._models
 
@@ -147,7 +155,7 @@ class TrainingDesk(QObject):
         """Offer what there is now; models that were opened from elsewhere stay."""
         from app.training.models.store import is_mine
 
-        it = self.window.synthesiser
+        asked = self.context.session.synthesis
         known = {str(b.path) for b in found}
-        others = [b for b in it.models if str(b.path) not in known and not is_mine(b)]
-        it.set_models([*found, *others])
+        others = [b for b in asked.models if str(b.path) not in known and not is_mine(b)]
+        asked.set_models([*found, *others])

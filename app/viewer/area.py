@@ -14,18 +14,22 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QRegion,
     QResizeEvent,
     QShowEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QWidget
 
-from app.state.session import Region, Session
-from app.state.values import Compare, Layout, Plane, Tool
+from app.state.layers import Region
+from app.state.session import Session
+from app.state.values import Layout, Plane, Tool
 from app.viewer.arrange import arrange
+from app.viewer.compare import mode_of
 from app.viewer.keys import action_of
 from app.viewer.mouse import Mouse
 from app.viewer.pane import Pane
+from app.viewer.pane_geometry import Extra
 from app.viewer.perform import actions
 from app.viewer.pictures import Pictures
 from app.viewer.scene import Scene
@@ -36,7 +40,11 @@ FOCUS = QColor(90, 150, 230)
 
 
 class ViewerArea(QWidget):
-    """Shows a session. One widget paints every pane, so a cursor move is one paint event."""
+    """Shows a session. One widget paints every pane, so a cursor move is one paint event.
+
+    Attributes:
+        extras: called at the end of every pane's painting.
+    """
 
     help_requested = Signal()
     """The user asked for the sheet of keys."""
@@ -47,8 +55,9 @@ class ViewerArea(QWidget):
         self.scene = Scene(session)
         self.pictures = Pictures(self.scene)
         self.panes: list[Pane] = []
+        self.extras: list[Extra] = []
         self.mouse = Mouse(session)
-        self._actions = actions(self)
+        self._actions = actions(self, self.help_requested.emit)
         self._focus: tuple[Plane, str] | None = None
         self._maximised: tuple[Plane, str] | None = None
         self._before = Layout.PLANES
@@ -118,16 +127,22 @@ class ViewerArea(QWidget):
         Args:
             ratio: pixels per widget pixel; 0 takes the screen's.
         """
-        ratio = ratio or self.devicePixelRatioF()
         self.pictures.draft = False
+        ratio = ratio or self.devicePixelRatioF()
         image = QImage(self.size() * ratio, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(ratio)
         painter = QPainter(image)
-        painter.fillRect(self.rect(), BETWEEN)
-        for pane in self.panes:
-            pane.paint(painter, self._pointer, self._timers.flicker_on)
+        self._paint(painter, QRegion(self.rect()))
         painter.end()
         return image
+
+    def _paint(self, painter: QPainter, region: QRegion) -> list[Pane]:
+        """Paint the panes that meet a region, and return them."""
+        painter.fillRect(region.boundingRect(), BETWEEN)
+        met = [pane for pane in self.panes if region.intersects(pane.rect)]
+        for pane in met:
+            pane.paint(painter, self._pointer, self._timers.flicker_on)
+        return met
 
     # ---- the session changed
 
@@ -138,7 +153,7 @@ class ViewerArea(QWidget):
         kept = {(p.slot.plane, p.slot.layer_id): p for p in self.panes}
         panes = []
         for slot in arrange(self.session, self.rect(), self._maximised):
-            pane = kept.get((slot.plane, slot.layer_id)) or Pane(self.pictures, slot)
+            pane = kept.get((slot.plane, slot.layer_id)) or Pane(self.pictures, slot, self.extras)
             pane.slot = slot
             panes.append(pane)
         self.panes = panes
@@ -200,7 +215,7 @@ class ViewerArea(QWidget):
     def _run_flicker(self) -> None:
         """Let the timer run only while a visible pane flickers."""
         wanted = (
-            self.session.display.compare is Compare.FLICKER
+            mode_of(self.session.display).flickers
             and self.isVisible()
             and any(p.counterpart() is not None for p in self.panes)
         )
@@ -214,15 +229,11 @@ class ViewerArea(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the panes that need it."""
         painter = QPainter(self)
-        region = event.region()
-        painter.fillRect(event.rect(), BETWEEN)
         focus = self.focus_pane if len(self.panes) > 1 else None
-        for pane in self.panes:
-            if region.intersects(pane.rect):
-                pane.paint(painter, self._pointer, self._timers.flicker_on)
-                if pane is focus:
-                    painter.setPen(QPen(FOCUS, 1))
-                    painter.drawRect(pane.rect.adjusted(0, 0, -1, -1))
+        for pane in self._paint(painter, event.region()):
+            if pane is focus:
+                painter.setPen(QPen(FOCUS, 1))
+                painter.drawRect(pane.rect.adjusted(0, 0, -1, -1))
         painter.end()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -290,7 +301,7 @@ class ViewerArea(QWidget):
 
     def _move_pointer(self, at: QPointF | None) -> None:
         self._pointer = at
-        if self.session.display.compare is Compare.REVEAL:
+        if mode_of(self.session.display).follows_pointer:
             self._update_compared()
 
     def _set_focus(self, pane: Pane | None) -> None:

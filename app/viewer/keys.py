@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence
 
 from app.state.values import MousePreset
+from app.viewer.compare import MODES
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("previous_volume", ("[",), "Previous volume", "Planes and layouts"),
     Action("compare_off", ("0",), "No comparison", "Compare"),
     Action("leave", ("Esc",), "Leave the tool, else stop comparing", "Compare"),
-    Action("blend", ("B",), "Blend with the counterpart", "Compare"),
-    Action("swipe", ("W",), "Swipe: drag the line", "Compare"),
-    Action("reveal", ("E",), "Reveal under the pointer", "Compare"),
-    Action("checker", ("K",), "Checkerboard", "Compare"),
-    Action("flicker", ("F",), "Flicker", "Compare"),
-    Action("difference", ("D",), "Difference", "Compare"),
+    *(Action(mode.value, (it.key,), it.text, "Compare") for mode, it in MODES.items()),
     Action("mix_less", ("-",), "Less of the counterpart (blend, swipe, reveal)", "Compare"),
     Action("mix_more", ("+", "="), "More of the counterpart (blend, swipe, reveal)", "Compare"),
     Action("reset", ("R",), "Reset zoom, cursor and window", "View"),

@@ -6,18 +6,16 @@ The screen and a screenshot go through the same code, so a screenshot carries ev
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 
 from app.state.values import Compare, Kind, Layer
 from app.viewer.colormaps import table
+from app.viewer.compare import mode_of
 from app.viewer.geometry import LETTERS, Projection, edge_letters
+from app.viewer.pane_geometry import PaneGeometry
 from app.viewer.pictures import difference_reach
-
-if TYPE_CHECKING:
-    from app.viewer.pane import Pane
 
 SYNTHETIC_TEXT = "SYNTHETIC - research use only"
 """Written over every pane that shows something a model made."""
@@ -35,7 +33,7 @@ GAP = 9
 
 def paint(
     painter: QPainter,
-    pane: Pane,
+    pane: PaneGeometry,
     projection: Projection,
     shown: list[Layer],
     pointer: QPointF | None,
@@ -60,7 +58,7 @@ def paint(
     _scale(painter, pane)
 
 
-def _scale(painter: QPainter, pane: Pane) -> None:
+def _scale(painter: QPainter, pane: PaneGeometry) -> None:
     """Draw the colours' key, with the values at its ends, where colours mean amounts."""
     layer, other = pane.layer, pane.counterpart()
     name, (low, high) = layer.colormap, layer.window
@@ -80,7 +78,7 @@ def _scale(painter: QPainter, pane: Pane) -> None:
     write(painter, f"{low:.3g} … {high:.3g}", below, PALE, size, at="rt")
 
 
-def _crosshair(painter: QPainter, pane: Pane, projection: Projection) -> None:
+def _crosshair(painter: QPainter, pane: PaneGeometry, projection: Projection) -> None:
     cursor = pane.cursor()
     x = round(projection.x(float(cursor[projection.axes.across]))) + 0.5
     y = round(projection.y(float(cursor[projection.axes.up]))) + 0.5
@@ -96,21 +94,13 @@ def _crosshair(painter: QPainter, pane: Pane, projection: Projection) -> None:
     )
 
 
-def _compare_marks(painter: QPainter, pane: Pane, pointer: QPointF | None) -> None:
-    if pane.counterpart() is None:
-        return
-    display = pane.scene.session.display
-    painter.setPen(QPen(PALE, 1))
-    if display.compare is Compare.SWIPE:
-        x = pane.swipe_x()
-        painter.drawLine(x, pane.rect.top(), x, pane.rect.bottom())
-    elif display.compare is Compare.REVEAL and pointer is not None:
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.drawEllipse(pointer, display.reveal, display.reveal)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+def _compare_marks(painter: QPainter, pane: PaneGeometry, pointer: QPointF | None) -> None:
+    if pane.counterpart() is not None:
+        painter.setPen(QPen(PALE, 1))
+        mode_of(pane.scene.session.display).mark(painter, pane, pointer)
 
 
-def _ruler(painter: QPainter, pane: Pane, projection: Projection) -> None:
+def _ruler(painter: QPainter, pane: PaneGeometry, projection: Projection) -> None:
     """Draw the ruler where both its ends lie within a voxel of the plane."""
     ruler = pane.scene.session.ruler
     if ruler is None:
@@ -145,7 +135,7 @@ def _synthetic(painter: QPainter, rect: QRectF) -> None:
     painter.drawImage(QPointF(strip.left() + 6, strip.top() + 2), label)
 
 
-def _words(painter: QPainter, pane: Pane, shown: list[Layer]) -> None:
+def _words(painter: QPainter, pane: PaneGeometry, shown: list[Layer]) -> None:
     """Write letters at the edges, what is shown, the badge and the position."""
     session, frame, rect = pane.scene.session, pane.frame, QRectF(pane.rect)
     small = 11 if rect.width() > 260 else 9

@@ -11,7 +11,7 @@ from PySide6.QtCore import QPointF, Qt
 from app.state.session import Session
 from app.state.values import Compare, MousePreset, Ruler, Tool
 from app.viewer.keys import DRAGS, Gesture
-from app.viewer.pane import Pane
+from app.viewer.pane_geometry import PaneGeometry
 from app.viewer.tool import Handler
 
 GRAB = 8
@@ -48,7 +48,7 @@ class Mouse:
         self.session = session
         self.tools: dict[Tool, Handler] = {}
         self._handler: Handler | None = None
-        self._pane: Pane | None = None
+        self._pane: PaneGeometry | None = None
         self._button = Qt.MouseButton.NoButton
         self._gesture: Gesture | None = None
         self._other = ""  # "ruler", "swipe" or "tool" while one of them is drawn
@@ -62,7 +62,7 @@ class Mouse:
         return self._pane is not None
 
     def press(
-        self, pane: Pane, button: Qt.MouseButton, keys: Qt.KeyboardModifier, at: QPointF
+        self, pane: PaneGeometry, button: Qt.MouseButton, keys: Qt.KeyboardModifier, at: QPointF
     ) -> None:
         """Begin a gesture; further buttons are ignored until the first is released."""
         if self._pane is not None:
@@ -129,7 +129,7 @@ class Mouse:
         ):
             self._place(pane, at)
 
-    def wheel(self, pane: Pane, delta: int, keys: Qt.KeyboardModifier, at: QPointF) -> None:
+    def wheel(self, pane: PaneGeometry, delta: int, keys: Qt.KeyboardModifier, at: QPointF) -> None:
         """Turn the wheel by ``delta`` eighths of a degree (120 is one notch)."""
         gesture = DRAGS[self.session.display.mouse].get(_prefix(keys) + "Wheel")
         if gesture is Gesture.ZOOM:
@@ -143,7 +143,7 @@ class Mouse:
             if notches:
                 step_cursor(pane, pane.axes.through, notches)
 
-    def zoom(self, pane: Pane, at: QPointF, factor: float) -> None:
+    def zoom(self, pane: PaneGeometry, at: QPointF, factor: float) -> None:
         """Zoom a pane by ``factor``, keeping the point at pixel ``at`` where it is."""
         layer_id = pane.slot.layer_id
         view = self.session.view_of(layer_id)
@@ -156,16 +156,16 @@ class Mouse:
 
     # ---- effects
 
-    def _takes_swipe(self, pane: Pane, at: QPointF) -> bool:
+    def _takes_swipe(self, pane: PaneGeometry, at: QPointF) -> bool:
         swiping = self.session.display.compare is Compare.SWIPE and pane.counterpart() is not None
         return swiping and abs(at.x() - pane.swipe_x()) <= GRAB
 
-    def _place(self, pane: Pane, at: QPointF) -> None:
+    def _place(self, pane: PaneGeometry, at: QPointF) -> None:
         position = pane.projection().to_frame(at.x(), at.y(), pane.depth())
         world = pane.scene.place(pane.layer, position)
         self.session.set_cursor(world, pane.slot.layer_id)
 
-    def _measure(self, pane: Pane, at: QPointF) -> None:
+    def _measure(self, pane: PaneGeometry, at: QPointF) -> None:
         """Draw the ruler from the press to here; it is not bound to voxel centres."""
         projection, depth = pane.projection(), pane.depth()
         ends = [
@@ -174,7 +174,7 @@ class Mouse:
         ]
         self.session.set_ruler(Ruler(tuple(ends[0]), tuple(ends[1])))
 
-    def _pan(self, pane: Pane, step: QPointF) -> None:
+    def _pan(self, pane: PaneGeometry, step: QPointF) -> None:
         projection, axes = pane.projection(), pane.axes
         view = self.session.view_of(pane.slot.layer_id)
         focus = np.asarray(view.pan) @ pane.frame.axes
@@ -183,14 +183,17 @@ class Mouse:
         self._set_pan(pane, focus, view.zoom)
 
     def _set_pan(
-        self, pane: Pane, focus: np.ndarray[tuple[int, ...], np.dtype[np.float64]], zoom: float
+        self,
+        pane: PaneGeometry,
+        focus: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+        zoom: float,
     ) -> None:
         x, y, z = (pane.frame.axes @ focus).tolist()
         layer_id = pane.slot.layer_id
         view = replace(self.session.view_of(layer_id), zoom=zoom, pan=(x, y, z))
         self.session.set_view(view, layer_id)
 
-    def _window(self, pane: Pane, step: QPointF) -> None:
+    def _window(self, pane: PaneGeometry, step: QPointF) -> None:
         """Right widens the window, up raises its level; 300 pixels are the robust window."""
         layer = pane.layer
         low, high = layer.window
@@ -200,7 +203,7 @@ class Mouse:
         self.session.set_window(layer.id, level - width / 2, level + width / 2)
 
 
-def step_cursor(pane: Pane, axis: int, steps: int) -> None:
+def step_cursor(pane: PaneGeometry, axis: int, steps: int) -> None:
     """Move the pane's cursor by whole voxels along a frame axis."""
     position = pane.cursor()
     position[axis] += steps * pane.scene.steps(pane.layer)[axis]

@@ -2,86 +2,41 @@
 
 from __future__ import annotations
 
-import numpy as np
-from PySide6.QtCore import QPointF, QRect, QRectF
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter
 
-from app.state.values import Compare, Interpolation, Kind, Layer, Vector
+from app.state.values import Interpolation, Kind, Layer
 from app.viewer import marks
 from app.viewer.arrange import Slot
-from app.viewer.geometry import Frame, PlaneAxes, Projection, plane_axes
+from app.viewer.compare import Compared, mode_of
+from app.viewer.geometry import Projection
+from app.viewer.pane_geometry import Extra, PaneGeometry
 from app.viewer.pictures import Drawn, Pictures, Place
 from app.viewer.sampling import Sampler, Visible
-from app.viewer.strokes import Backing, Disc, Outline, Part, Picture, Squares, Stroke, Swipe, place
+from app.viewer.strokes import Backing, Outline, Part, Picture, Stroke, place
 
-MARGIN = 0.94
-"""Share of the pane that the reference volume fills at zoom 1."""
 DRAFT = 2
 """How many times coarser oblique cuts are while something moves."""
 FIELD_EDGE = "#50dcff"
 LABEL_EDGE = "#ffffff"
 
 
-class Pane:
-    """Paints one slot, and keeps its composed pixels."""
+class Pane(PaneGeometry):
+    """Paints one slot, and keeps its composed pixels.
 
-    def __init__(self, pictures: Pictures, slot: Slot) -> None:
-        self.scene = pictures.scene
-        self.slot = slot
+    Args:
+        pictures: makes what is painted.
+        slot: where, and what of which layer.
+        extras: called at the end of the painting.
+    """
+
+    def __init__(self, pictures: Pictures, slot: Slot, extras: Sequence[Extra] = ()) -> None:
+        super().__init__(pictures.scene, slot)
         self.pictures = pictures
+        self.extras = extras
         self._backing = Backing()
-
-    # ---- geometry
-
-    @property
-    def rect(self) -> QRect:
-        """Where the pane is."""
-        return self.slot.rect
-
-    @property
-    def layer(self) -> Layer:
-        """The layer it is about."""
-        return self.scene.session.layer(self.slot.layer_id)
-
-    @property
-    def axes(self) -> PlaneAxes:
-        """Which frame axes run across, up and through."""
-        return plane_axes(self.slot.plane, self.scene.session.display.convention)
-
-    @property
-    def frame(self) -> Frame:
-        """The frame all panes cut along."""
-        frame = self.scene.frame
-        assert frame is not None
-        return frame
-
-    def cursor(self) -> Vector:
-        """Return the (3,) frame position of this pane's cursor."""
-        return self.frame.to_frame(self.scene.session.cursor_of(self.slot.layer_id))
-
-    def depth(self) -> float:
-        """Return the plane's position along the through axis, mm."""
-        return float(self.cursor()[self.axes.through])
-
-    def fit_scale(self) -> float:
-        """Return the pixels per mm at zoom 1."""
-        axes, size = self.axes, self.frame.size
-        return MARGIN * min(
-            self.rect.width() / size[axes.across], self.rect.height() / size[axes.up]
-        )
-
-    def projection(self) -> Projection:
-        """Return the pane's mm → pixel map."""
-        view = self.scene.session.view_of(self.slot.layer_id)
-        pan = np.asarray(view.pan) @ self.frame.axes
-        axes = self.axes
-        middle = QRectF(self.rect).center()
-        return Projection(
-            axes,
-            (middle.x(), middle.y()),
-            (float(pan[axes.across]), float(pan[axes.up])),
-            self.fit_scale() * view.zoom,
-        )
 
     def place(self, projection: Projection) -> Place:
         """Return where the pane cuts, and what of the plane it shows."""
@@ -93,20 +48,6 @@ class Pane:
         pixel = (DRAFT if self.pictures.draft else 1) / projection.scale
         up = (float(a[axes.up]), float(b[axes.up]))
         return Place(axes, self.depth(), Visible((sides[0], sides[1]), up, pixel))
-
-    def counterpart(self) -> Layer | None:
-        """Return what the compare mode lays over this pane: in panes of the active layer only."""
-        session = self.scene.session
-        active = session.active
-        if session.display.compare is Compare.OFF or active is None:
-            return None
-        return session.secondary if active.id == self.slot.layer_id else None
-
-    def shows(self, layer_id: str) -> bool:
-        """Tell whether a layer appears in the pane."""
-        other = self.counterpart()
-        labels = [x.id for x in self.scene.session.label_layers()]
-        return layer_id in (self.slot.layer_id, other.id if other else "", *labels)
 
     # ---- painting
 
@@ -124,7 +65,7 @@ class Pane:
         strokes, shown = self.compose(projection, pointer, flicker)
         self._backing.paint(painter, self.rect, strokes)
         marks.paint(painter, self, projection, shown, pointer)
-        for extra in self.scene.extras:
+        for extra in self.extras:
             extra(painter, self, projection)
         painter.restore()
 
@@ -133,39 +74,34 @@ class Pane:
     ) -> tuple[list[Stroke], list[Layer]]:
         """Return what to paint, from bottom to top, and the layers that can be seen."""
         at, other = self.place(projection), self.counterpart()
-        mode, mix = self.scene.session.display.compare, self.scene.session.display.mix
-        shown = [self.layer] if other is None else [self.layer, other]
         if other is None:
-            strokes = self._picture(projection, self.layer, at)
-        elif mode is Compare.DIFFERENCE:
-            drawn = self.pictures.difference(self.layer, other, at)
-            strokes = self._stroke(projection, drawn, 1.0, self._smooth())
-        elif mode is Compare.FLICKER:
-            shown = [other if flicker else self.layer]
-            strokes = self._picture(projection, shown[0], at)
+            strokes, shown = self._picture(projection, self.layer, at), [self.layer]
         else:
-            weight = mix if mode is Compare.BLEND else 1.0
-            part = self._part(pointer)
-            strokes = self._picture(projection, self.layer, at)
-            if mode is Compare.BLEND or part is not None:
-                strokes += self._picture(projection, other, at, weight, part, inside_field=True)
+            mode = mode_of(self.scene.session.display)
+            strokes, shown = mode.compose(self._compared(projection, at, other, pointer, flicker))
         return strokes + self._overlays(projection, at), shown
 
-    def swipe_x(self) -> int:
-        """Return the swipe line's pixel column."""
-        return self.rect.left() + round(self.scene.session.display.swipe * self.rect.width())
+    def _compared(
+        self,
+        projection: Projection,
+        at: Place,
+        other: Layer,
+        pointer: QPointF | None,
+        flicker: bool,
+    ) -> Compared:
+        """Return what a compare mode works with."""
 
-    def _part(self, pointer: QPointF | None) -> Part | None:
-        """Return where alone the counterpart shows, in the modes that divide the pane."""
-        display = self.scene.session.display
-        box = (self.rect.x(), self.rect.y(), self.rect.width(), self.rect.height())
-        if display.compare is Compare.SWIPE:
-            return Swipe(box, self.swipe_x())
-        if display.compare is Compare.CHECKER:
-            return Squares(box)
-        if display.compare is Compare.REVEAL and pointer is not None:
-            return Disc(round(pointer.x()), round(pointer.y()), display.reveal)
-        return None
+        def difference() -> list[Stroke]:
+            drawn = self.pictures.difference(self.layer, other, at)
+            return self._stroke(projection, drawn, 1.0, self._smooth())
+
+        def over(weight: float, part: Part | None) -> list[Stroke]:
+            return self._picture(projection, other, at, weight, part, inside_field=True)
+
+        def alone(layer: Layer) -> list[Stroke]:
+            return self._picture(projection, layer, at)
+
+        return Compared(self, self.layer, other, pointer, flicker, alone, over, difference)
 
     def _overlays(self, projection: Projection, at: Place) -> list[Stroke]:
         """Return label maps and fields of view."""

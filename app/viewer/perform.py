@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from app.state.session import Session
 from app.state.values import Compare, Convention, Interpolation, Layout, Plane, Tool
+from app.viewer.compare import MODES
 from app.viewer.mouse import step_cursor
-
-if TYPE_CHECKING:
-    from app.viewer.area import ViewerArea
-
-SMALLEST_DISC, LARGEST_DISC = 20, 400
+from app.viewer.pane_geometry import PaneGeometry
 
 
-def actions(area: ViewerArea) -> dict[str, Callable[[], None]]:
+class Viewers(Protocol):
+    """What the actions need of the viewers."""
+
+    session: Session
+
+    @property
+    def focus_pane(self) -> PaneGeometry | None:
+        """The pane keys act on."""
+
+    def show_plane(self, plane: Plane) -> None:
+        """Make a plane the chosen one."""
+
+    def toggle_maximised(self) -> None:
+        """Maximise the focused pane, or go back."""
+
+
+def actions(area: Viewers, ask_help: Callable[[], None]) -> dict[str, Callable[[], None]]:
     """Return the effect of every action in ``keys.ACTIONS``, by name."""
     session = area.session
     table: dict[str, Callable[[], None]] = {
@@ -34,15 +48,14 @@ def actions(area: ViewerArea) -> dict[str, Callable[[], None]]:
         "interpolation": lambda: _interpolation(area),
         "convention": lambda: _convention(area),
         "ruler": lambda: _ruler(area),
-        "help": area.help_requested.emit,
+        "help": ask_help,
         "next_slice": lambda: _through(area, 1),
         "previous_slice": lambda: _through(area, -1),
     }
     for plane in Plane:
         table[plane.value] = lambda plane=plane: area.show_plane(plane)  # type: ignore[misc]
-    for mode in Compare:
-        if mode is not Compare.OFF:
-            table[mode.value] = lambda mode=mode: _compare(area, mode)  # type: ignore[misc]
+    for mode in MODES:
+        table[mode.value] = lambda mode=mode: _compare(area, mode)  # type: ignore[misc]
     for count in (1, 5):
         tail = "" if count == 1 else str(count)
         table[f"left{tail}"] = lambda n=count: _across(area, -n)  # type: ignore[misc]
@@ -61,26 +74,26 @@ def actions(area: ViewerArea) -> dict[str, Callable[[], None]]:
     return table
 
 
-def _across(area: ViewerArea, steps: int) -> None:
+def _across(area: Viewers, steps: int) -> None:
     """Step along the screen's horizontal; positive is right."""
     pane = area.focus_pane
     if pane is not None:
         step_cursor(pane, pane.axes.across, steps * pane.axes.across_sign)
 
 
-def _up(area: ViewerArea, steps: int) -> None:
+def _up(area: Viewers, steps: int) -> None:
     pane = area.focus_pane
     if pane is not None:
         step_cursor(pane, pane.axes.up, steps)
 
 
-def _through(area: ViewerArea, steps: int) -> None:
+def _through(area: Viewers, steps: int) -> None:
     pane = area.focus_pane
     if pane is not None:
         step_cursor(pane, pane.axes.through, steps)
 
 
-def _leave(area: ViewerArea) -> None:
+def _leave(area: Viewers) -> None:
     """Leave the tool and the look back; without them, stop comparing."""
     session = area.session
     if session.tool is Tool.NONE and not session.peeked:
@@ -89,46 +102,39 @@ def _leave(area: ViewerArea) -> None:
     session.peek({})
 
 
-def _compare(area: ViewerArea, mode: Compare) -> None:
+def _compare(area: Viewers, mode: Compare) -> None:
     """Switch a compare mode on; its key pressed again switches it off."""
     same = area.session.display.compare is mode
     area.session.set_display(compare=Compare.OFF if same else mode)
 
 
-def _mix(area: ViewerArea, direction: int) -> None:
+def _mix(area: Viewers, direction: int) -> None:
     """Show more or less of the counterpart: blend weight, swipe line or disc, as the mode asks."""
     shown = area.session.display
-    if shown.compare is Compare.SWIPE:
-        swipe = min(max(shown.swipe - 0.05 * direction, 0.0), 1.0)
-        area.session.set_display(swipe=round(swipe, 3))
-    elif shown.compare is Compare.REVEAL:
-        disc = shown.reveal + 15 * direction
-        area.session.set_display(reveal=min(max(disc, SMALLEST_DISC), LARGEST_DISC))
-    else:
-        mix = min(max(shown.mix + 0.1 * direction, 0.0), 1.0)
-        area.session.set_display(mix=round(mix, 3))
+    mode = MODES.get(shown.compare, MODES[Compare.BLEND])
+    area.session.set_display(**mode.change(shown, direction))
 
 
-def _window(area: ViewerArea, change: Callable[[str], None]) -> None:
+def _window(area: Viewers, change: Callable[[str], None]) -> None:
     """Change the window of the volume in the focused pane."""
     pane = area.focus_pane
     if pane is not None:
         change(pane.slot.layer_id)
 
 
-def _interpolation(area: ViewerArea) -> None:
+def _interpolation(area: Viewers) -> None:
     linear = area.session.display.interpolation is Interpolation.LINEAR
     mode = Interpolation.NEAREST if linear else Interpolation.LINEAR
     area.session.set_display(interpolation=mode)
 
 
-def _convention(area: ViewerArea) -> None:
+def _convention(area: Viewers) -> None:
     radiological = area.session.display.convention is Convention.RADIOLOGICAL
     side = Convention.NEUROLOGICAL if radiological else Convention.RADIOLOGICAL
     area.session.set_display(convention=side)
 
 
-def _ruler(area: ViewerArea) -> None:
+def _ruler(area: Viewers) -> None:
     """Start measuring; stopping takes the ruler away."""
     measuring = not area.session.display.measuring
     area.session.set_display(measuring=measuring)
@@ -136,6 +142,6 @@ def _ruler(area: ViewerArea) -> None:
         area.session.set_ruler(None)
 
 
-def _toggle(area: ViewerArea, name: str) -> None:
+def _toggle(area: Viewers, name: str) -> None:
     value = not getattr(area.session.display, name)
     area.session.set_display(**{name: value})  # type: ignore[arg-type]

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtGui import QPainter
 
-from app.state.session import Region, Session
+from app.state.layers import Region
+from app.state.session import Session
 from app.state.values import Layer, Vector
-from app.viewer.geometry import Frame, PlaneAxes, Projection
+from app.viewer.geometry import Frame, PlaneAxes
 from app.viewer.sampling import Sampler
 from core.grid import Grid
 
-if TYPE_CHECKING:
-    from app.viewer.pane import Pane
-
-Extra = Callable[[QPainter, "Pane", Projection], None]
-"""Paints over a pane what another part of the program wants shown."""
-
 
 class Scene:
-    """Derived geometry of a session, recomputed only when what it derives from changes.
-
-    Attributes:
-        extras: called at the end of every pane's painting.
-    """
+    """Derived geometry of a session, recomputed only when what it derives from changes."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self._frame: Frame | None = None
         self._key: tuple[Grid, bool] | None = None
         self._samplers: dict[tuple[str, str], Sampler] = {}
-        self.extras: list[Extra] = []
         self._versions: dict[str, int] = {}
 
     @property

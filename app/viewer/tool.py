@@ -6,13 +6,13 @@ from typing import Protocol
 
 from PySide6.QtCore import QPointF
 
-from app.viewer.pane import Pane
+from app.viewer.pane_geometry import PaneGeometry
 
 
 class Handler(Protocol):
     """Takes the drags of a tool."""
 
-    def press(self, pane: Pane, gesture: str, at: QPointF) -> bool:
+    def press(self, pane: PaneGeometry, gesture: str, at: QPointF) -> bool:
         """Begin a drag at a pixel; False leaves the press to the usual gestures.
 
         Args:
@@ -21,8 +21,8 @@ class Handler(Protocol):
             at: pixel of the viewer area.
         """
 
-    def drag(self, pane: Pane, at: QPointF) -> None:
+    def drag(self, pane: PaneGeometry, at: QPointF) -> None:
         """Go on to a pixel; ``pane`` is the one pressed."""
 
-    def release(self, pane: Pane, at: QPointF) -> None:
+    def release(self, pane: PaneGeometry, at: QPointF) -> None:
         """End the drag."""

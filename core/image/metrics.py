@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from core.volume import Mask
 
 SSIM_WINDOW = 7
 """Side of SSIM's uniform window, pixels (scikit-image's default)."""
@@ -21,7 +22,6 @@ MAX_PSNR = 100.0
 """dB given to a slice without error, so that one such slice does not make the mean infinite."""
 
 Image = NDArray[np.floating]
-Mask = NDArray[np.bool_]
 
 
 class MetricsError(UserError):

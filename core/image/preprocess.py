@@ -12,8 +12,10 @@ import numpy as np
 
 from core.errors import UserError
 from core.grid import Grid
-from core.image.intensity import STEP, Mask, Normaliser, field_of_view, resample_inside
-from core.volume import Volume, Voxels
+from core.image.field_of_view import field_of_view
+from core.image.intensity import STEP, Normaliser
+from core.image.resample import resample_inside
+from core.volume import Mask, Volume, Voxels
 
 PREPARED = Normaliser(-STEP, 1.0)
 """The scale of a volume that is in the model's range already: it changes nothing."""

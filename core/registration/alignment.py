@@ -1,33 +1,23 @@
-"""Alignment of two volumes: affine maps in world millimetres, and the door to registration.
+"""Affine maps in world millimetres, and what is known about one.
 
 A matrix is (4, 4), RAS+ mm, and sends a position in the moving volume's header space to the fixed
-(case) space. Nothing here imports torch; SimpleITK and scipy are imported where they are used.
+(case) space.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.case import box_distance
-from core.errors import Cancelled, UserError
+from core.errors import UserError
 from core.grid import Grid
 from core.volume import Volume
 
 Matrix = NDArray[np.float64]
 """(4, 4) RAS+ mm: a position in the moving volume's header space → fixed space."""
-
-KINDS = ("rigid", "affine")
-MUTUAL_INFORMATION = "mutual information"
-LC2 = "LC2"
-METHODS = (LC2, MUTUAL_INFORMATION)
-"""Ways to register that need no model; see docs/registration.md for how well each did."""
-DEFAULT_METHOD = LC2
-THROUGH_THE_MODEL = "through the model"
-"""The way that needs a model and torch: ``core.registration.through_model``."""
 
 
 class AlignError(UserError):
@@ -72,7 +62,7 @@ class AlignProgress:
 
 @dataclass(frozen=True, eq=False)
 class Registration:
-    """The result of :func:`register`.
+    """The result of :func:`core.registration.register.register`.
 
     Attributes:
         alignment: the map found.
@@ -126,29 +116,6 @@ def moved(volume: Volume, matrix: Matrix) -> Volume:
     return replace(volume, grid=Grid(volume.grid.shape, matrix @ volume.grid.affine))
 
 
-def middle(volume: Volume) -> NDArray[np.float64]:
-    """Return the (3,) world centre of a volume's field of view, mm."""
-    from core.registration.pair import swept_region
-
-    mask = swept_region(volume)
-    if mask.all():
-        return volume.grid.centre
-    sums = [mask.sum(axis=tuple({0, 1, 2} - {a})) for a in range(3)]
-    voxel = [float(np.average(np.arange(len(s)), weights=s)) for s in sums]
-    return volume.grid.to_world(voxel)
-
-
-def centred(fixed: Volume, moving: Volume) -> Alignment:
-    """Return the translation that brings the middles of both fields of view together.
-
-    Raises:
-        IntensityError: a volume is empty.
-    """
-    matrix = np.eye(4)
-    matrix[:3, 3] = middle(fixed) - middle(moving)
-    return Alignment(matrix, "centred")
-
-
 def from_parameters(params: Sequence[float] | NDArray[np.float64], centre: object) -> Matrix:
     """Return the rigid map of six sliders.
 
@@ -194,86 +161,3 @@ def nearest_rotation(linear: NDArray[np.float64]) -> NDArray[np.float64]:
     u, _, vt = np.linalg.svd(linear)
     flip = np.diag([1.0, 1.0, np.linalg.det(u @ vt)])
     return np.asarray(u @ flip @ vt)
-
-
-def similarity(fixed: Volume, moving: Volume, matrix: Matrix) -> float:
-    """Return the mutual information (nats) of both images inside the iUS field of view.
-
-    Args:
-        fixed: any volume.
-        moving: any volume.
-        matrix: (4, 4) RAS+ mm, moving → fixed.
-
-    Returns:
-        0 where the volumes share nothing; higher is better. Comparable only between maps of the
-        same two volumes.
-    """
-    from core.registration.pair import mutual_information
-
-    return mutual_information(fixed, moved(moving, matrix))
-
-
-def check_overlap(fixed: Volume, moving: Volume) -> None:
-    """Refuse volumes that share no space.
-
-    Raises:
-        AlignError: the sentence has the distance in mm and the way out.
-    """
-    gap = box_distance(fixed, moving)
-    if gap > 0:
-        raise AlignError(
-            f"{_name(fixed)} and {_name(moving)} do not overlap: they are {gap:.0f} mm apart in "
-            "space, so there is nothing to register. If both are of one patient, centre the one "
-            "on the other first (--centre); otherwise check the files."
-        )
-
-
-def register(
-    fixed: Volume,
-    moving: Volume,
-    *,
-    kind: str = "rigid",
-    start: Matrix | None = None,
-    method: str = DEFAULT_METHOD,
-    seed: int = 0,
-    progress: Callable[[AlignProgress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Registration:
-    """Find the map that brings ``moving`` onto ``fixed``.
-
-    Args:
-        fixed: stays where it is.
-        moving: is moved; either of the two may be the iUS.
-        kind: ``"rigid"``, or ``"affine"`` (rigid first, then affine).
-        start: (4, 4) RAS+ mm to begin from; the headers' own positions without it.
-        method: one of :data:`METHODS`.
-        seed: of the starts and the sampling; the same arguments give the same matrix.
-        progress: told after every step.
-        cancelled: asked between steps.
-
-    Raises:
-        AlignError: unknown kind or method, no overlap, nothing in the field of view.
-        IntensityError: a volume is empty.
-        Cancelled: ``cancelled`` said so.
-    """
-    from core.registration.search import search
-
-    if kind not in KINDS or method not in METHODS:
-        raise AlignError(
-            f"Registration is {' or '.join(KINDS)}, by {' or '.join(METHODS)}; found {kind}, "
-            f"by {method}."
-        )
-    matrix = np.eye(4) if start is None else checked_matrix(start)
-    check_overlap(fixed, moved(moving, matrix))
-
-    def stop() -> None:
-        if cancelled is not None and cancelled():
-            raise Cancelled
-
-    return search(fixed, moving, kind, matrix, method, seed, progress or (lambda _: None), stop)
-
-
-def _name(volume: Volume) -> str:
-    if volume.modality and volume.source:
-        return f"{volume.modality} ({volume.source})"
-    return volume.modality or volume.source or "a volume"

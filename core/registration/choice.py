@@ -8,18 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from core.registration.alignment import (
-    DEFAULT_METHOD,
-    Alignment,
-    AlignProgress,
-    Registration,
-    centred,
-    check_overlap,
-    inverted,
-    moved,
-    register,
-    similarity,
-)
+from core.registration.alignment import Alignment, AlignProgress, Registration, inverted, moved
+from core.registration.methods import DEFAULT_METHOD
+from core.registration.register import centred, check_overlap, register
+from core.registration.similarity import similarity
 from core.registration.verdict import agrees_less
 from core.volume import Volume
 
@@ -54,7 +46,7 @@ class Choice:
 
 
 Search = Callable[..., Registration]
-"""Called as ``core.registration.alignment.register`` is."""
+"""Called as ``core.registration.register.register`` is."""
 
 
 def begin(choice: Choice, fixed: Volume, moving: Volume) -> Alignment:
@@ -87,7 +79,7 @@ def align(
     """Align one volume as chosen; nothing is resampled.
 
     Raises:
-        AlignError: see ``core.registration.alignment.register``; or the applied map
+        AlignError: see ``core.registration.register.register``; or the applied map
             leaves no overlap.
     """
     start = begin(choice, fixed, moving)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.registration.alignment import (
-    LC2,
-    MUTUAL_INFORMATION,
     AlignError,
     Alignment,
     AlignProgress,
@@ -20,14 +17,13 @@ from core.registration.alignment import (
     from_parameters,
     inverted,
     moved,
-    similarity,
 )
+from core.registration.methods import METHODS
 from core.registration.pair import Pair, coverage, lay_out, which_is_swept
+from core.registration.similarity import similarity
 from core.registration.verdict import doubts
 from core.volume import Volume
 
-LEVELS = {LC2: (2.5, 1.5, 1.0), MUTUAL_INFORMATION: (4.0, 2.0, 1.0)}
-"""mm; coarse to fine. LC2 looks into small blocks; at 4 mm little is left to see in one."""
 STARTS = 13
 """Places the coarsest level begins from: the given one, and others around it."""
 REACH_MM = 9.0
@@ -41,16 +37,6 @@ KEPT = (4, 2)
 """Places that go on from each level to the next."""
 
 
-class Refine(Protocol):
-    """One way to climb from a place to the nearest best one."""
-
-    def __call__(
-        self, pair: Pair, across: Matrix, kind: str, seed: int, stop: Callable[[], None]
-    ) -> tuple[Matrix, float]:
-        """Return the map swept → other found, and how good it is."""
-        ...
-
-
 def search(
     fixed: Volume,
     moving: Volume,
@@ -61,16 +47,17 @@ def search(
     progress: Callable[[AlignProgress], None],
     stop: Callable[[], None],
 ) -> Registration:
-    """Register two volumes: as ``core.registration.alignment.register``, arguments and errors."""
+    """Register two volumes: as ``core.registration.register.register``, arguments and errors."""
     began = time.perf_counter()
     placed = moved(moving, start)
     fixed_is_swept = which_is_swept(fixed, placed)
     swept, other = (fixed, placed) if fixed_is_swept else (placed, fixed)
-    again = KEPT[-1] if kind == "affine" and method == LC2 else 0
+    levels = METHODS[method].levels
+    again = KEPT[-1] if kind == "affine" and METHODS[method].coarse_affine else 0
     steps = _Steps(progress, stop, 1 + STARTS + sum(KEPT) + again)
     steps.say("laying out")
-    fine = lay_out(swept, other, LEVELS[method][-1])
-    pairs = [*(fine.coarser(s) for s in LEVELS[method][:-1]), fine]
+    fine = lay_out(swept, other, levels[-1])
+    pairs = [*(fine.coarser(s) for s in levels[:-1]), fine]
     if coverage(pairs[0], np.eye(4)) < 0.1:
         raise AlignError(
             f"Less than a tenth of the field of view of {swept.source or 'the ultrasound'} lies "
@@ -97,10 +84,9 @@ def _climb(
     method: str, pairs: list[Pair], kind: str, seed: int, steps: _Steps
 ) -> tuple[Matrix, float]:
     """Return the best map swept → other, and how near the best place elsewhere comes (0 to 1)."""
-    refine = _refine(method)
+    refine, coarse_affine = METHODS[method].refine(), METHODS[method].coarse_affine
     plan = [(pairs[0], "rigid", KEPT[0]), (pairs[1], "rigid", KEPT[1])]
-    # Mutual information has no price on strain: on coarse images its affine maps run away.
-    plan += [(pairs[1], "affine", KEPT[1])] if kind == "affine" and method == LC2 else []
+    plan += [(pairs[1], "affine", KEPT[1])] if kind == "affine" and coarse_affine else []
     plan += [(pairs[2], kind, KEPT[1])]
     places = [(across, 0.0) for across in starts(pairs[0].centre, seed)]
     rival = 0.0
@@ -170,13 +156,6 @@ def apart(a: Matrix, b: Matrix, pair: Pair) -> float:
     points = pair.points[:: max(1, int(pair.mask.sum()) // 500)]
     gap = points @ (a - b)[:3, :3].T + (a - b)[:3, 3]
     return float(np.linalg.norm(gap, axis=1).mean())
-
-
-def _refine(method: str) -> Refine:
-    from core.registration import lc2 as align_lc2
-    from core.registration import mutual_information as align_mutual
-
-    return align_lc2.refine if method == LC2 else align_mutual.refine
 
 
 class _Steps:

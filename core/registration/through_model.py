@@ -13,24 +13,23 @@ import numpy as np
 
 from core.case import Case
 from core.grid import Grid
-from core.image.intensity import brain_mask, resample_mask
+from core.image.brain_mask import brain_mask
+from core.image.resample import resample_mask
 from core.models.bundle import Bundle, find
 from core.models.weights import load
 from core.registration.alignment import (
-    LC2,
-    THROUGH_THE_MODEL,
     AlignError,
     Alignment,
     AlignProgress,
     Matrix,
     Registration,
-    check_overlap,
     checked_matrix,
     moved,
-    register,
-    similarity,
 )
+from core.registration.methods import LC2, THROUGH_THE_MODEL
 from core.registration.pair import MARGIN, SWEPT, swept_region, which_is_swept
+from core.registration.register import check_overlap, register
+from core.registration.similarity import similarity
 from core.synthesis.backends import choose_device
 from core.synthesis.request import Request, prepare
 from core.synthesis.synthesize import Engine
@@ -38,7 +37,7 @@ from core.volume import Volume
 
 
 def through_model(name: str | None = None, device: str = "auto") -> Callable[..., Registration]:
-    """Load a model once and return a search, called as ``core.registration.alignment.register``.
+    """Load a model once and return a search, called as ``core.registration.register.register``.
 
     Raises:
         ModelError: no such model.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.grid import Grid
-from core.image.intensity import resample
+from core.image.resample import resample
 from core.simulator.anatomy import Anatomy, build_anatomy, in_slabs
 from core.simulator.compounding import bounds
 from core.simulator.heads import find_heads, load_head

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
-from core.image.intensity import brain_mask, resample, resample_mask
+from core.image.brain_mask import brain_mask
+from core.image.resample import resample, resample_mask
 from core.simulator.anatomy import Anatomy, covered
 from core.simulator.case import NOTE, SimulatedCase
 from core.simulator.lesion import Tumour

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from core.case import Case
 from core.files import replacing
 from core.grid import Grid
-from core.image.intensity import resample
+from core.image.resample import resample
 from core.synthesis.request import Synthesis
 from core.volume import Volume, VolumeError
 

@@ -18,12 +18,14 @@ import numpy as np
 from core.case import Case
 from core.errors import UserError
 from core.grid import Grid
-from core.image.intensity import Mask, Normaliser, brain_mask, resample_inside, resample_mask
+from core.image.brain_mask import brain_mask
+from core.image.intensity import Normaliser
 from core.image.preprocess import Measured, image_on, measure, working_grid
+from core.image.resample import resample_inside, resample_mask
 from core.models.bundle import Bundle
 from core.synthesis.tiles import Tiling
 from core.version import __version__
-from core.volume import Volume, Voxels
+from core.volume import Mask, Volume, Voxels
 
 UNKNOWN_UNITS = Normaliser(0.0, 255.0)
 """Units of a synthetic volume whose modality the patient has no real volume of."""

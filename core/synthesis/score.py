@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.image.intensity import Mask, Normaliser, field_of_view, resample_inside
-from core.volume import Volume, Voxels
+from core.image.field_of_view import field_of_view
+from core.image.intensity import Normaliser
+from core.image.resample import resample_inside
+from core.volume import Mask, Volume, Voxels
 
 
 def judge(

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from core.case import Case
 from core.errors import UserError
-from core.image.intensity import STEP, resample_mask
+from core.image.intensity import STEP
 from core.image.preprocess import image_on, measure, working_grid
+from core.image.resample import resample_mask
 from core.io import read
 from core.models.bundle import PLANES
 from core.volume import Volume

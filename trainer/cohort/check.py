@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from core.case import Case
 from core.errors import UserError
-from core.image.intensity import Mask, field_of_view, resample_mask
+from core.image.field_of_view import field_of_view
+from core.image.resample import resample_mask
 from core.io import read
-from core.volume import Volume
+from core.volume import Mask, Volume
 from trainer.cohort.expected import read_expected
 from trainer.cohort.pair import SHIFT, SPACING, Fit, fit, picture, reference
 from trainer.cohort.scan import CohortCase, names_of

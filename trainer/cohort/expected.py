@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from core.grid import Grid
-from core.image.intensity import Normaliser, resample_inside
+from core.image.intensity import Normaliser
+from core.image.resample import resample_inside
 from core.io import read
 from core.volume import Volume, Voxels
 from trainer.errors import TrainerError

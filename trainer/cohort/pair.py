@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
-from core.image.intensity import Mask, resample
-from core.volume import Volume
+from core.image.resample import resample
+from core.volume import Mask, Volume
 from trainer.plan.schema import SWEPT
 
 Floats = NDArray[np.float32]

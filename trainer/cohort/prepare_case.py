@@ -16,13 +16,14 @@ from core.case import Case
 from core.errors import UserError
 from core.files import replacing, write_text
 from core.grid import Grid
-from core.image.intensity import Mask, resample_mask
 from core.image.preprocess import STORED, image_on, measure, working_grid
+from core.image.resample import resample_mask
 from core.io import read
 from core.io.modality import guess_from_text
-from core.registration.alignment import DEFAULT_METHOD, AlignError, moved
+from core.registration.alignment import AlignError, moved
 from core.registration.choice import Choice, align, record
-from core.volume import Volume, Voxels
+from core.registration.methods import DEFAULT_METHOD
+from core.volume import Mask, Volume, Voxels
 from trainer.cohort.expected import expected_on, read_expected
 from trainer.cohort.scan import FOV, CohortCase, name_of, names_of
 from trainer.errors import TrainerError

@@ -17,7 +17,7 @@ import psutil
 from app.processes.engine.focus import refocus, slice_under
 from app.processes.engine.worker import EngineMemoryError, IsCancelled, Send, task_focus
 from app.processes.protocol import Message
-from app.processes.shared import SharedArray
+from app.processes.shared_memory import SharedArray
 from core.case import Case
 from core.errors import Cancelled
 from core.grid import Grid

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from app.processes.protocol import Message, Unpacker, pack
-from app.processes.shared import SharedArray
+from app.processes.shared_memory import SharedArray
 from core.errors import Cancelled, UserError
 from core.grid import Grid
 from core.volume import Volume

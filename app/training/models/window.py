@@ -25,10 +25,10 @@ from PySide6.QtWidgets import (
 )
 
 from app.processes.jobs import Jobs
+from app.shared.style import warning_colour
 from app.training.models import store
 from app.training.models.card import card_html
 from app.training.models.import_dialog import ImportDialog
-from app.widgets.style import warning_colour
 from core.models.bundle import SUFFIX, Bundle, available
 
 ROLE = Qt.ItemDataRole.UserRole

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.processes.jobs import Jobs
-from app.widgets.style import SYNTHETIC
+from app.shared.style import SYNTHETIC
 
 FRAMES = 24
 """Pictures of a strip; of more, some are chosen evenly."""

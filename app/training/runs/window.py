@@ -20,13 +20,13 @@ from PySide6.QtWidgets import (
 )
 
 from app.processes.jobs import Jobs
+from app.shared.style import warning_colour
 from app.training.runs.actions import RunActions
 from app.training.runs.compare import ComparePage
 from app.training.runs.fine_tune import FineTune
 from app.training.runs.list_panel import RunList
 from app.training.runs.overview import Overview
 from app.training.runs.page import RunPage
-from app.widgets.style import warning_colour
 from trainer.run.folder import is_run
 from trainer.run.registry import add_folder, known_runs
 from trainer.run.state import find_runs

@@ -12,9 +12,9 @@ from PySide6.QtWidgets import QLabel, QWidget, QWizardPage
 
 from app.processes.jobs import Child, Jobs, Outcome, program_command
 from app.processes.protocol import Lines, Message
+from app.shared.style import warning_colour
 from app.state.settings import Settings
 from app.training.wizard.draft import Draft, DraftStore
-from app.widgets.style import warning_colour
 
 OURS = "mhvae-studio: "
 """What a command puts before its sentence."""

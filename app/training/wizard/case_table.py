@@ -8,8 +8,8 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
+from app.shared.style import warning_colour
 from app.training.wizard.cases import Row, Table, Trouble
-from app.widgets.style import warning_colour
 from trainer.cohort.scan import FOV
 
 CASE, PATIENT, FIRST = 0, 1, 2

@@ -1,20 +1,21 @@
-"""The wizard's door in the main window: its command, and one wizard at a time."""
+"""The wizard in the main window: its command, and one wizard at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtWidgets import QWidget
 
+from app.shared.commands import Command
+from app.shared.context import Context
 from app.state.messages import Action
-from app.widgets.commands import Command
 
 if TYPE_CHECKING:
-    from app.shell.window import MainWindow
     from app.training.wizard.draft import Draft
     from app.training.wizard.wizard import TrainerWizard
 
@@ -32,16 +33,18 @@ MODULES = (
 """The rest, in steps of a few milliseconds each."""
 
 
-class WizardDoor(QObject):
+class WizardController(QObject):
     """Opens the wizard when it is asked for; nothing of it is imported before.
 
     Args:
-        window: the main window.
+        context: the ways to work and speak, and the settings.
+        parent: the main window.
+        show_run: shows a run that was started.
     """
 
-    def __init__(self, window: MainWindow) -> None:
-        super().__init__(window)
-        self.window = window
+    def __init__(self, context: Context, parent: QWidget, show_run: Callable[[Path], None]) -> None:
+        super().__init__(parent)
+        self.context, self._parent, self._show_run = context, parent, show_run
         self.wizard: TrainerWizard | None = None
         self._opening = False
 
@@ -59,11 +62,11 @@ class WizardDoor(QObject):
             self._show(self.wizard)
         elif not self._opening:
             self._opening = True
-            self.window.jobs.submit(
+            self.context.jobs.submit(
                 "Opening the wizard",
                 lambda: [import_module(name) for name in WITHOUT_QT],
                 lambda _: self._load(MODULES, draft),
-                self.window.notes.error,
+                self.context.messages.error,
             )
 
     def close(self) -> None:
@@ -103,11 +106,11 @@ class WizardDoor(QObject):
         from app.training.wizard.draft import DraftStore
         from app.training.wizard.wizard import TrainerWizard
 
-        window = self.window
-        tools = Tools(window.settings, window.jobs, DraftStore(), self._begin)
-        wizard = TrainerWizard(tools, window)
+        context = self.context
+        tools = Tools(context.settings, context.jobs, DraftStore(), self._begin)
+        wizard = TrainerWizard(tools, self._parent)
         wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        wizard.started.connect(window.training.show_run)
+        wizard.started.connect(self._show_run)
         wizard.kept.connect(self._kept)
         wizard.finished.connect(self._over)
         return wizard
@@ -119,7 +122,7 @@ class WizardDoor(QObject):
         return begin(draft, resume)
 
     def _kept(self, draft: Draft) -> None:
-        self.window.notes.info(
+        self.context.messages.info(
             "The training you were preparing is kept as a draft.",
             [Action("Go on", partial(self.open, draft))],
         )

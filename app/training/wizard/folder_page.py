@@ -23,9 +23,9 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
+from app.shared.drops import DropTarget
 from app.training.wizard.base import Page, Sentence, Tools
 from app.training.wizard.draft import MODALITIES, Draft
-from app.widgets.drops import DropTarget
 
 LAYOUTS = (
     "<p>Drop a folder or a CSV here, or choose one. It may be</p><table cellpadding='2'>"

@@ -18,11 +18,11 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
+from app.shared.style import embolden
 from app.training.wizard.base import Page, Sentence, Tools
 from app.training.wizard.draft import Draft
 from app.training.wizard.fields import summary
 from app.training.wizard.plan_tree import PlanTree, check
-from app.widgets.style import embolden
 from core.errors import UserError
 from core.models.bundle import Bundle
 from trainer.plan.fine_tune import begin_from

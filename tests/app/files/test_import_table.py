@@ -50,7 +50,7 @@ def table_of(qtbot: QtBot, window: MainWindow, *paths: Path) -> ImportTable:
 
 def accept(qtbot: QtBot, window: MainWindow, table: ImportTable) -> None:
     table.go.click()
-    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
     assert tables(window) == []
 
 
@@ -78,12 +78,12 @@ def test_two_series_in_one_folder_are_asked_about(
     assert text(table, 0, Column.VERDICT) == "6 slices, evenly spaced."
     assert text(table, 0, Column.SIZE) == "8×9×6\n0.5×0.8×2 mm"
     assert len(table.model.pictures) == 2
-    window.importer.edit([1], action=SKIP)
+    window.files.importer.edit([1], action=SKIP)
     assert table.about.text() == "1 to open, 1 to skip."
     accept(qtbot, window, table)
-    (layer,) = window.session.layers
+    (layer,) = window.context.session.layers
     assert (layer.modality, layer.volume.source) == ("T2", "2 AX T2")
-    assert window.settings.recent() == [tmp_path / "d"]
+    assert window.context.settings.recent() == [tmp_path / "d"]
     assert "SECRET" not in repr(vars(layer)).upper()
 
 
@@ -105,7 +105,7 @@ def test_lists_open_with_a_click_and_change_the_row(
 
     choose(1, Column.ACTION, "Skip")
     choose(0, Column.MODALITY, "iUS")
-    assert [(r.modality, r.action) for r in window.importer.rows] == [
+    assert [(r.modality, r.action) for r in window.files.importer.rows] == [
         ("iUS", KEEP),
         ("FLAIR", SKIP),
     ]
@@ -115,9 +115,9 @@ def test_lists_open_with_a_click_and_change_the_row(
     table.skip.click()
     assert not table.go.isEnabled()
     table.keep.click()
-    assert all(row.kept for row in window.importer.rows)
+    assert all(row.kept for row in window.files.importer.rows)
     table.reject()
-    assert window.session.layers == []
+    assert window.context.session.layers == []
 
 
 def test_rows_with_problems_say_so_and_are_never_opened(
@@ -132,7 +132,7 @@ def test_rows_with_problems_say_so_and_are_never_opened(
     save(colour, tmp_path / "colour.dcm")
     (tmp_path / "torn.nii.gz").write_bytes(b"\x1f\x8b\x08 not really")
     table = table_of(qtbot, window, tmp_path / "gap", *tmp_path.glob("[!gs]*"), tmp_path / "good")
-    rows = window.importer.rows
+    rows = window.files.importer.rows
     assert [row.usable for row in rows] == [True, False, False, False, False]
     said = " ".join(row.verdict for row in rows)
     for words in ("1 is missing", "5 of 4×5, 1 of 3×3", "colour.dcm", "torn.nii.gz"):
@@ -142,7 +142,7 @@ def test_rows_with_problems_say_so_and_are_never_opened(
     table.table.selectAll()
     table.keep.click()
     accept(qtbot, window, table)
-    assert [x.volume.source for x in window.session.layers] == ["4 T2 good"]
+    assert [x.volume.source for x in window.context.session.layers] == ["4 T2 good"]
     assert notes(window) == []
 
 
@@ -155,8 +155,8 @@ def test_voxels_that_turn_out_unreadable_are_a_problem_before_opening(
     )
     put(tmp_path / "z", "x.nii.gz", seed=3)
     table_of(qtbot, window, tmp_path / "z")
-    assert "every voxel is zero" in window.importer.rows[0].verdict
-    window.importer.dismiss()
+    assert "every voxel is zero" in window.files.importer.rows[0].verdict
+    window.files.importer.dismiss()
 
 
 def test_duplicates_are_set_to_be_skipped_and_an_import_is_one_step(
@@ -167,43 +167,49 @@ def test_duplicates_are_set_to_be_skipped_and_an_import_is_one_step(
     table = table_of(
         qtbot, window, first, tmp_path / "T2-copy.nii.gz", put(tmp_path, "iUS.nii.gz", seed=1)
     )
-    assert [row.action for row in window.importer.rows] == [KEEP, SKIP, KEEP]
+    assert [row.action for row in window.files.importer.rows] == [KEEP, SKIP, KEEP]
     accept(qtbot, window, table)
-    assert [x.modality for x in window.session.layers] == ["T2", "iUS"]
-    assert window.undo.count() == 1
+    assert [x.modality for x in window.context.session.layers] == ["T2", "iUS"]
+    assert window.context.undo.count() == 1
     window.commands.run("undo")
-    assert window.session.layers == []
+    assert window.context.session.layers == []
     window.commands.run("redo")
-    assert [x.modality for x in window.session.layers] == ["T2", "iUS"]
+    assert [x.modality for x in window.context.session.layers] == ["T2", "iUS"]
 
 
 def test_a_volume_may_replace_the_one_in_the_case(
     qtbot: QtBot, window: MainWindow, tmp_path: Path
 ) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"), put(tmp_path, "iUS.nii.gz", seed=1))
-    old = window.session.find(Kind.REAL, "T2")
+    old = window.context.session.find(Kind.REAL, "T2")
     assert old is not None
-    window.opener.open([put(tmp_path, "T2-new.nii.gz", shift=400, seed=2)], ask=True)
-    qtbot.waitUntil(lambda: bool(tables(window)) and not window.jobs.busy)
-    (row,) = window.importer.rows
+    window.files.opener.open([put(tmp_path, "T2-new.nii.gz", shift=400, seed=2)], ask=True)
+    qtbot.waitUntil(lambda: bool(tables(window)) and not window.context.jobs.busy)
+    (row,) = window.files.importer.rows
     words = [text for _, text in tables(window)[0].model.actions(row)]
     assert words == ["Keep", "Replace T2 (T2.nii.gz)", "Skip"]
     # It does not overlap with the iUS: nothing may be lost.
-    window.importer.edit([0], action=old.id)
+    window.files.importer.edit([0], action=old.id)
     accept(qtbot, window, tables(window)[0])
-    assert old.id in window.session
+    assert old.id in window.context.session
     assert "apart in space" in notes(window)[-1]
-    window.opener.open([put(tmp_path, "T2-better.nii.gz", seed=4)], ask=True)
-    qtbot.waitUntil(lambda: bool(tables(window)) and not window.jobs.busy)
-    window.importer.edit([0], action=old.id)
+    window.files.opener.open([put(tmp_path, "T2-better.nii.gz", seed=4)], ask=True)
+    qtbot.waitUntil(lambda: bool(tables(window)) and not window.context.jobs.busy)
+    window.files.importer.edit([0], action=old.id)
     accept(qtbot, window, tables(window)[0])
-    assert [x.volume.source for x in window.session.layers] == ["iUS.nii.gz", "T2-better.nii.gz"]
-    assert set(window.session.subset()) == {"T2", "iUS"}
+    assert [x.volume.source for x in window.context.session.layers] == [
+        "iUS.nii.gz",
+        "T2-better.nii.gz",
+    ]
+    assert set(window.context.session.subset()) == {"T2", "iUS"}
     window.commands.run("undo")
-    assert [x.volume.source for x in window.session.layers] == ["T2.nii.gz", "iUS.nii.gz"]
-    assert set(window.session.subset()) == {"T2", "iUS"}
+    assert [x.volume.source for x in window.context.session.layers] == ["T2.nii.gz", "iUS.nii.gz"]
+    assert set(window.context.session.subset()) == {"T2", "iUS"}
     window.commands.run("redo")
-    assert [x.volume.source for x in window.session.layers] == ["iUS.nii.gz", "T2-better.nii.gz"]
+    assert [x.volume.source for x in window.context.session.layers] == [
+        "iUS.nii.gz",
+        "T2-better.nii.gz",
+    ]
 
 
 def test_what_the_user_says_is_what_it_becomes(
@@ -212,11 +218,11 @@ def test_what_the_user_says_is_what_it_becomes(
     files = [put(tmp_path, f"{name}.nii.gz", seed=n) for n, name in enumerate("abc")]
     table = table_of(qtbot, window, *files)
     assert text(table, 0, Column.MODALITY) == "modality?"
-    window.importer.edit([0], modality=LABEL_MAP)
-    window.importer.edit([1], modality=OTHER)
-    window.importer.edit([2], modality="iUS")
+    window.files.importer.edit([0], modality=LABEL_MAP)
+    window.files.importer.edit([1], modality=OTHER)
+    window.files.importer.edit([2], modality="iUS")
     accept(qtbot, window, table)
-    made = {x.volume.source: (x.kind, x.modality) for x in window.session.layers}
+    made = {x.volume.source: (x.kind, x.modality) for x in window.context.session.layers}
     assert made == {
         "a.nii.gz": (Kind.LABEL, ""),
         "b.nii.gz": (Kind.REAL, ""),
@@ -233,21 +239,21 @@ def test_the_import_command_always_shows_the_table(
     assert "Drop files" in table.hint.text()
     # More may be added; what was said about the first stays.
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
-    window.importer.edit([0], modality="ceT1", action=SKIP)
+    window.files.importer.edit([0], modality="ceT1", action=SKIP)
     open_files(qtbot, window, put(tmp_path, "iUS.nii.gz", seed=1))
-    assert [(r.modality, r.action) for r in window.importer.rows] == [
+    assert [(r.modality, r.action) for r in window.files.importer.rows] == [
         ("ceT1", SKIP),
         ("iUS", KEEP),
     ]
     assert tables(window) == [table]
     accept(qtbot, window, table)
-    assert [x.modality for x in window.session.layers] == ["iUS"]
+    assert [x.modality for x in window.context.session.layers] == ["iUS"]
 
 
 def test_a_long_search_shows_progress_and_stops(
     qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    window.importer._slow.setInterval(0)
+    window.files.importer._slow.setInterval(0)
     monkeypatch.setattr(app.files.importing, "_TELL_S", 0.0)
     write_series(tmp_path / "many", count=90, SeriesDescription="T2")
     looked: list[Path] = []
@@ -260,29 +266,29 @@ def test_a_long_search_shows_progress_and_stops(
         return read_tags(path)
 
     monkeypatch.setattr("core.io.search.read_tags", slowly)
-    window.opener.open([tmp_path / "many"])
+    window.files.opener.open([tmp_path / "many"])
     qtbot.waitUntil(lambda: bool(tables(window)), timeout=10_000)
     (table,) = tables(window)
     qtbot.waitUntil(lambda: table.count.text() == "40 of 90 files", timeout=10_000)
     assert table.progress.isVisible()
     table.stop.click()
-    assert not window.importer.scanning
+    assert not window.files.importer.scanning
     gate.set()
-    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
     assert len(looked) <= 60
-    assert window.importer.rows == []
-    assert window.session.layers == []
+    assert window.files.importer.rows == []
+    assert window.context.session.layers == []
     table.reject()
     # A long search without anything to decide closes its progress and opens.
-    window.opener.open([tmp_path / "many"])
-    qtbot.waitUntil(lambda: len(window.session.layers) == 1, timeout=20_000)
+    window.files.opener.open([tmp_path / "many"])
+    qtbot.waitUntil(lambda: len(window.context.session.layers) == 1, timeout=20_000)
     assert tables(window) == []
 
 
 def test_closing_the_window_ends_a_search(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
     write_series(tmp_path / "many", count=150)
-    window.importer._slow.setInterval(0)
-    window.opener.open([tmp_path / "many"])
+    window.files.importer._slow.setInterval(0)
+    window.files.opener.open([tmp_path / "many"])
     qtbot.waitUntil(lambda: bool(tables(window)), timeout=10_000)
     # The stage closes the window, and fails when a thread or the table is left.
 
@@ -291,14 +297,14 @@ def test_two_imports_at_once_both_arrive_and_closing_the_case_stops_them(
     qtbot: QtBot, window: MainWindow, tmp_path: Path
 ) -> None:
     files = [put(tmp_path, f"{n}-{m}.nii.gz", seed=n) for n, m in enumerate(["T2", "iUS", "T1"])]
-    window.opener.open(files[:2])
-    qtbot.waitUntil(lambda: not window.importer.scanning)
-    window.opener.open(files[2:])
-    qtbot.waitUntil(lambda: len(window.session.layers) == 3, timeout=10_000)
+    window.files.opener.open(files[:2])
+    qtbot.waitUntil(lambda: not window.files.importer.scanning)
+    window.files.opener.open(files[2:])
+    qtbot.waitUntil(lambda: len(window.context.session.layers) == 3, timeout=10_000)
     window.files.close_case()
-    window.opener.open(files)
-    qtbot.waitUntil(lambda: not window.importer.scanning)
+    window.files.opener.open(files)
+    qtbot.waitUntil(lambda: not window.files.importer.scanning)
     window.files.close_case()
-    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
-    assert window.session.layers == []
-    assert not window.undo.canUndo()
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
+    assert window.context.session.layers == []
+    assert not window.context.undo.canUndo()

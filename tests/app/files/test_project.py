@@ -18,6 +18,7 @@ from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, ran, staged
 
 from app.files.project import Entry, Project, ProjectError, load, save
+from app.shell.commands import toggle_available
 from app.shell.window import MainWindow
 from app.state.values import Kind, Layout
 from core.io import read
@@ -32,7 +33,7 @@ def window(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def saved(qtbot: QtBot, window: MainWindow) -> None:
-    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
 
 
 numbers = st.floats(-1e6, 1e6)
@@ -96,21 +97,21 @@ def test_a_failed_save_leaves_the_old_project(tmp_path: Path) -> None:
 def test_the_case_comes_back_as_it_was(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
     folder = tmp_path / "case"
     open_files(qtbot, window, put(folder, "T2.nii.gz"), put(folder, "iUS.nii.gz", seed=1))
-    window.synthesiser.set_form(rerun=False)
-    truth = window.session.find(Kind.REAL, "iUS")
+    window.context.session.synthesis.set_form(rerun=False)
+    truth = window.context.session.find(Kind.REAL, "iUS")
     assert truth is not None
-    window.toggle_available(truth.id)
-    window.synthesiser.run()
+    toggle_available(window.context, truth.id)
+    window.synthesis.run()
     ran(qtbot, window)
-    session = window.session
+    session = window.context.session
     session.set_display(layout=Layout.GRID)
     session.set_cursor((3.0, 4.5, 6.0))
     session.set_window(truth.id, 20, 120)
     session.update_layer(truth.id, colormap="magma", opacity=0.5)
-    synthetic = session.layer(window.synthesiser.results["iUS"].layer_id)
+    synthetic = session.layer(window.context.session.results.by_target["iUS"].layer_id)
     voxels = synthetic.volume.voxels.copy()
     path = folder / "study.mhvae.json"
-    window.projects.save(path)
+    window.files.projects.save(path)
     saved(qtbot, window)
     text = path.read_text()
     assert str(tmp_path) not in text  # relative, so that the folder may move
@@ -122,7 +123,7 @@ def test_the_case_comes_back_as_it_was(qtbot: QtBot, window: MainWindow, tmp_pat
     window.files.close_case()
     assert session.layers == []
     open_files(qtbot, window, moved / "study.mhvae.json")
-    qtbot.waitUntil(lambda: not window.jobs.busy)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy)
     assert [x.kind for x in session.layers] == [
         Kind.REAL, Kind.REAL, Kind.SYNTHETIC, Kind.DIFFERENCE,
     ]  # fmt: skip
@@ -132,7 +133,7 @@ def test_the_case_comes_back_as_it_was(qtbot: QtBot, window: MainWindow, tmp_pat
     back = session.find(Kind.REAL, "iUS")
     assert back is not None
     assert (back.window, back.colormap, back.opacity) == ((20, 120), "magma", 0.5)
-    result = window.synthesiser.results["iUS"]
+    result = window.context.session.results.by_target["iUS"]
     assert result.metrics["PSNR"] == 20.0
     layer = session.layer(result.layer_id)
     assert layer.made_by_model
@@ -145,20 +146,20 @@ def test_a_missing_file_can_be_located(
 ) -> None:
     first, second = put(tmp_path, "T2.nii.gz"), put(tmp_path, "iUS.nii.gz", seed=1)
     open_files(qtbot, window, first, second)
-    window.projects.save(tmp_path / "p.mhvae.json")
+    window.files.projects.save(tmp_path / "p.mhvae.json")
     saved(qtbot, window)
     second.rename(tmp_path / "renamed.nii.gz")
     open_files(qtbot, window, tmp_path / "p.mhvae.json")
-    assert [x.modality for x in window.session.layers] == ["T2"]
+    assert [x.modality for x in window.context.session.layers] == ["T2"]
     assert "iUS.nii.gz: the project's iUS is not where it was" in notes(window)[-1]
-    assert [b.text() for b in window.messages.buttons] == ["Locate…"]
+    assert [b.text() for b in window.message_bar.buttons] == ["Locate…"]
     monkeypatch.setattr(
         QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "renamed.nii.gz"), "")
     )
-    window.messages.buttons[0].click()
+    window.message_bar.buttons[0].click()
     saved(qtbot, window)
-    assert [x.modality for x in window.session.layers] == ["T2", "iUS"]
-    assert set(window.session.subset()) == {"T2", "iUS"}
+    assert [x.modality for x in window.context.session.layers] == ["T2", "iUS"]
+    assert set(window.context.session.subset()) == {"T2", "iUS"}
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
@@ -166,13 +167,13 @@ def test_a_result_is_saved_on_an_inputs_grid_with_its_marks(
     qtbot: QtBot, window: MainWindow, tmp_path: Path, suffix: str
 ) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
-    window.synthesiser.run()
+    window.synthesis.run()
     ran(qtbot, window)
-    layer = window.session.layer(window.synthesiser.results["iUS"].layer_id)
-    real = window.session.find(Kind.REAL, "T2")
+    layer = window.context.session.layer(window.context.session.results.by_target["iUS"].layer_id)
+    real = window.context.session.find(Kind.REAL, "T2")
     assert real is not None
     path = tmp_path / f"out{suffix}"
-    window.saver.save_volume(layer, path, real.volume.grid, lambda _: None)
+    window.files.saver.save_volume(layer, path, real.volume.grid, lambda _: None)
     saved(qtbot, window)
     back = read(path)
     assert back.grid.same_as(real.volume.grid)
@@ -184,9 +185,9 @@ def test_a_result_is_saved_on_an_inputs_grid_with_its_marks(
 
 def test_a_screenshot_carries_the_marks(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
-    window.synthesiser.run()
+    window.synthesis.run()
     ran(qtbot, window)
-    picture = window.area.render_image(1.0)
+    picture = window.viewers.render_image(1.0)
     window.files.save_picture(picture, tmp_path / "view.png")
     saved(qtbot, window)
     read_back = QImage(str(tmp_path / "view.png"))

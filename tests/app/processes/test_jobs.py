@@ -18,7 +18,7 @@ from app.processes.client import EngineClient
 from app.processes.engine_job import EngineJob, Failure
 from app.processes.jobs import Child, Jobs, program_command
 from app.processes.protocol import LIMIT, Lines, ProtocolError, Unpacker, pack
-from app.processes.shared import SharedArray, drop_arrays
+from app.processes.shared_memory import SharedArray, drop_arrays
 from core.errors import UserError
 from core.grid import Grid
 from core.volume import Volume

@@ -90,10 +90,12 @@ def test_the_report_of_a_window_names_nobody(
     open_files(
         qtbot, window, put(folder, "Mustermann-T2.nii"), put(folder, "erika iUS.nii", seed=1)
     )
-    assert len(window.session.layers) == 2
-    window.notes.error("Erika broken.nii: expected an image; the file is empty. Copy it again.")
-    window.notes.info("Erika and mustermann are in it, as is " + str(folder))
-    text = diagnostics(window)
+    assert len(window.context.session.layers) == 2
+    window.context.messages.error(
+        "Erika broken.nii: expected an image; the file is empty. Copy it again."
+    )
+    window.context.messages.info("Erika and mustermann are in it, as is " + str(folder))
+    text = diagnostics(window.context, window.files.names())
     assert not re.search(r"mustermann|erika", text, re.IGNORECASE), text
     assert str(tmp_path) not in text
     assert tmp_path.name not in text
@@ -181,7 +183,7 @@ def test_links_headings_and_words_are_found(qtbot: QtBot, window: MainWindow) ->
     guide.find_next()
     assert guide.view.textCursor().selectedText().lower() == "discriminator"
     assert not guide.found.text()
-    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
 
 
 def test_troubleshooting_explains_sentences_that_the_program_says() -> None:

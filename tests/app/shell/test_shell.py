@@ -60,7 +60,7 @@ def test_first_start_says_what_to_drop(window: MainWindow) -> None:
     assert window.windowTitle().startswith("MHVAE Studio")
     assert window.stack.currentWidget() is window.empty
     assert window.empty.demo.text() == "Open the demo case"
-    assert not window.synthesis.button.isEnabled()
+    assert not window.panels.synthesis.button.isEnabled()
 
 
 def test_a_dropped_folder_opens_with_a_guess(
@@ -70,11 +70,11 @@ def test_a_dropped_folder_opens_with_a_guess(
     put(folder, "patient-T2.nii.gz")
     put(folder, "patient-iUS.nrrd", seed=1)
     drop(window, folder)
-    qtbot.waitUntil(lambda: len(window.session.layers) == 2, timeout=10_000)
-    qtbot.waitUntil(lambda: not window.jobs.busy)
-    assert set(window.session.subset()) == {"T2", "iUS"}
-    assert window.stack.currentWidget() is window.area
-    row = next(r for r in window.case.rows.values() if r.modality.currentText() == "iUS")
+    qtbot.waitUntil(lambda: len(window.context.session.layers) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy)
+    assert set(window.context.session.subset()) == {"T2", "iUS"}
+    assert window.stack.currentWidget() is window.viewers
+    row = next(r for r in window.panels.case.rows.values() if r.modality.currentText() == "iUS")
     assert "file name" in row.modality.toolTip()
 
 
@@ -84,11 +84,11 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
     torn = tmp_path / "torn.nii.gz"
     torn.write_bytes(b"\x1f\x8b\x08 not really")
     drop(window, torn)
-    qtbot.waitUntil(lambda: bool(window.notes.history), timeout=10_000)
-    errors = [n for n in window.notes.history if n.severity is Severity.ERROR]
+    qtbot.waitUntil(lambda: bool(window.context.messages.history), timeout=10_000)
+    errors = [n for n in window.context.messages.history if n.severity is Severity.ERROR]
     assert len(errors) == 1
     assert "torn.nii.gz" in errors[0].sentence
-    assert window.messages.isVisible()
+    assert window.message_bar.isVisible()
     assert QApplication.activeModalWidget() is None
 
 
@@ -97,24 +97,24 @@ def test_volumes_that_do_not_overlap_are_refused_with_the_distance(
 ) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
     open_files(qtbot, window, put(tmp_path, "iUS.nii.gz", shift=500))
-    assert [x.modality for x in window.session.layers] == ["T2"]
+    assert [x.modality for x in window.context.session.layers] == ["T2"]
     assert "488 mm apart" in notes(window)[-1]
 
 
 def test_modality_toggle_and_removal_can_be_undone(
     qtbot: QtBot, window: MainWindow, tmp_path: Path
 ) -> None:
-    window.synthesiser.set_form(rerun=False)
+    window.context.session.synthesis.set_form(rerun=False)
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"), put(tmp_path, "T2-b.nii.gz", seed=1))
-    session = window.session
+    session = window.context.session
     first, second = (x.id for x in session.layers)
     before = {x.id: (x.modality, x.available, x.name) for x in session.layers}
     assert session.subset() == ("T2",)
-    window.case.rows[second].modality_edited.emit(second, "iUS")
+    window.panels.case.rows[second].modality_edited.emit(second, "iUS")
     assert session.layer(second).name == "iUS (T2-b.nii.gz)"
-    window.case.rows[second].available.click()
+    window.panels.case.rows[second].available.click()
     assert session.subset() == ("T2", "iUS")
-    window.case.rows[first].remove.click()
+    window.panels.case.rows[first].remove.click()
     assert session.subset() == ("iUS",)
     window.commands.run("undo")
     assert [x.id for x in session.layers] == [first, second]
@@ -124,8 +124,8 @@ def test_modality_toggle_and_removal_can_be_undone(
     for _ in range(3):
         window.commands.run("redo")
     assert session.subset() == ("iUS",)
-    while window.undo.canUndo():
-        window.undo.undo()
+    while window.context.undo.canUndo():
+        window.context.undo.undo()
     assert session.layers == []
 
 
@@ -133,32 +133,32 @@ def test_holding_an_input_back_runs_and_judges(
     qtbot: QtBot, window: MainWindow, tmp_path: Path
 ) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"), put(tmp_path, "iUS.nii.gz", seed=1))
-    truth = window.session.find(Kind.REAL, "iUS")
+    truth = window.context.session.find(Kind.REAL, "iUS")
     assert truth is not None
-    window.synthesiser.set_form(samples=3)
-    assert window.synthesiser.form.temperature > 0  # draws at 0 would all be one
-    window.case.rows[truth.id].available.click()
-    qtbot.waitUntil(lambda: "iUS" in window.synthesiser.results, timeout=15_000)
-    result = window.synthesiser.results["iUS"]
+    window.context.session.synthesis.set_form(samples=3)
+    assert window.context.session.synthesis.form.temperature > 0  # draws at 0 would all be one
+    window.panels.case.rows[truth.id].available.click()
+    qtbot.waitUntil(lambda: "iUS" in window.context.session.results.by_target, timeout=15_000)
+    result = window.context.session.results.by_target["iUS"]
     assert result.subset == ("T2",)
     assert result.kind == "synthesis"
-    kinds = {window.session.layer(i).kind for i in result.others}
+    kinds = {window.context.session.layer(i).kind for i in result.others}
     assert kinds == {Kind.DIFFERENCE, Kind.SIGMA}
-    sigma = window.session.find(Kind.SIGMA, "iUS")
+    sigma = window.context.session.find(Kind.SIGMA, "iUS")
     assert sigma is not None
     assert "model variability, not error" in sigma.name
-    cell = window.results.table.item(0, 1)
+    cell = window.panels.results.table.item(0, 1)
     assert cell is not None
     assert cell.text() == "20.0"
-    assert [x.kind for x in window.session.columns()] == [
+    assert [x.kind for x in window.context.session.columns()] == [
         Kind.REAL, Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA,
     ]  # fmt: skip
     # A second run replaces the whole first result.
-    window.synthesiser.run()
+    window.synthesis.run()
     ran(qtbot, window)
-    assert result.layer_id not in window.session
-    assert sum(x.kind is Kind.SYNTHETIC for x in window.session.layers) == 1
-    assert not any("running" in x.name for x in window.session.layers)
+    assert result.layer_id not in window.context.session
+    assert sum(x.kind is Kind.SYNTHETIC for x in window.context.session.layers) == 1
+    assert not any("running" in x.name for x in window.context.session.layers)
 
 
 @pytest.mark.parametrize(
@@ -168,68 +168,68 @@ def test_too_little_memory_is_one_click(
     qtbot: QtBot, window: MainWindow, tmp_path: Path, behaviour: str, words: str
 ) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
-    window.synthesiser.run()
+    window.synthesis.run()
     ran(qtbot, window)
-    kept = window.synthesiser.results["iUS"]
-    window.synthesiser.add_model(model(behaviour))
-    window.synthesiser.preflight.stop()
-    window.synthesiser.run()
+    kept = window.context.session.results.by_target["iUS"]
+    window.context.session.synthesis.use_model(model(behaviour))
+    window.synthesis.cost.stop()
+    window.synthesis.run()
     ran(qtbot, window)
     assert words in notes(window)[-1]
-    assert window.synthesiser.results["iUS"] is kept  # the old result stays
-    assert kept.layer_id in window.session
-    assert not any("running" in x.name for x in window.session.layers)
-    (button,) = window.messages.buttons
+    assert window.context.session.results.by_target["iUS"] is kept  # the old result stays
+    assert kept.layer_id in window.context.session
+    assert not any("running" in x.name for x in window.context.session.layers)
+    (button,) = window.message_bar.buttons
     assert button.text() == "Smaller batch (2)"
-    window.synthesiser.add_model(model("ok"))
-    window.synthesiser.preflight.stop()
+    window.context.session.synthesis.use_model(model("ok"))
+    window.synthesis.cost.stop()
     button.click()
-    assert window.synthesiser.form.batch == 2
+    assert window.context.session.synthesis.form.batch == 2
     ran(qtbot, window)
-    assert window.synthesiser.results["iUS"] is not kept
+    assert window.context.session.results.by_target["iUS"] is not kept
 
 
 def test_cancel_leaves_nothing_half_done(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
-    window.synthesiser.add_model(model("slow"))
+    window.context.session.synthesis.use_model(model("slow"))
     touched: list[str] = []
-    window.session.voxels_touched.connect(lambda layer_id, _: touched.append(layer_id))
+    window.context.session.voxels_touched.connect(lambda layer_id, _: touched.append(layer_id))
     window.commands.run("run")
     qtbot.waitUntil(lambda: len(touched) > 2, timeout=10_000)
-    assert "left" in window.synthesis.stage.text()
-    live = window.session.layer(touched[-1])
+    assert "left" in window.panels.synthesis.stage.text()
+    live = window.context.session.layer(touched[-1])
     assert live.made_by_model
     assert live.volume.voxels[:, :, 1].max() == 10
     window.commands.run("cancel")
     ran(qtbot, window)
-    assert [x.kind for x in window.session.layers] == [Kind.REAL]
-    assert window.synthesis.button.text() == "Run"
+    assert [x.kind for x in window.context.session.layers] == [Kind.REAL]
+    assert window.panels.synthesis.button.text() == "Run"
 
 
 def test_preflight_says_memory_and_time_and_remembers(
     qtbot: QtBot, window: MainWindow, tmp_path: Path
 ) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
-    qtbot.waitUntil(lambda: "tiles" in window.synthesis.cost.text(), timeout=10_000)
-    assert "40 tiles on CPU: 4 s to 8 s, about 0.5 GB" in window.synthesis.cost.text()
-    assert window.settings._json("paces", {}) != {}
+    qtbot.waitUntil(lambda: "tiles" in window.panels.synthesis.cost.text(), timeout=10_000)
+    assert "40 tiles on CPU: 4 s to 8 s, about 0.5 GB" in window.panels.synthesis.cost.text()
+    assert window.context.settings._json("paces", {}) != {}
 
 
 def test_experts_under_the_cursor_and_as_a_map(
     qtbot: QtBot, window: MainWindow, tmp_path: Path
 ) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
-    window.synthesiser.ask_shares()
-    qtbot.waitUntil(lambda: window.experts.shares is not None, timeout=10_000)
-    shares = window.experts.shares
+    window.synthesis.experts.request()
+    qtbot.waitUntil(lambda: window.panels.experts.shares is not None, timeout=10_000)
+    shares = window.panels.experts.shares
     assert shares is not None
-    found = shares.at(window.session.cursor)
+    found = shares.at(window.context.session.cursor)
     assert set(found) == set(range(1, 8))
     assert found[7] == {"prior": 0.5, "T2": 0.5}
-    window.session.set_cursor((0, 0, 0))
-    assert shares.at(window.session.cursor) == {}
-    window.experts.show_map.click()
-    share = window.session.find(Kind.SHARE, "prior, level 1")
+    window.context.session.set_cursor((0, 0, 0))
+    assert shares.at(window.context.session.cursor) == {}
+    window.panels.experts.show_map.click()
+    share = window.context.session.find(Kind.SHARE, "prior, level 1")
     assert share is not None
     assert share.made_by_model
     assert share.volume.voxels.shape == (12, 10, 1)
@@ -256,14 +256,14 @@ def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None
 def test_recent_files_can_be_turned_off(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
     path = put(tmp_path, "T2.nii.gz")
     open_files(qtbot, window, path)
-    assert window.settings.recent() == [path]
+    assert window.context.settings.recent() == [path]
     window.recent.fill()
     switch = next(a for a in window.recent.actions() if a.isCheckable())
     switch.trigger()
-    assert window.settings.recent() == []
+    assert window.context.settings.recent() == []
     open_files(qtbot, window, put(tmp_path, "T2-b.nii.gz", seed=1))
-    assert window.settings.recent() == []
-    window.settings.sync()
+    assert window.context.settings.recent() == []
+    window.context.settings.sync()
     text = (tmp_path / "settings.ini").read_text()
     assert ".nii.gz" not in text
 
@@ -281,36 +281,36 @@ def test_in_a_small_window_no_control_is_cut_off(
     window.resize(1024, 700)
     assert window.width() == 1024  # nothing asks for more
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
-    (row,) = window.case.rows.values()
-    inside = window.case.viewport()
+    (row,) = window.panels.case.rows.values()
+    inside = window.panels.case.viewport()
     qtbot.waitUntil(lambda: inside.width() >= row.width() >= row.minimumSizeHint().width())
     window.commands.run("align_panel")
-    panel = window.align_panel
+    panel = window.panels.align
     qtbot.waitUntil(lambda: panel.width() >= panel.minimumSizeHint().width())
     assert window.width() == 1024
 
 
 def test_the_notice_is_readable_when_the_window_turns_dark(window: MainWindow) -> None:
     try:
-        window.set_appearance("dark")
+        window.commands.run("look_dark")
         QApplication.processEvents()
-        palette = window.results.notice.palette()
+        palette = window.panels.results.notice.palette()
         assert palette.color(palette.ColorRole.WindowText).lightness() > 128
     finally:
-        window.set_appearance("system")
+        window.commands.run("look_system")
 
 
 def test_undoing_an_import_does_not_synthesise_anew(
     qtbot: QtBot, window: MainWindow, tmp_path: Path
 ) -> None:
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"), put(tmp_path, "iUS.nii.gz", seed=1))
-    truth = window.session.find(Kind.REAL, "iUS")
+    truth = window.context.session.find(Kind.REAL, "iUS")
     assert truth is not None
-    window.case.rows[truth.id].available.click()
-    qtbot.waitUntil(lambda: "iUS" in window.synthesiser.results, timeout=15_000)
+    window.panels.case.rows[truth.id].available.click()
+    qtbot.waitUntil(lambda: "iUS" in window.context.session.results.by_target, timeout=15_000)
     open_files(qtbot, window, put(tmp_path / "more", "T2-later.nii.gz", seed=2))
     window.commands.run("undo")
-    with qtbot.assertNotEmitted(window.synthesiser.running_changed, wait=700):
+    with qtbot.assertNotEmitted(window.synthesis.running_changed, wait=700):
         pass
 
 
@@ -318,14 +318,14 @@ def test_window_state_survives(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with staged(qtbot, tmp_path, monkeypatch) as window:
-        window.history.show()
+        window.docks.messages.show()
         window.commands.run("convention")
         window.resize(900, 640)
     settings = Settings(tmp_path / "settings.ini")
     assert settings.window_state() is not None
     with staged(qtbot, tmp_path, monkeypatch) as window:
-        assert window.history.isVisible()
-        assert window.session.display.convention == "neurological"
+        assert window.docks.messages.isVisible()
+        assert window.context.session.display.convention == "neurological"
         assert window.size().height() == 640
 
 
@@ -336,10 +336,10 @@ def test_the_window_never_imports_torch(tmp_path: Path) -> None:
         "from app.state.settings import Settings; from app.shell.window import MainWindow;"
         f"w = MainWindow(Settings(Path({str(tmp_path / 's.ini')!r})), lambda: ['/nowhere']);"
         "w.show(); import core.models.bundle; core.models.bundle.available();"
-        f"w.opener.open([Path({str(put(tmp_path, 'T2.nii.gz'))!r})]);"
+        f"w.files.opener.open([Path({str(put(tmp_path, 'T2.nii.gz'))!r})]);"
         "import time; end = time.monotonic() + 20\n"
-        "while not w.session.layers and time.monotonic() < end: app.processEvents()\n"
-        "assert w.session.layers; w.synthesis; w.close()\n"
+        "while not w.context.session.layers and time.monotonic() < end: app.processEvents()\n"
+        "assert w.context.session.layers; w.close()\n"
         "assert 'torch' not in sys.modules, 'torch'"
     )
     done = subprocess.run(
@@ -358,8 +358,8 @@ def test_an_opened_ultrasound_is_looked_at(
     whole = np.random.default_rng(0).random((60, 50, 40), dtype=np.float32)
     write(Volume(whole, Grid(voxels.shape, affine)), tmp_path / "T2.nii.gz")
     open_files(qtbot, window, tmp_path / "T2.nii.gz", tmp_path / "iUS.nii.gz")
-    assert np.abs(window.session.cursor - (35.5, 1.5 * 25, 2 * 10)).max() < 4
-    view = window.session.view_of("")
+    assert np.abs(window.context.session.cursor - (35.5, 1.5 * 25, 2 * 10)).max() < 4
+    view = window.context.session.view_of("")
     assert 3 < view.zoom <= 5
 
 
@@ -372,12 +372,12 @@ def test_a_runs_model_is_put_into_the_list_used_and_remembered(
     save_file({"a": np.zeros(2, np.float32)}, path, metadata={KEY: made.to_json()})
     monkeypatch.setattr(store, "user_models", lambda: tmp_path / "models")
     window.training.use_model(path)
-    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
-    bundle = window.synthesiser.bundle
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
+    bundle = window.context.session.synthesis.bundle
     assert bundle is not None
     assert bundle.path == tmp_path / "models" / "my-run.safetensors"
-    assert window.synthesis.model.currentText() == "my run"
-    assert window.settings.form()["model"] == "my run"
+    assert window.panels.synthesis.model.currentText() == "my run"
+    assert window.context.settings.form()["model"] == "my run"
     assert any("Using the model my run" in sentence for sentence in notes(window))
 
 
@@ -387,13 +387,13 @@ def test_runs_under_way_are_told_at_the_start(
     paused = [start(), step(30), line("end", step=30, state="paused")]
     runs = [make_run(tmp_path / "first", paused), make_run(tmp_path / "second", [start(), step(3)])]
     monkeypatch.setattr("trainer.run.registry.known_runs", lambda: runs)
-    window.training.greet()
-    qtbot.waitUntil(lambda: not window.jobs.busy, timeout=10_000)
+    window.training.report_runs()
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
     told = notes(window)[-2:]
     assert told[0] == "The training first is paused at 10%."
     assert told[1].startswith("The training second crashed. The process is gone")
     assert QApplication.activeModalWidget() is None
-    window.notes.history[-1].actions[0].run()
+    window.context.messages.history[-1].actions[0].run()
     shown = window.training._runs_window()
     assert shown.isVisible()
     assert shown.page is not None

@@ -27,7 +27,8 @@ from app.state.settings import Settings
 from app.shell.window import MainWindow
 app = QApplication([])
 window = MainWindow(Settings(Path(sys.argv[1])), lambda: sys.argv[2:])
-window.opener.opened.connect(lambda i: print("OPENED", window.session.layer(i).name, flush=True))
+session = window.context.session
+window.files.opener.opened.connect(lambda i: print("OPENED", session.layer(i).name, flush=True))
 window.painted.connect(lambda: print("PAINTED", flush=True))
 window.setGeometry(300, 100, 900, 600)
 window.show()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.state.session import Compare, Display, Kind, Layout, Ruler, Session, View
+from app.state.session import Session
+from app.state.values import Compare, Display, Kind, Layout, Ruler, View
 from core.grid import Grid
 from core.volume import Volume
 

@@ -632,21 +632,21 @@ def test_the_window_opens_one_wizard_and_keeps_its_draft(
     with staged(qtbot, tmp_path, monkeypatch) as window:
         window.commands.run("train_model")
         window.commands.run("train_model")
-        qtbot.waitUntil(lambda: window.door.wizard is not None)
-        wizard = window.door.wizard
+        qtbot.waitUntil(lambda: window.training.wizard.wizard is not None)
+        wizard = window.training.wizard.wizard
         assert wizard is not None
         window.commands.run("train_model")
-        assert window.door.wizard is wizard
+        assert window.training.wizard.wizard is wizard
         wizard.folder.take([cohort(tmp_path / "data", "A", "B")])
         wizard.next()
-        qtbot.waitUntil(lambda: not window.jobs.busy)
+        qtbot.waitUntil(lambda: not window.context.jobs.busy)
         wizard.reject()
-        assert window.door.wizard is None
-        assert "kept as a draft" in window.notes.history[-1].sentence
-        window.notes.history[-1].actions[0].run()
-        qtbot.waitUntil(lambda: window.door.wizard is not None)
-        assert window.door.wizard is not None
-        assert window.door.wizard.currentId() == SCAN
+        assert window.training.wizard.wizard is None
+        assert "kept as a draft" in window.context.messages.history[-1].sentence
+        window.context.messages.history[-1].actions[0].run()
+        qtbot.waitUntil(lambda: window.training.wizard.wizard is not None)
+        assert window.training.wizard.wizard is not None
+        assert window.training.wizard.wizard.currentId() == SCAN
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert list((tmp_path / "mine" / "drafts").glob("*/draft.json"))
 

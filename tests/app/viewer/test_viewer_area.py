@@ -14,16 +14,8 @@ from pytestqt.qtbot import QtBot
 from scipy.ndimage import map_coordinates
 from viewer_stage import SHAPE, SPACING, bare_area, constant, drag, marked, pixels, ras_grid
 
-from app.state.session import (
-    Compare,
-    Convention,
-    Interpolation,
-    Kind,
-    Layout,
-    MousePreset,
-    Plane,
-    Session,
-)
+from app.state.session import Session
+from app.state.values import Compare, Convention, Interpolation, Kind, Layout, MousePreset, Plane
 from app.viewer.area import ViewerArea
 from app.viewer.keys import ACTIONS, DRAGS
 from app.viewer.oblique import PlaneReader

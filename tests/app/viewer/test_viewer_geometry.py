@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pytestqt.qtbot import QtBot
 from viewer_stage import ORIENTATIONS, bare_area, brightest, marked, pixels, stored
 
-from app.state.session import Convention, Kind, Layout, Plane, Session
+from app.state.session import Session
+from app.state.values import Convention, Kind, Layout, Plane
 from app.viewer.geometry import Frame, edge_letters, plane_axes
 from app.viewer.pane import Pane
 from app.viewer.sampling import Sampler

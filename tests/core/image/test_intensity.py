@@ -6,14 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.grid import Grid
-from core.image.intensity import (
-    IntensityError,
-    Normaliser,
-    brain_mask,
-    field_of_view,
-    resample,
-    resample_inside,
-)
+from core.image.brain_mask import brain_mask
+from core.image.field_of_view import field_of_view
+from core.image.intensity import IntensityError, Normaliser
+from core.image.resample import resample, resample_inside
 from core.volume import Volume
 
 

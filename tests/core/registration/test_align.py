@@ -8,18 +8,17 @@ from hypothesis import strategies as st
 
 from core.errors import Cancelled
 from core.registration.alignment import (
-    METHODS,
     AlignError,
     Alignment,
     AlignProgress,
-    centred,
     from_parameters,
     inverted,
     moved,
-    register,
-    similarity,
     to_parameters,
 )
+from core.registration.methods import METHODS
+from core.registration.register import centred, register
+from core.registration.similarity import similarity
 from core.volume import Volume
 
 SIX = st.tuples(

@@ -1,21 +1,25 @@
-"""How much each expert weighed in the fused posterior of one slice, as the window keeps it."""
+"""How much each expert weighed in the fused posterior of one slice: asked for, and kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PySide6.QtCore import QObject, Signal
 
+from app.processes.engine_job import EngineJob
 from app.processes.protocol import Message
-from app.processes.shared import SharedArray
+from app.processes.shared_memory import SharedArray
+from app.shared.context import Context
+from app.synthesis.request import task
 from core.grid import Grid
 from core.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)
-class Shares:
+class ExpertShares:
     """Precision shares of one slice of the model's grid.
 
     Attributes:
@@ -34,7 +38,7 @@ class Shares:
     levels: Mapping[int, Mapping[str, NDArray[np.float32]]]
 
     @classmethod
-    def from_message(cls, message: Message) -> Shares:
+    def from_message(cls, message: Message) -> ExpertShares:
         """Attach what the engine sent."""
         experts = tuple(message["experts"])
         levels = {}
@@ -77,3 +81,49 @@ class Shares:
             "share of precision",
             synthetic=True,
         )
+
+
+class Experts(QObject):
+    """Asks the engine for the shares of one slice at a time.
+
+    Args:
+        context: the request, and the engine.
+        running: tells whether a run is under way.
+    """
+
+    arrived = Signal(object)
+    """:class:`ExpertShares` of a slice, or None."""
+
+    def __init__(self, context: Context, running: Callable[[], bool]) -> None:
+        super().__init__(context.session)
+        self._context, self._running = context, running
+        self._job: EngineJob | None = None
+
+    def request(self) -> None:
+        """Ask for the shares of the slice under the cursor, unless a run is under way."""
+        context, asked = self._context, self._context.session.synthesis
+        if self._running() or self._job or asked.blind():
+            return
+        # Shares need no output; the request must name one.
+        wanted = {**task(context), "targets": list(asked.subset())}
+        job = context.engine.submit("shares", wanted, asked.volumes())
+        self._job = job
+
+        def done(message: Message) -> None:
+            self._job = None
+            shares = ExpertShares.from_message(message)
+            context.engine.release()
+            self.arrived.emit(shares)
+
+        def ended(*_: object) -> None:
+            self._job = None
+            self.arrived.emit(None)
+
+        job.finished.connect(done)
+        job.failed.connect(ended)
+        job.cancelled.connect(ended)
+
+    def cancel(self) -> None:
+        """Make way for a run."""
+        if self._job is not None:
+            self._job.cancel()

@@ -1,0 +1,1 @@
+"""What every room of the window shares: the context, commands, style, wording."""

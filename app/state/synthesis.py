@@ -1,0 +1,154 @@
+"""What the model is asked: the models to choose from, the panel's form, the case's toggles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.state.layers import Layers
+from core.volume import Volume
+
+if TYPE_CHECKING:
+    from core.models.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class Form:
+    """The choices of the Synthesis panel.
+
+    Attributes:
+        model: path of the bundle; empty while there is none.
+        targets: outputs ticked by the user; modalities held back are always added.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        batch: tiles per network pass.
+        whole: synthesise the whole grid instead of the field of view.
+        rerun: run again when an input is held back or given.
+    """
+
+    model: str = ""
+    targets: tuple[str, ...] = ()
+    device: str = "auto"
+    temperature: float = 0.0
+    samples: int = 1
+    seed: int = 0
+    batch: int = 4
+    whole: bool = False
+    rerun: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Form:
+        """Rebuild; what is missing or of another type keeps its default."""
+        known = cls()
+        for name, value in data.items():
+            old = getattr(known, name, None)
+            if name == "targets" and isinstance(value, list | tuple):
+                known = replace(known, targets=tuple(str(v) for v in value))
+            elif old is not None and isinstance(value, type(old)):
+                known = replace(known, **{name: value})
+        return known
+
+
+class SynthesisChoices(QObject):
+    """Model, inputs, outputs and options; says what keeps a run from starting.
+
+    Args:
+        layers: the volumes, and which of them are inputs.
+
+    Attributes:
+        form: the panel's choices; change them with ``set_form``.
+        models: what there is to choose from; change it with ``set_models``.
+    """
+
+    form_changed = Signal()
+    """The form, the model or an input changed."""
+    form_edited = Signal()
+    """The user changed the form."""
+    models_changed = Signal()
+
+    def __init__(self, layers: Layers) -> None:
+        super().__init__(layers)
+        self._layers = layers
+        self.form = Form()
+        self.models: list[Bundle] = []
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The chosen model."""
+        found = [b for b in self.models if str(b.path) == self.form.model]
+        return found[0] if found else None
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities the chosen model knows; empty without a model."""
+        return tuple(self.bundle.config.modalities) if self.bundle else ()
+
+    def set_models(self, models: Sequence[Bundle]) -> None:
+        """Offer models; keeps the choice if it is among them."""
+        self.models = list(models)
+        if self.bundle is None and self.models:
+            # Between starts the model is remembered by name: settings hold no paths.
+            named = [b for b in self.models if b.name == self.form.model]
+            self.form = replace(self.form, model=str((named or self.models)[0].path))
+        self.models_changed.emit()
+        self.form_changed.emit()
+
+    def use_model(self, bundle: Bundle) -> None:
+        """Offer one more model and choose it."""
+        others = [b for b in self.models if b.path != bundle.path]
+        self.form = replace(self.form, model=str(bundle.path))
+        self.set_models([*others, bundle])
+
+    def set_form(self, **edit: Any) -> None:
+        """Change choices of the panel."""
+        new = replace(self.form, **edit)
+        if new.samples > 1 and new.temperature == 0:
+            new = replace(new, temperature=1.0)  # several draws at 0 would all be one
+        if new != self.form:
+            self.form = new
+            self.form_edited.emit()
+            self.form_changed.emit()
+
+    def subset(self) -> tuple[str, ...]:
+        """Return the inputs: toggled on and known to the model, in the model's order."""
+        on = self._layers.subset()
+        return tuple(m for m in self.modalities if m in on)
+
+    def targets(self) -> tuple[str, ...]:
+        """Return the outputs: everything that is no input, and what was ticked."""
+        subset = self.subset()
+        return tuple(m for m in self.modalities if m not in subset or m in self.form.targets)
+
+    def blind(self) -> str:
+        """Return why the model sees nothing, in a sentence; empty when it sees something."""
+        if self.bundle is None:
+            return "No model is chosen. Drop a model bundle, or choose one from the list."
+        if not self.subset():
+            known = ", ".join(self.modalities)
+            return f"No input is given. Open a volume and name its modality ({known})."
+        return ""
+
+    def obstacle(self) -> str:
+        """Return why Run is impossible, in a sentence; empty when it is possible."""
+        blind = self.blind()
+        if blind:
+            return blind
+        if not self.targets():
+            return "No output is wanted. Hold an input back, or tick an output."
+        return ""
+
+    def known(self) -> tuple[str, ...]:
+        """Return the modalities of the case that the model knows, held back or not."""
+        known = self._layers.case().volumes
+        return tuple(m for m in self.modalities if m in known)
+
+    def volumes(self) -> dict[str, Volume]:
+        """Return the case's volumes that the model knows, held back or not."""
+        volumes = self._layers.case().volumes
+        return {m: volumes[m] for m in self.known()}

@@ -1,1 +1,0 @@
-"""What the widgets of several rooms share."""
