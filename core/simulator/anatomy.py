@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,38 @@ def build_anatomy(
         layers += covered(*paint_tumour(rng, lesion, world, hull, layers, grid))
         landmarks["tumour_centre"] = lesion.centre
     return Anatomy(grid, layers, hull, lesion, centre, landmarks)
+
+
+SLAB = 1_200_000
+"""Voxels of a head that are built at a time."""
+OVERLAP = 8
+"""Slices built on either side of a slab, for what is smoothed over neighbours."""
+
+
+def in_slabs(build: Callable[[Grid], Anatomy], grid: Grid) -> Anatomy:
+    """Build a head slab by slab along k, which needs a fraction of the memory.
+
+    Args:
+        build: gives the same head on every grid, with the same layers.
+        grid: axis-aligned RAS+, isotropic.
+    """
+    i, j, n = grid.shape
+    step = max(4 * OVERLAP, SLAB // (i * j))
+    if step >= n:
+        return build(grid)
+    layers: list[tuple[Tissue, Coverage]] = []
+    hull = np.empty(grid.shape, np.float32)
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        low, high = max(0, start - OVERLAP), min(n, stop + OVERLAP)
+        part = build(grid.crop((0, 0, low), (i, j, high - low)))
+        kept = slice(start - low, stop - low)
+        hull[:, :, start:stop] = part.hull[:, :, kept]
+        if not layers:
+            layers = [(tissue, np.empty(grid.shape, np.uint8)) for tissue, _ in part.layers]
+        for (_, whole), (_, coverage) in zip(layers, part.layers, strict=True):
+            whole[:, :, start:stop] = coverage[:, :, kept]
+    return replace(part, grid=grid, layers=layers, hull=hull)
 
 
 def covered(*layers: tuple[Tissue, Field]) -> list[tuple[Tissue, Coverage]]:

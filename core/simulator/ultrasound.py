@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from core.grid import Grid
 from core.simulator.anatomy import Anatomy
-from core.simulator.compounding import Sweep, beam_axes, compound, frame_edges
+from core.simulator.compounding import Compound, Sweep, beam_axes, frame_edges
 from core.simulator.interpolate import interpolate
 from core.simulator.noise import Field, smooth_noise
 from core.simulator.physics import Physics, echo_amplitudes, middle_physics
@@ -31,7 +31,7 @@ ENHANCEMENT_DB = 3.0
 """How much brighter tissue behind fluid becomes at most; receivers limit it."""
 
 
-SPECKLE_REDUCTION = (1.5, 1.2, 0.8)
+SPECKLE_REDUCTION = (1.8, 1.5, 1.0)
 """Standard deviations in samples of what a scanner averages over."""
 
 
@@ -183,19 +183,22 @@ def scatter(
     sigma: tuple[float, float, float],
     physics: Physics,
 ) -> NDArray[np.complex64]:
-    """Return the beam-formed complex signal: scatterers and interfaces under the point spread."""
+    """Return the beam-formed complex signal: scatterers and interfaces under the point spread.
+
+    ``amplitude`` is used up.
+    """
     # Filtering white noise lowers its power by 2 sqrt(pi) sigma along every axis; undo that.
     gain = np.float32(np.sqrt(np.prod([max(2 * np.sqrt(np.pi) * s, 1.0) for s in sigma])))
     shape = amplitude.shape
     strong = rng.random(shape, dtype=np.float32) < np.float32(physics.sparse)
-    amplitude = amplitude * (gain * np.float32(np.sqrt(0.5)))
+    amplitude *= gain * np.float32(np.sqrt(0.5))
     amplitude[strong] *= rng.uniform(4, 14, int(strong.sum())).astype(np.float32)
-    parts = []
-    for _ in range(2):
+    signal = np.empty(shape, np.complex64)
+    for part in (signal.real, signal.imag):
         white = rng.standard_normal(shape, dtype=np.float32)
-        parts.append(ndimage.gaussian_filter(white * amplitude, sigma, truncate=3.0))
-    parts[0] += ndimage.gaussian_filter(specular, sigma, truncate=3.0)
-    signal: NDArray[np.complex64] = parts[0] + 1j * parts[1]
+        white *= amplitude
+        part[...] = ndimage.gaussian_filter(white, sigma, truncate=3.0)
+    signal.real += ndimage.gaussian_filter(specular, sigma, truncate=3.0)
     return signal
 
 
@@ -316,8 +319,10 @@ def render_ultrasound(
     """
     displacement = (int(rng.integers(2**31)), mismatch_mm) if mismatch_mm > 0 else None
     scan = empty_sweep if only_fov else simulate_sweep
-    scanned = [scan(rng, acoustics, physics, p, displacement) for p in probes]
-    images, fov = compound(scanned, grid)
+    compound = Compound(grid)
+    for probe in probes:
+        compound.add(scan(rng, acoustics, physics, probe, displacement))
+    images, fov = compound.result()
     image, expected = (np.where(fov, np.maximum(i * 255, 1), 0).astype(np.float32) for i in images)
     meta = {"sweeps": len(probes), "mismatch_mm": round(mismatch_mm, 3)}
     return Scan(image, expected, fov, meta)
