@@ -14,11 +14,14 @@ import quality
 import torch
 from trainer_cohort import CONFIG, write_cohort, write_expected
 
+from core.case import Case
 from core.grid import Grid
+from core.io import read
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.model import MHVAE
 from core.models.weights import save
 from core.simulator import Tissue
+from core.synthesis.synthesize import Engine
 from core.volume import Volume
 
 FINE = Grid((24, 24, 24), np.diag([0.5, 0.5, 0.5, 1.0]))
@@ -111,6 +114,20 @@ def test_it_prints_the_tables(cohort: Path, capsys: pytest.CaptureFixture[str]) 
     # The companion is a slope from 60 to 180, so it is a quarter of the range from its median.
     assert row["errors"]["expected echo"]["median"] == pytest.approx(0.2, abs=0.05)
     assert set(row["errors"]["ultrasound"]) == set(asdict(quality.Errors(0, 0, 0, 0)))
+
+
+def test_the_image_is_compared_on_the_models_scale(cohort: Path) -> None:
+    torch.manual_seed(0)
+    engine = Engine(MHVAE(CONFIG).eval(), Bundle(CONFIG, Preprocessing(spacing=(0.5, 0.5, 0.5))))
+    volumes = {m: read(cohort / f"Case000-{m}.nii.gz") for m in ("T2", "iUS")}
+    _, result = quality.synthesise(engine, Case("Case000", volumes))
+    inside = volumes["iUS"].voxels > 0
+    low, high = np.percentile(volumes["iUS"].voxels[inside], [0, 99.95])
+    made = (result.volumes["iUS"].voxels[inside] - low) / (high - low) * (511 / 256) - 255 / 256
+    expected = read(cohort / "Case000-iUS-expected.nii.gz").voxels[inside]
+    wanted = np.abs(made - (expected / 255 * (511 / 256) - 255 / 256)).mean()
+    found = quality.examine(engine, cohort, "Case000").errors["expected echo"].model
+    assert found == pytest.approx(float(wanted), rel=0.01)  # a mean of slices, all alike
 
 
 def test_a_cohort_it_cannot_use_is_named(cohort: Path) -> None:
