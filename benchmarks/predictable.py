@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from core.image.intensity import Normaliser  # noqa: E402
-from core.image.resample import resample  # noqa: E402
 from core.image.preprocess import image_on, measure, working_grid  # noqa: E402
+from core.image.resample import resample  # noqa: E402
 from core.io import read  # noqa: E402
 
 PERCENTILES = (0.0, 99.95)

@@ -11,7 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from core.models.mhvae.config import MHVAEConfig
-from trainer.plan.schema import Plan, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import Plan
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
 

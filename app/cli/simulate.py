@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--anatomy",
         type=Path,
         metavar="DIR",
-        help="folder with whole-head label maps (*seg*.nii.gz, FreeSurfer numbers) or with tissue maps "
-        "t1, gm, wm (.nii.gz); anatomy from formulas without it",
+        help="folder with whole-head label maps (*seg*.nii.gz, FreeSurfer numbers) or with tissue "
+        "maps t1, gm, wm (.nii.gz); anatomy from formulas without it",
     )
     parser.add_argument(
         "--spacing", type=float, default=0.5, metavar="MM", help="voxel size of the ultrasound"

@@ -183,8 +183,7 @@ def draw_head(seed: int, anatomy: Path | None, physics: PhysicsName, tumour: boo
     _, shape_seed, body_seed, *_ = np.random.SeedSequence(seed).spawn(7)
     maps = find_heads(Path(anatomy)) if anatomy else []
     if maps:
-        held = maps[TEST_EVERY - 1 :: TEST_EVERY]
-        chosen = held if physics == "test" and held else [m for m in maps if m not in held]
+        chosen = heads_for(maps, physics)
         person = load_head(chosen[(seed // NEIGHBOURS) % len(chosen)])
 
         def from_labels(grid: Grid) -> Anatomy:
@@ -201,6 +200,14 @@ def draw_head(seed: int, anatomy: Path | None, physics: PhysicsName, tumour: boo
         return build_anatomy(np.random.default_rng(body_seed), grid, template, tumour=tumour)
 
     return Head(partial(in_slabs, from_template), "tissue maps" if anatomy else "procedural")
+
+
+def heads_for(maps: list[Path], physics: PhysicsName) -> list[Path]:
+    """Return the label maps that training or test may use; with fewer than four, both use all."""
+    held = maps[TEST_EVERY - 1 :: TEST_EVERY]
+    if not held:
+        return maps
+    return held if physics == "test" else [m for m in maps if m not in held]
 
 
 def boxes(probes: list[Probe], spacing: float) -> tuple[Grid, tuple[slice, slice, slice]]:

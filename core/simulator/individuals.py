@@ -115,8 +115,10 @@ def label_shares(head: HeadMaps, source: list[Field]) -> dict[Tissue, Field]:
     )
     sampled = Maps(smooth, origin + spacing * np.array(lows), spacing).at(source)
     sharp = [s**SHARPEN for s in sampled]
-    total = np.maximum(sum(sharp, zero), np.float32(1e-6))
-    return shares | {t: s / total for t, s in zip(there, sharp, strict=True)}
+    total: Field = np.maximum(sum(sharp, zero), np.float32(1e-6))
+    for tissue, share in zip(there, sharp, strict=True):
+        shares[tissue] = share / total
+    return shares
 
 
 def _stack(shares: dict[Tissue, Field]) -> list[tuple[Tissue, Field]]:
@@ -125,7 +127,8 @@ def _stack(shares: dict[Tissue, Field]) -> list[tuple[Tissue, Field]]:
     below = np.zeros_like(shares[Tissue.AIR])
     for tissue in EXCLUSIVE:
         below = below + shares[tissue]
-        layers.append((tissue, shares[tissue] / np.maximum(below, 1e-6)))
+        part: Field = shares[tissue] / np.maximum(below, np.float32(1e-6))
+        layers.append((tissue, part))
     return layers
 
 

@@ -31,7 +31,7 @@ ENHANCEMENT_DB = 3.0
 """How much brighter tissue behind fluid becomes at most; receivers limit it."""
 
 
-SPECKLE_REDUCTION = (1.5, 1.2, 0.8)
+SPECKLE_REDUCTION = (1.8, 1.5, 1.0)
 """Standard deviations in samples of what a scanner averages over."""
 
 

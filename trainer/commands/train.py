@@ -88,6 +88,9 @@ CHANGEABLE = (
     "data.micro_batch",
     "loss.beta",
     "loss.gan_start",
+    "loss.mean_path",
+    "loss.expert_dropout",
+    "loss.subset_odds",
     "cohort",
 )
 """Settings (or their beginnings) a checkpoint does not depend on."""
@@ -104,6 +107,9 @@ def change_run(path: Path, settings: dict[str, Any]) -> Plan:
     folder = RunFolder.open(path)
     plan = folder.plan()
     fixed = [name for name in settings if not name.startswith(CHANGEABLE)]
+    weight = settings.get("loss.gan")
+    if plan.loss.gan > 0 and isinstance(weight, int | float) and weight > 0:
+        fixed.remove("loss.gan")  # its discriminators stay
     if fixed:
         raise TrainerError(
             f"{', '.join(fixed)} cannot change in a run that has begun. Start a new run with "

@@ -21,6 +21,7 @@ from trainer.loop.losses import (
     mean_score,
     pixel_weight,
     subsets_of_step,
+    watched,
 )
 from trainer.loop.schedule import Weights
 from trainer.loop.terms import EXPECTED, Terms, add
@@ -189,7 +190,7 @@ class Stepper:
             adversarial = piece.weights.gan > 0 and (
                 m not in subset or plan.loss.gan_outputs == "all"
             )
-            compared = _watched(image, terms, f"pull/l1/{m}") if adversarial else image
+            compared = watched(image, terms, f"pull/l1/{m}") if adversarial else image
             l1 = plan.loss.l1 * (masked_l1(compared, target, pixels) * seen * share).sum()
             loss = loss + l1
             add(terms, "weighted/l1", float(l1.detach()))
@@ -201,7 +202,7 @@ class Stepper:
                     add(terms, f"l1/{name}/{m}{ending}", float(mean), float(there.sum()))
             if adversarial:
                 critic = self.discriminators[m].requires_grad_(False)
-                shown = _watched(image, terms, f"pull/gan/{m}")
+                shown = watched(image, terms, f"pull/gan/{m}")
                 judged = lsgan(critic(composite(shown, fov)), fov, 1.0) * seen
                 gan = piece.weights.gan * (judged * share).sum()
                 loss = loss + gan
@@ -289,15 +290,3 @@ def _aims(batch: Batch, m: str, is_input: bool) -> list[tuple[str, Tensor, Tenso
     if not is_input and m in batch.expected:
         aims.append((EXPECTED, batch.missing_target(m), batch.has_expected[m]))
     return aims
-
-
-def _watched(image: Tensor, terms: Terms, name: str) -> Tensor:
-    """Return the image for one term of the loss; how hard that pulls at it comes to ``terms``.
-
-    That is the norm of its gradient, per row. Two terms' pulls at the same images tell the balance
-    between them, which their values do not.
-    """
-    view = image.view_as(image)
-    if view.requires_grad:
-        view.register_hook(lambda g: add(terms, name, float(g.flatten(1).norm(dim=1).sum())))
-    return view

@@ -7,7 +7,8 @@ from typing import Any
 
 from trainer.errors import TrainerError
 from trainer.plan.fine_tune import begin_from, grow_from
-from trainer.plan.schema import Plan, load_plan, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import Plan, load_plan
 
 PRESETS = ("smoke", "quick", "paper")
 

@@ -13,6 +13,7 @@ from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
 from trainer.plan.migration import SCHEMA, migrated
 
+NORMS = ("spectral", "instance")
 PRIVATE = ("cohort", "start_from", "exclude")
 """Settings that name files or cases; they never leave the machine."""
 SWEPT = ("iUS",)
@@ -32,11 +33,10 @@ class DataPlan:
             only memory and speed change.
         neighbours: whether a batch is ``batch`` neighbouring slices of one volume (paper) or mixes
             volumes (default; steadier gradients).
-        even_cases: whether all cases are seen equally often; otherwise all slices are, and a case
-            with three times the slices three times as often.
+        even_cases: whether all cases are seen equally often; otherwise all slices are.
         min_fov: smallest part of a tile the field of view must cover for a slice to be used.
-        whole_pixel: part of the tiles that are copied pixel by pixel, as synthesis sees images: no
-            rotation, no zoom; mirrored and shifted they may be. Validation tiles always are.
+        whole_pixel: part of the tiles copied pixel by pixel, as synthesis sees images: shifted and
+            mirrored, neither rotated nor zoomed. Validation tiles always are.
         jitter: how far a tile's centre may lie from a random voxel of the field of view, as a part
             of the tile's side.
         flip: probability of a left-right mirror.
@@ -96,8 +96,7 @@ class LossPlan:
         gan: λ_GAN; 0 builds no discriminator.
         gan_start: part of the run before the adversarial term starts (paper: 0.8).
         gan_outputs: ``"missing"`` (only images that were not an input) or ``"all"`` (paper).
-        gan_norm: ``"spectral"`` (a discriminator that sees contrast) or ``"instance"`` (instance
-            norms, which remove it).
+        gan_norm: ``"spectral"``, or ``"instance"``, which hides contrast from the discriminator.
         gan_layers, gan_features: depth and width of the PatchGAN.
     """
 
@@ -219,10 +218,7 @@ class Plan:
             (0 <= loss.mean_path <= 1, "loss.mean_path must lie in 0…1"),
             (0 <= loss.expert_dropout <= 1, "loss.expert_dropout must lie in 0…1"),
             (0 <= loss.mean_path_first <= 1, "loss.mean_path_first must lie in 0…1"),
-            (
-                loss.gan_norm in ("spectral", "instance"),
-                "loss.gan_norm must be spectral or instance",
-            ),
+            (loss.gan_norm in NORMS, f"loss.gan_norm must be {' or '.join(NORMS)}"),
             (bool(self.start_from) or not self.grow, "grow needs a model in start_from"),
             (
                 data.validation >= 0 and data.test >= 0 and data.validation + data.test < 1,
@@ -239,10 +235,8 @@ class Plan:
         model = replace(self.model, hierarchical=self.family == "mhvae")
         object.__setattr__(self, "model", model)
         if not 0 <= loss.expert_dropout_levels < model.levels:
-            raise TrainerError(
-                f"loss.expert_dropout_levels is {loss.expert_dropout_levels}; this model has "
-                f"{model.levels} levels, of which the coarsest must keep its experts."
-            )
+            told = f"loss.expert_dropout_levels is {loss.expert_dropout_levels}; of the model's"
+            raise TrainerError(f"{told} {model.levels} levels the coarsest must keep its experts.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready values, with the schema version."""
@@ -305,35 +299,3 @@ def load_plan(path: Path) -> Plan:
     except (OSError, ValueError) as error:
         raise TrainerError(f"{path.name} cannot be read as a training plan: {error}.") from error
     return plan_from_dict(values, path.name)
-
-
-def preset(name: str, cohort: str = "") -> Plan:
-    """Return a named plan.
-
-    ``smoke``: tiny, two minutes on two cores. ``quick``: a night on a CPU or an hour on a GPU.
-    ``paper``: 192² tiles, batch 16, 1000 epochs, adversarial after 800 of them.
-
-    Raises:
-        TrainerError: no such preset.
-    """
-    base = Plan(cohort=cohort, preset=name)
-    if name == "paper":
-        return replace(base, loss=replace(base.loss, gan=1.0))
-    if name == "quick":
-        return replace(
-            base,
-            model=MHVAEConfig(tile=(96, 96), base_features=16, max_features=128, pools=5),
-            data=replace(base.data, batch=8, min_fov=0.2),
-            loss=replace(base.loss, mean_path=0.5, mean_path_first=0.6),
-            optimiser=replace(base.optimiser, budget_seconds=8 * 3600.0, clip=500.0),
-        )
-    if name == "smoke":
-        return replace(
-            base,
-            model=MHVAEConfig(tile=(32, 32), base_features=4, max_features=16, pools=3),
-            data=replace(base.data, batch=4),
-            loss=replace(base.loss, gan=1.0, gan_start=0.5, gan_layers=2, gan_features=8),
-            optimiser=replace(base.optimiser, steps=300, ema=0.98, warmup=10),
-            log=replace(base.log, validate_steps=100, checkpoint_steps=50),
-        )
-    raise TrainerError(f"There is no preset called {name!r}; choose smoke, quick or paper.")

@@ -26,7 +26,8 @@ from app.training.wizard.plan_tree import PlanTree, check
 from core.errors import UserError
 from core.models.bundle import Bundle
 from trainer.plan.fine_tune import begin_from
-from trainer.plan.schema import Plan, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import Plan
 
 PRESETS = ("smoke", "quick", "paper")
 WORDS = {

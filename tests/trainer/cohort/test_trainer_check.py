@@ -25,7 +25,8 @@ from trainer.errors import TrainerError
 from trainer.loop import estimate as probing
 from trainer.loop.data import cache_folder
 from trainer.loop.estimate_verdict import Count, Measured, Memory, judge
-from trainer.plan.schema import DataPlan, Plan, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import DataPlan, Plan
 
 BOTH = ("iUS", "T2")
 

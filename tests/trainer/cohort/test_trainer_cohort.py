@@ -29,7 +29,8 @@ from trainer.cohort.split import PARTS, check_leakage, draw
 from trainer.errors import TrainerError
 from trainer.loop.order import SliceOrder
 from trainer.loop.tiles import TileSampler, copy, cut, fixed_tiles
-from trainer.plan.schema import DataPlan, Plan, load_plan, plan_from_dict, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import DataPlan, Plan, load_plan, plan_from_dict
 from trainer.run.state import list_runs
 
 BOTH = ("iUS", "T2")
