@@ -1,8 +1,8 @@
 """``python -m app`` is ``mhvae-studio``: the window, or with a sub-command the terminal.
 
 It is also where the packaged program begins. That program is its own interpreter: multiprocessing
-starts its children from it, and ``engine`` is how the window starts its engine process; people
-never type it.
+starts its children from it, ``engine`` is how the window starts its engine process, and ``decoder``
+how native decoders are kept out of either; people never type them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ def main() -> int:
         from app.processes.engine.__main__ import main as engine
 
         return engine()
+    if sys.argv[1:2] == ["decoder"]:
+        from core.io.native_worker import main as decoder
+
+        return decoder()
     from app.cli import main as command_line
 
     return command_line()

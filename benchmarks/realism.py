@@ -142,7 +142,8 @@ def main() -> None:
     args = parser.parse_args()
     real = on_scale(read(args.real))
     target = describe(*real)
-    rows, pictures = [], []
+    rows: list[dict[str, float]] = []
+    pictures: list[NDArray[np.uint8]] = []
     for path in sorted(args.cohort.glob("*-iUS.nii.gz"))[: args.cases]:
         voxels, fov = on_scale(read(path))
         rows.append(describe(voxels, fov))
@@ -154,7 +155,10 @@ def main() -> None:
         mark = "" if low <= value <= high else "  outside"
         print(f"{name:38}{value:8.2f}{low:8.2f}{middle:8.2f}{high:8.2f}{mark}")
     if args.sheet:
-        shown = [np.rot90(slice_of(*(np.moveaxis(a, n, 2) for a in real)), n) for n in (0, 1)]
+        voxels, fov = real
+        shown = [
+            np.rot90(slice_of(np.moveaxis(voxels, n, 2), np.moveaxis(fov, n, 2)), n) for n in (0, 1)
+        ]
         order = [pictures[0], shown[0], pictures[1], shown[1], pictures[2]]
         Image.fromarray(np.hstack(order)).resize((2200, 440)).save(args.sheet)
 

@@ -49,7 +49,7 @@ def event(number: int, total: int) -> str:
 
 def make_run(folder: Path, events: int) -> Path:
     """Write a run with a long log."""
-    from trainer.plan.schema import preset
+    from trainer.plan.presets import preset
     from trainer.run.folder import RunFolder
 
     run = folder / f"events-{events}"
@@ -161,7 +161,7 @@ def watched(cohort: Path, folder: Path) -> dict[str, float]:
 
     from app.training.runs import launch
     from app.training.runs.window import RunsWindow
-    from trainer.plan.schema import preset
+    from trainer.plan.presets import preset
     from trainer.run.folder import ask
     from trainer.run.state import describe_run
 

@@ -1,7 +1,8 @@
 """The simulator: pairs per minute, and what each of its stages does to the ultrasound.
 
-Usage: python -m benchmarks.simulator [--anatomy DIR] [--cases N] [--pictures DIR]. With
---pictures it also writes the pictures of docs/simulator.md. Run it on an otherwise idle machine.
+Usage: python -m benchmarks.simulator [--anatomy DIR] [--spacing 0.5] [--cases N] [--pictures DIR].
+DIR holds whole-head label maps or tissue maps, as for ``mhvae-studio simulate``. With --pictures it
+also writes the pictures of docs/simulator.md. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -19,57 +20,84 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from core.grid import Grid
+from core.image.resample import resample
 from core.simulator import Tissue, simulate_case
-from core.simulator.anatomy import Anatomy, build_anatomy
-from core.simulator.case import centred_grid
+from core.simulator.case import boxes, crop, draw_head, redraw_ultrasound, t2_grid_of
 from core.simulator.noise import Field
 from core.simulator.physics import Physics, draw_physics
-from core.simulator.placement import place_probe
+from core.simulator.placement import jittered, place_probe
 from core.simulator.probe import Probe
 from core.simulator.t2 import render_t2
-from core.simulator.template import load_template, procedural_template
-from core.simulator.ultrasound import Acoustics, acoustics_of, render_ultrasound, simulate_sweep
+from core.simulator.ultrasound import (
+    Acoustics,
+    Scan,
+    acoustics_of,
+    render_ultrasound,
+    simulate_sweep,
+)
 
 Array = NDArray[np.float32]
 SEED = 10541
+HALF_MM = 45.0
+"""Half a side of what a picture shows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One case taken apart."""
+    """One case taken apart.
 
-    head: Anatomy
+    Attributes:
+        grid: of the part of the images that sound may reach.
+        labels: (i, j, k) ``Tissue`` values there.
+        t2: (i, j, k) the T2, brought from its own grid.
+        physics, acoustics: scanner and tissue.
+        probes: three sweeps; all but one row of the table use the first alone.
+    """
+
+    grid: Grid
+    labels: NDArray[np.uint8]
     t2: Field
     physics: Physics
     acoustics: Acoustics
-    probe: Probe
+    probes: list[Probe]
 
 
-def take_apart(anatomy: Path | None) -> Stage:
+def take_apart(anatomy: Path | None, spacing: float) -> Stage:
     rng = [np.random.default_rng(s) for s in np.random.SeedSequence(SEED).spawn(7)]
-    template = load_template(anatomy) if anatomy else procedural_template(rng[1])
-    head = build_anatomy(rng[2], centred_grid((192, 192, 192), 1.0), template, tumour=True)
-    t2, _ = render_t2(rng[3], head)
+    head = draw_head(SEED, anatomy, "train", True)
+    rough = head.rough()
     physics = draw_physics(rng[4], "train")
-    acoustics = acoustics_of(rng[4], head, physics)
-    return Stage(head, t2, physics, acoustics, place_probe(rng[5], head, physics))
+    probe = place_probe(rng[5], rough, physics)
+    probes = [probe, jittered(rng[5], probe), jittered(rng[5], probe)]
+    whole, inner = boxes(probes, spacing)
+    near = head.on(crop(whole, inner))
+    t2_grid = t2_grid_of(rng[3], rough, near.grid, False)
+    t2, _ = render_t2(rng[3], head.on(t2_grid))
+    return Stage(
+        near.grid,
+        near.labels(),
+        resample(t2, t2_grid, near.grid),
+        physics,
+        acoustics_of(rng[4], near, physics),
+        probes,
+    )
 
 
 def scan(
     stage: Stage,
     change: Callable[[Physics], Physics] = lambda p: p,
     tissue: Callable[[Acoustics], Acoustics] = lambda a: a,
-    sweeps: int | None = None,
-) -> tuple[Array, NDArray[np.bool_]]:
-    image, fov, _ = render_ultrasound(
+    sweeps: int = 1,
+) -> Scan:
+    return render_ultrasound(
         np.random.default_rng(7),
         tissue(stage.acoustics),
         change(stage.physics),
-        stage.probe,
+        stage.probes[:sweeps],
+        stage.grid,
         mismatch_mm=0.0,
-        sweeps=sweeps,
     )
-    return image, fov
 
 
 def ablations(stage: Stage) -> dict[str, tuple[Array, NDArray[np.bool_]]]:
@@ -77,36 +105,46 @@ def ablations(stage: Stage) -> dict[str, tuple[Array, NDArray[np.bool_]]]:
         return replace(a, amplitude=np.full_like(a.amplitude, 1.0))
 
     thin = {"axial_mm": 0.02, "lateral_mm": 0.02, "elevation_mm": 0.02}
-    return {
-        "whole": scan(stage),
+    whole = scan(stage)
+    found = {
         "even scatterers": scan(stage, tissue=flat),
         "no interfaces": scan(stage, lambda p: replace(p, specular=0.0)),
         "no attenuation": scan(stage, lambda p: replace(p, attenuation_db=0.0)),
         "no point spread": scan(stage, lambda p: replace(p, **thin)),
+        "all the speckle": scan(stage, lambda p: replace(p, speckle=1.0)),
         "120 dB compression": scan(stage, lambda p: replace(p, compression_db=120.0)),
-        "one sweep": scan(stage, sweeps=1),
+        "three sweeps": scan(stage, sweeps=3),
+    }
+    return {
+        "whole": (whole.image, whole.fov),
+        **{name: (s.image, s.fov) for name, s in found.items()},
+        "expected echo": (whole.expected, whole.fov),
     }
 
 
-def describe(stage: Stage, image: Array, fov: NDArray[np.bool_]) -> dict[str, float]:
-    """Contrast against grey matter, and speckle, in display units 0-255."""
-    labels = stage.head.labels()
+def describe(stage: Stage, image: Array, fov: NDArray[np.bool_]) -> dict[str, float | None]:
+    """Contrasts and speckle in display units 0-255; None where a tissue is not in view."""
 
     def level(tissue: Tissue) -> float:
-        return float(np.median(image[fov & (labels == tissue)]))
+        there = image[fov & (stage.labels == tissue)]
+        return float(np.median(there)) if there.size else np.nan
 
-    white = image[fov & (labels == Tissue.WHITE)]
+    white = image[fov & (stage.labels == Tissue.WHITE)]
     grey = level(Tissue.GREY)
-    return {
-        "sulcus-grey": round(level(Tissue.SULCUS) - grey, 1),
-        "ventricle-grey": round(level(Tissue.VENTRICLE) - grey, 1),
-        "tumour-white": round(level(Tissue.TUMOUR_CORE) - float(np.median(white)), 1),
-        "sd log white": round(float(np.log(np.maximum(white, 1)).std()), 3),
+    found = {
+        "white-grey": level(Tissue.WHITE) - grey,
+        "sulcus-grey": level(Tissue.SULCUS) - grey,
+        "ventricle-grey": level(Tissue.VENTRICLE) - grey,
+        "tumour-white": level(Tissue.TUMOUR_CORE) - level(Tissue.WHITE),
+        "sd log white": float(np.log(np.maximum(white, 1)).std()) if white.size else np.nan,
     }
+    digits = {"sd log white": 3}
+    return {k: round(v, digits.get(k, 1)) if np.isfinite(v) else None for k, v in found.items()}
 
 
-def cut(volume: Array, centre: NDArray[np.int_], top: float, half: int = 60) -> Array:
+def cut(volume: Array, centre: NDArray[np.int_], top: float, spacing: float) -> Array:
     """Return the axial, coronal and sagittal planes through a voxel, one above the other, 0-1."""
+    half = round(HALF_MM / spacing)
     padded = np.pad(volume, half)
     box = [slice(c, c + 2 * half) for c in centre]
     planes = []
@@ -136,83 +174,104 @@ def save_row(columns: dict[str, Array], path: Path) -> None:
 
 def pictures(stage: Stage, found: dict[str, tuple[Array, NDArray[np.bool_]]], out: Path) -> None:
     image, fov = found["whole"]
+    spacing = float(stage.grid.spacing[0])
     centre = np.median(np.argwhere(fov), axis=0).astype(int)
     sweep = simulate_sweep(
-        np.random.default_rng(7), stage.acoustics, stage.physics, stage.probe, None
+        np.random.default_rng(7), stage.acoustics, stage.physics, stage.probes[0], None
     )
-    frame = sweep.image[:, :, sweep.image.shape[2] // 2]
-    beam = np.zeros((360, max(frame.shape[1], 120)), np.float32)
-    beam[: min(frame.shape[0], 360), : frame.shape[1]] = frame[:360]
+    shown = sweep.images[0]
+    frame = shown[:, :, shown.shape[2] // 2]
+    height = 6 * round(HALF_MM / spacing)
+    beam = np.zeros((height, max(frame.shape[1], 120)), np.float32)
+    beam[: min(frame.shape[0], height), : frame.shape[1]] = frame[:height]
     top = float(np.percentile(image[fov], 99.9))
     decibel = np.clip(20 * np.log10(stage.acoustics.amplitude) + 30, 0, 55).astype(np.float32)
+    labels = stage.labels.astype(np.float32)
+    impedance = stage.acoustics.impedance - np.float32(1.48)
     save_row(
         {
-            "tissue labels": cut(stage.head.labels().astype(np.float32), centre, 17.0),
-            "T2": cut(stage.t2, centre, float(np.percentile(stage.t2[fov], 99.7))),
-            "echo strength, dB": cut(decibel, centre, 55.0),
-            "impedance": cut(stage.acoustics.impedance - np.float32(1.48), centre, 0.3),
+            "tissue labels": cut(labels, centre, float(max(Tissue)), spacing),
+            "T2": cut(stage.t2, centre, float(np.percentile(stage.t2[fov], 99.7)), spacing),
+            "echo strength, dB": cut(decibel, centre, 55.0, spacing),
+            "impedance": cut(impedance, centre, 0.3, spacing),
             "one frame of beams": beam,
-            "compounded iUS": cut(image, centre, top),
+            "iUS": cut(image, centre, top, spacing),
+            "expected echo": cut(found["expected echo"][0], centre, 255.0, spacing),
         },
         out / "simulator-stages.png",
     )
     save_row(
-        {name: cut(i, centre, top) for name, (i, _) in found.items()},
+        {
+            name: cut(i, centre, 255.0 if name == "expected echo" else top, spacing)
+            for name, (i, _) in found.items()
+        },
         out / "simulator-ablation.png",
     )
 
 
-def gallery(anatomy: Path | None, out: Path) -> None:
-    """Write T2 and iUS of several cases: training physics, then held-out physics."""
+def gallery(anatomy: Path | None, spacing: float, out: Path) -> None:
+    """Write T2, iUS and expected echo of three cases: training, formulas, held-out physics."""
     columns: dict[str, Array] = {}
     for seed, physics, maps in (
         (5004, "train", anatomy),
-        (10541, "train", anatomy),
         (5007, "train", None),
         (5010, "test", anatomy),
     ):
-        case = simulate_case(seed, anatomy=maps, physics="test" if physics == "test" else "train")
-        centre = np.median(np.argwhere(case.fov), axis=0).astype(int)
+        case = simulate_case(
+            seed, spacing=spacing, anatomy=maps, physics="test" if physics == "test" else "train"
+        )
+        assert case.expected is not None
+        fov, grid = case.fov, case.ius.grid
+        centre = np.median(np.argwhere(fov), axis=0).astype(int)
+        t2 = resample(case.t2.voxels, case.t2.grid, grid)
         source = "maps" if maps else "formulas"
-        top = float(np.percentile(case.t2.voxels[case.fov], 99.7))
-        columns[f"T2 {seed} {source}"] = cut(case.t2.voxels, centre, top)
-        top = float(np.percentile(case.ius.voxels[case.fov], 99.9))
-        columns[f"{physics} {case.meta['ultrasound']} {seed}"] = cut(case.ius.voxels, centre, top)
+        top = float(np.percentile(t2[fov], 99.7))
+        columns[f"T2 {seed} {source}"] = cut(t2, centre, top, spacing)
+        top = float(np.percentile(case.ius.voxels[fov], 99.9))
+        columns[f"iUS {seed} {physics}"] = cut(case.ius.voxels, centre, top, spacing)
+        columns[f"expected echo {seed}"] = cut(case.expected.voxels, centre, 255.0, spacing)
     save_row(columns, out / "simulator-gallery.png")
 
 
-def speed(anatomy: Path | None, cases: int) -> dict[str, Any]:
-    if anatomy:
-        load_template(anatomy)
-    wall, cpu = [], []
+def speed(anatomy: Path | None, spacing: float, cases: int) -> dict[str, Any]:
+    """Time new pairs, and new scans of the first one's head."""
+    wall, cpu, again = [], [], []
     for seed in range(6000, 6000 + cases):
         start, busy = time.perf_counter(), time.process_time()
-        simulate_case(seed, anatomy=anatomy)
+        simulate_case(seed, spacing=spacing, anatomy=anatomy)
         wall.append(time.perf_counter() - start)
         cpu.append(time.process_time() - busy)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    scans = redraw_ultrasound(6000, 4, spacing=spacing, anatomy=anatomy, physics="train")
+    next(scans)  # builds the head
+    for _ in range(3):
+        busy = time.process_time()
+        next(scans)
+        again.append(time.process_time() - busy)
     return {
-        "seconds per 192x192x192 pair": [round(t, 1) for t in wall],
+        f"seconds per pair at {spacing:g} mm": [round(t, 1) for t in wall],
         "CPU seconds per pair": [round(t, 1) for t in cpu],
         "pairs per minute of one core": round(60 * len(cpu) / sum(cpu), 2),
         "peak memory, MB": round(peak),
+        "CPU seconds per new scan of a head": [round(t, 1) for t in again],
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--anatomy", type=Path)
+    parser.add_argument("--spacing", type=float, default=0.5)
     parser.add_argument("--cases", type=int, default=4)
     parser.add_argument("--pictures", type=Path)
     args = parser.parse_args()
-    result: dict[str, Any] = speed(args.anatomy, args.cases) if args.cases else {}
-    stage = take_apart(args.anatomy)
+    result: dict[str, Any] = speed(args.anatomy, args.spacing, args.cases) if args.cases else {}
+    stage = take_apart(args.anatomy, args.spacing)
     found = ablations(stage)
     result["ablation"] = {name: describe(stage, *pair) for name, pair in found.items()}
     print(json.dumps(result, indent=1))
     if args.pictures:
         pictures(stage, found, args.pictures)
-        gallery(args.anatomy, args.pictures)
+        gallery(args.anatomy, args.spacing, args.pictures)
 
 
 if __name__ == "__main__":

@@ -66,8 +66,10 @@ def our_step(checkout: Path, batch: int) -> Callable[[], None]:
 
     model = our_model(checkout).train()
     from core.models.allocator import keep_memory
+    from trainer.loop.average import update_average
     from trainer.loop.discriminator import PatchDiscriminator
-    from trainer.loop.step import Stepper, Weights, update_average
+    from trainer.loop.schedule import Weights
+    from trainer.loop.step import Stepper
     from trainer.loop.tiles import Batch
     from trainer.plan.schema import Plan
 

@@ -30,9 +30,9 @@ from core.models.allocator import keep_memory  # noqa: E402
 from core.models.mhvae.config import MHVAEConfig  # noqa: E402
 from core.synthesis.synthesize import Engine  # noqa: E402
 from core.volume import Voxels  # noqa: E402
+from trainer.loop.average import update_average  # noqa: E402
 from trainer.loop.data import load_data  # noqa: E402
 from trainer.loop.losses import masked_l1  # noqa: E402
-from trainer.loop.step import update_average  # noqa: E402
 from trainer.plan.schema import load_plan  # noqa: E402
 from trainer.run.folder import RunFolder  # noqa: E402
 

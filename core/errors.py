@@ -5,9 +5,17 @@ file, what was expected, what was found and what to do. Everything else is a def
 not caught anywhere.
 """
 
+from core.files import shown
+
 
 class UserError(Exception):
-    """Something the user can put right; ``str(error)`` is the sentence to show."""
+    """Something the user can put right; ``str(error)`` is the sentence to show.
+
+    A sentence names files, and the name of a file may be no text: it is made one here.
+    """
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(shown(sentence))
 
 
 class Cancelled(Exception):

@@ -8,6 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def shown(name: str) -> str:
+    """Return a file's name as text that can be written anywhere.
+
+    Linux takes any bytes for a name; those that are no UTF-8 are read as Latin-1, in which most
+    such names were given.
+    """
+    try:
+        name.encode()
+        return name
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a hidden path beside ``path`` to write to; the block's end moves it into place.

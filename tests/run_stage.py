@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from trainer.plan.schema import preset
+from trainer.plan.presets import preset
 from trainer.run.folder import RunFolder
 
 Line = dict[str, Any]

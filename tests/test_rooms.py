@@ -178,10 +178,9 @@ def test_nobody_but_the_shell_knows_the_window(house: House) -> None:
 def made_up(folder: Path, files: Mapping[str, str]) -> House:
     for name, text in files.items():
         path = folder / name
-        for parent in path.relative_to(folder).parents:
-            if parent != Path():
-                (folder / parent).mkdir(exist_ok=True)
-                (folder / parent / "__init__.py").touch()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for parent in path.relative_to(folder).parents[:-1]:
+            (folder / parent / "__init__.py").touch()
         path.write_text(text)
     return House.under(folder, ["core"])
 

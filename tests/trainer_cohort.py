@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from core.models.mhvae.config import MHVAEConfig
-from trainer.plan.schema import Plan, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import Plan
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
 
@@ -54,3 +56,13 @@ def tiny_plan(cohort: Path, **settings: object) -> Plan:
         "log.preview_slices": 1,
     }
     return plan.override({**chosen, **{k.replace("__", "."): v for k, v in settings.items()}})
+
+
+def write_expected(folder: Path, name: str, level: float = 120.0, tilt: float = 60.0) -> Path:
+    """Write a companion: a smooth slope around ``level`` inside the ultrasound's view."""
+    image: Any = nib.load(folder / f"{name}-iUS.nii.gz")
+    inside = np.asarray(image.dataobj) > 0
+    slope = np.linspace(level - tilt, level + tilt, inside.shape[0])[:, None, None]
+    path = folder / f"{name}-iUS-expected.nii.gz"
+    nib.save(nib.Nifti1Image((slope * inside).astype(np.float32), image.affine), path)
+    return path

@@ -26,9 +26,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--anatomy",
         type=Path,
         metavar="DIR",
-        help="folder with tissue maps t1, gm, wm (.nii.gz); anatomy from formulas without it",
+        help="folder with whole-head label maps (*seg*.nii.gz, FreeSurfer numbers) or with tissue "
+        "maps t1, gm, wm (.nii.gz); anatomy from formulas without it",
     )
-    parser.add_argument("--spacing", type=float, default=1.0, metavar="MM", help="voxel size")
+    parser.add_argument(
+        "--spacing", type=float, default=0.5, metavar="MM", help="voxel size of the ultrasound"
+    )
+    parser.add_argument(
+        "--lc2-share",
+        type=float,
+        default=0.0,
+        metavar="PART",
+        help="part of the cases painted as a mix of T2 and its edges instead of simulated sound",
+    )
     parser.add_argument(
         "--physics",
         default="train",
@@ -62,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         min(args.workers, args.cases),
         progress,
         physics=args.physics,
+        lc2_share=args.lc2_share,
     )
     answer(
         {

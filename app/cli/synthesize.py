@@ -11,6 +11,7 @@ from typing import Any
 from app.cli.options import CommandError, add_transform, measure, request_of
 from app.cli.terminal import DEVICES, Reporter, answer, output_folder, peak_memory
 from core.case import Case
+from core.files import shown
 from core.models.bundle import Bundle, find
 from core.registration.alignment import moved
 from core.registration.choice import Choice, align, record
@@ -19,6 +20,7 @@ from core.synthesis.request import Synthesis, on_grid, prepare
 from core.volume import Volume
 
 FORMATS = ("nii.gz", "nrrd", "mha")
+MASK = "mask"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     output_folder(args.out)
     with report.stage("read"):
         case = _read(inputs, truths)
-        fov = args.fov if args.fov in ("auto", "whole") else _read_one("mask", Path(args.fov))
+        fov = args.fov if args.fov in ("auto", "whole") else _read_one(MASK, Path(args.fov))
     case, aligned = _aligned(args, case, report)
     request = request_of(
         args, tuple(m for m in bundle.config.modalities if m in inputs), targets, fov
@@ -138,6 +140,7 @@ def run(args: argparse.Namespace) -> int:
     answer(
         {
             "outputs": outputs,
+            "sources": {m: shown(v.source) for m, v in case.volumes.items()},
             "subset": list(request.subset),
             "targets": list(targets),
             "tiles": len(prepared.tiles),
@@ -226,9 +229,18 @@ def _read(inputs: Mapping[str, Path], truths: Mapping[str, Path]) -> Case:
 
 
 def _read_one(modality: str, path: Path) -> Volume:
-    from core.io import read
+    """Read a volume; one that calls itself something else than it was given as gets a warning."""
+    from core.io import find, read
 
-    return replace(read(path), modality=modality)
+    header = find(path)
+    volume = replace(read(header), modality=modality)
+    if modality == MASK or header.modality in ("", modality):
+        return volume
+    other = (
+        f"{volume.source} was given as {modality}, but seems to be {header.modality} "
+        f"({header.modality_reason}). Check that it is the right file."
+    )
+    return replace(volume, warnings=(*volume.warnings, other))
 
 
 def _write(

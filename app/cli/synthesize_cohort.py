@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -24,10 +23,14 @@ from core.models.bundle import Bundle, find
 from core.synthesis.request import Request, on_grid, prepare
 from core.synthesis.synthesize import Engine
 from core.tables import write_table
-from trainer.cohort.scan import LABELS, SUFFIXES, CohortCase, scan
+from trainer.cohort.names import LABEL, case_key, told_by
+from trainer.cohort.scan import SUFFIXES, CohortCase, names_of, scan
 
 TABLE = "outcomes.csv"
-COLUMNS = ("case", "outcome", "inputs", "files", "labels", "psnr_db", "ssim", "seconds", "reason")
+COLUMNS = (
+    "case", "outcome", "inputs", "sources", "files", "labels", "psnr_db", "ssim", "seconds",
+    "reason",
+)  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,6 +99,7 @@ def _one(
     began = time.perf_counter()
     row: dict[str, Any] = {"case": case.id, "reason": ""}
     try:
+        case.refuse()
         request, loaded = _load(args, bundle, case, targets)
         prepared = prepare(loaded, bundle, request)
         result = engine.run(
@@ -109,8 +113,10 @@ def _one(
         saved = result if args.grid == "model" else on_grid(result, grid)
         labels = _carry_labels(args, case, saved.volumes[targets[0]].grid)
         row["labels"] = " ".join(labels["files"])
-        row["reason"] = " ".join(labels["left"])
+        row["reason"] = " ".join([*(f"{doubt}." for doubt in case.doubts), *labels["left"]])
         row["inputs"] = " ".join(request.subset)
+        names = names_of(case)
+        row["sources"] = "; ".join(f"{m} {names[m]}" for m in loaded.volumes)
         row["files"] = " ".join(_name(args, case, m) for m in targets)
         scores = measured.get(targets[0], {})
         row |= {k: scores[k] for k in ("psnr_db", "ssim") if k in scores}
@@ -119,6 +125,7 @@ def _one(
             marks = dict(result.provenance["targets"][m])
             if m in measured:
                 marks["metrics"] = measured[m]
+            marks["sources"] = {n: names[n] for n in loaded.volumes}
             marks["cohort"] = {"key": _key(args, bundle, case, targets), "row": row}
             write(saved.volumes[m], args.out / _name(args, case, m), marks=marks)
     except UserError as error:
@@ -148,16 +155,25 @@ def _name(args: argparse.Namespace, case: CohortCase, modality: str) -> str:
 
 
 def label_maps(case: CohortCase) -> list[Path]:
-    """Find the label maps that lie beside a case: its name and a word like labels, seg, mask."""
+    """Return the label maps of a case: those the scan found, or for a listed case those beside it.
+
+    Beside it means: in the folder of one of its files, named after the case and as a label map.
+    """
+    if case.labels:
+        return sorted(case.labels)
     own = next(iter(case.files.values())).parent
-    alone = own.name == case.id or own.name.startswith(("ses-", "anat"))
-    return sorted(
-        p
-        for p in own.iterdir()
-        if p.name.endswith(SUFFIXES)
-        and LABELS & set(re.findall(r"[a-z0-9]+", p.name.lower()))
-        and (alone or (p.name.startswith(case.id) and not p.name[len(case.id)].isalnum()))
-    )
+    alone = case_key(own.name) == case_key(case.id) or own.name.startswith(("ses-", "anat"))
+    found = []
+    for path in own.iterdir():
+        ending = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
+        told = told_by(path.name.removesuffix(ending), ()) if ending else None
+        if (
+            told
+            and told.role == LABEL
+            and (alone or case_key(told.lead or told.tail) == case_key(case.id))
+        ):
+            found.append(path)
+    return sorted(found)
 
 
 def _carry_labels(args: argparse.Namespace, case: CohortCase, grid: Grid) -> dict[str, list[str]]:

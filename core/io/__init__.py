@@ -3,7 +3,7 @@
 Reading libraries are imported when a file is opened, not when this package is.
 """
 
-from core.io.door import probe, read
+from core.io.door import find, probe, read
 from core.io.header import SYNTHETIC_MARK, Header
 from core.io.search import survey
 from core.io.writer import write
@@ -11,6 +11,7 @@ from core.io.writer import write
 __all__ = [
     "SYNTHETIC_MARK",
     "Header",
+    "find",
     "itk",
     "modality",
     "preview",

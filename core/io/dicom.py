@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from core.io import dicom_frames
 from core.io.dicom_geometry import FloatArray, stack
-from core.io.dicom_groups import nature, scattered, volumes
+from core.io.dicom_groups import left_out, nature, scattered, volumes
 from core.io.dicom_tags import Image, read_tags
-from core.io.finish import damaged, finish
+from core.io.dicom_voxels import decoded
+from core.io.finish import NOT_FINITE, damaged, finish
 from core.io.header import Header, make_grid
-from core.io.itk import decoded
 from core.io.limits import check_memory, check_stored
 from core.io.modality import guess_from_dicom
 from core.volume import Volume, VolumeError
@@ -70,7 +70,7 @@ def gather(images: Iterable[Image]) -> list[Series]:
                 path=group[0].path if single_file else folder,
                 format="DICOM multi-frame" if single_file else "DICOM series",
                 series=_digest(what),
-                warnings=_unnumbered(group) if len(groups) == 1 and not single_file else (),
+                warnings=_incomplete(group, groups) if not single_file else (),
                 remarks=_copies(twice) if n == 0 else (),
             )
             found.append(_series(group, header, echoes))
@@ -119,6 +119,20 @@ def _copies(twice: int) -> tuple[str, ...]:
     return (f"{twice} {were} there more than once; one copy is used.",)
 
 
+def _incomplete(images: Sequence[Image], groups: Sequence[Sequence[Image]]) -> tuple[str, ...]:
+    """Say what of its series a volume may lack."""
+    if len(groups) == 1:
+        return _unnumbered(images)
+    beside = left_out(groups) if len(images) > 1 else 0
+    if not beside:
+        return ()
+    lie = "image of the series lies" if beside == 1 else "images of the series lie"
+    return (
+        f"{beside} {lie} in another direction, or say none, and cannot be part of the volume: it "
+        "may lack a slice.",
+    )
+
+
 def _unnumbered(images: Sequence[Image]) -> tuple[str, ...]:
     """Say when the images' own numbering goes further than they do: an end may be missing."""
     numbers = {image.instance for image in images if image.instance is not None}
@@ -157,7 +171,7 @@ def _series(images: list[Image], about: Header, echoes: bool) -> Series:
     header = replace(
         about,
         grid=grid if not problem else None,
-        dtype=("u" if not first.signed else "") + f"int{first.bits}",
+        dtype=str(first.dtype.newbyteorder("=")) if first.bits in (8, 16, 32, 64) else "",
         modality=modality,
         modality_reason=reason,
         description=about.description or " ".join(filter(None, (text, echo))),
@@ -220,10 +234,22 @@ def _check_image(name: str, image: Image) -> None:
             f"{name}: expected one grey value per voxel (MONOCHROME2); found "
             f"{image.photometric.strip()}. Export it as greyscale."
         )
-    if image.bits not in (8, 16, 32):
+    widths = (32, 64) if image.floating else (8, 16, 32)
+    stored = range(1, image.bits + 1)
+    if image.bits not in widths or image.bits_stored not in stored:
         raise VolumeError(
-            f"{name}: expected 8, 16 or 32 bits per voxel; found {image.bits}. "
-            "Export it as a greyscale image."
+            f"{name}: expected 8, 16 or 32 bits per voxel; found {image.bits_stored} of "
+            f"{image.bits}. Export it as a greyscale image."
+        )
+    if image.high_bit not in range(image.bits_stored - 1, image.bits):
+        raise VolumeError(
+            f"{name}: expected the highest bit of a voxel within its {image.bits}; found "
+            f"{image.high_bit}. The header is damaged; export it again."
+        )
+    if not (math.isfinite(image.slope) and math.isfinite(image.intercept)) or not image.slope:
+        raise VolumeError(
+            f"{name}: expected a finite rescale slope and intercept; found {image.slope:g} and "
+            f"{image.intercept:g}. Export it again."
         )
     if image.syntax.startswith(_UNDECODABLE):
         raise VolumeError(
@@ -258,7 +284,7 @@ def load(series: Series, source: str, *, allow_zero: bool = False) -> Volume:
     check_memory(source, math.prod(shape), 4 * math.prod(shape))
     if series.images[0].multiframe is not None and series.images[0].frames > 1:
         with damaged(series.images[0].path.name):
-            frames = decoded(series.images[0].path, (shape[2], shape[1], shape[0]))
+            frames = decoded(series.images[0])
         if not np.array_equal(series.order, np.arange(shape[2])):
             frames = frames[series.order]
         raw = frames.transpose(2, 1, 0)
@@ -266,5 +292,14 @@ def load(series: Series, source: str, *, allow_zero: bool = False) -> Volume:
         raw = np.empty(shape, dtype=np.float32, order="F")
         for k, image in enumerate(series.images):
             with damaged(image.path.name):
-                raw[:, :, k] = decoded(image.path, (1, shape[1], shape[0]))[0].T
-    return finish(source, raw, header.grid, warnings=header.warnings, allow_zero=allow_zero)
+                raw[:, :, k] = decoded(image)[0].T
+    padding = next((one.padding for one in series.images if one.padding), None)
+    blank = f"hold the padding value {padding[0]:g} of the header" if padding else NOT_FINITE
+    return finish(
+        source,
+        raw,
+        header.grid,
+        warnings=header.warnings,
+        allow_zero=allow_zero,
+        blank=blank,
+    )

@@ -14,6 +14,8 @@ SILENT = 0.01
 """Positions may stray from even spacing by this share of it without a word (rounded headers)."""
 LIMIT = 0.1
 """Beyond this share the slices are not one evenly spaced volume."""
+ROUNDED = 0.09
+"""mm; programs write positions to a tenth of a millimetre, which moves a slice so far at most."""
 
 
 def normal(name: str, orientation: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -59,6 +61,11 @@ def stack(
     depth = points @ across
     order = np.argsort(depth, kind="stable")
     points, gaps = points[order], np.diff(depth[order])
+    first, step, stray = _line(points)
+    length = float(np.linalg.norm(step))
+    if stray <= min(ROUNDED, 0.4 * length) and gaps.min() > 0:
+        affine = _fitted(row, column, spacing, first, step)
+        return affine, order, _strays(stray, length) + shear_warning(affine)
     typical = float(np.median(gaps))
     whole = gaps / max(float(gaps.min()), 1e-9)
     if np.abs(whole - np.round(whole)).max() <= LIMIT:
@@ -80,24 +87,50 @@ def stack(
                 "Export the whole series again."
             )
         raise _uneven(name, gaps)
-    steps = np.arange(len(points))
-    step = (points[-1] - points[0]) / (len(points) - 1)
-    stray = float(np.linalg.norm(points - (points[0] + steps[:, None] * step), axis=1).max())
     if stray > LIMIT * typical:
         raise _uneven(name, gaps)
-    notes: tuple[str, ...] = ()
-    if stray > SILENT * typical:
-        notes = (
-            f"Slice positions stray by up to {stray:.2g} mm from even spacing of "
-            f"{np.linalg.norm(step):.3g} mm, which was assumed.",
-        )
+    affine = _fitted(row, column, spacing, first, step)
+    return affine, order, _strays(stray, length) + shear_warning(affine)
+
+
+def _line(points: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Fit evenly spaced points: the first, the step, and how far the others stray from them."""
+
+    def stray(first: FloatArray, step: FloatArray) -> float:
+        return float(np.linalg.norm(points - (first + steps[:, None] * step), axis=1).max())
+
+    steps = np.arange(len(points), dtype=np.float64)
+    ends = points[0], (points[-1] - points[0]) / (len(points) - 1)
+    if stray(*ends) <= SILENT * float(np.linalg.norm(ends[1])):
+        return *ends, stray(*ends)
+    # Rounding moves the ends as well; all points together know better.
+    slope, start = np.polynomial.polynomial.polyfit(steps, points, 1)[::-1]
+    return start, slope, stray(start, slope)
+
+
+def _fitted(
+    row: FloatArray,
+    column: FloatArray,
+    spacing: tuple[float, float],
+    first: FloatArray,
+    step: FloatArray,
+) -> FloatArray:
+    """Return the (4, 4) voxel → RAS+ mm matrix of a stack."""
     affine = np.eye(4)
     affine[:3, 0] = row * spacing[1]
     affine[:3, 1] = column * spacing[0]
     affine[:3, 2] = step
-    affine[:3, 3] = points[0]
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-    return affine, order, notes + shear_warning(affine)
+    affine[:3, 3] = first
+    return np.asarray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+
+
+def _strays(stray: float, step: float) -> tuple[str, ...]:
+    if stray <= SILENT * step:
+        return ()
+    return (
+        f"Slice positions stray by up to {stray:.2g} mm from even spacing of {step:.3g} mm, which "
+        "was assumed.",
+    )
 
 
 def _uneven(name: str, gaps: FloatArray) -> VolumeError:

@@ -51,6 +51,20 @@ def volumes(images: Sequence[Image]) -> tuple[list[list[Image]], int]:
     return found + ([singles] if singles else []), twice
 
 
+def left_out(groups: Sequence[Sequence[Image]]) -> int:
+    """Return how many single images lie beside the only stack of a series, in its size.
+
+    Args:
+        groups: of one series, as :func:`volumes` gives them.
+    """
+    stacks = [one for one in groups if len(one) > 1 and not scattered(one)]
+    if len(stacks) != 1:
+        return 0
+    size = (stacks[0][0].rows, stacks[0][0].columns)
+    singles = [image for one in groups if one is not stacks[0] for image in one]
+    return sum((image.rows, image.columns) == size and image.frames == 1 for image in singles)
+
+
 def scattered(group: Sequence[Image]) -> bool:
     """Tell whether a group is what was left of single images, not a stack."""
     return len(_by_orientation(group)) > 1

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from core.io.finish import damaged
 from core.io.limits import size_text
 from core.volume import VolumeError
@@ -19,15 +21,19 @@ _TAGS = [
     "AcquisitionNumber", "InstanceNumber", "TemporalPositionIdentifier",
     "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient",
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns",
-    "PixelSpacing", "BitsAllocated", "PixelRepresentation", "GridFrameOffsetVector",
+    "PixelSpacing", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
+    "GridFrameOffsetVector",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+_DIRECTORY = "1.2.840.10008.1.3.10"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 _META = 1 << 12
 _BUFFER = 1 << 16
 _UNDEFINED = 0xFFFFFFFF
-_VOXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # as float, double, integer
+_INTEGERS = 0x7FE00010
+_VOXELS = frozenset((0x7FE00008, 0x7FE00009, _INTEGERS))  # the others as float, double
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,13 @@ class Image:
     samples: int
     photometric: str
     bits: int
+    bits_stored: int
+    high_bit: int
     signed: bool
+    floating: bool  # voxels stored as floating-point numbers
+    slope: float  # from stored to real values
+    intercept: float
+    padding: tuple[float, float] | None  # stored values from, to, that stand for no image
     syntax: str  # how the voxels are encoded
     voxels_at: int  # offset of the voxels in the file; 0 when it holds none
     spacing: tuple[float, float] | None  # between rows, between columns
@@ -71,6 +83,17 @@ class Image:
     def native(self) -> bool:
         """Whether the voxels are stored uncompressed."""
         return self.syntax in _NATIVE
+
+    @property
+    def big_endian(self) -> bool:
+        """Whether bytes are in the order of old workstations."""
+        return self.syntax == "1.2.840.10008.1.2.2"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """How a voxel of an uncompressed little-endian file is stored."""
+        kind = "f" if self.floating else "i" if self.signed else "u"
+        return np.dtype(f"<{kind}{self.bits // 8}")
 
     @property
     def stored(self) -> int:
@@ -105,9 +128,10 @@ def read_tags(path: Path) -> Image | None:
     name = path.name
     size = path.stat().st_size
     voxels_at = 0
+    floating = False
 
     def at_voxels(tag: int, _representation: str | None, length: int) -> bool:
-        nonlocal voxels_at
+        nonlocal voxels_at, floating
         # SimpleITK's decoder would allocate whatever length an element declares.
         if size < length != _UNDEFINED:
             raise VolumeError(
@@ -117,6 +141,7 @@ def read_tags(path: Path) -> Image | None:
         if tag not in _VOXELS:
             return False
         voxels_at = file.tell()
+        floating = tag != _INTEGERS
         return True
 
     # Most headers fit into the buffer, so that a file costs one read.
@@ -134,6 +159,8 @@ def read_tags(path: Path) -> Image | None:
             )
         file.seek(0)
         tags = read_partial(file, stop_when=at_voxels, force=True, specific_tags=_wanted())
+        if _word(tags.file_meta, "MediaStorageSOPClassUID") == _DIRECTORY:
+            return None
         if "SOPClassUID" not in tags and "SeriesInstanceUID" not in tags:
             raise VolumeError(
                 f"{name}: expected a DICOM image; its header is not there. It is cut "
@@ -141,7 +168,7 @@ def read_tags(path: Path) -> Image | None:
             )
         if not _whole(tags, "Rows", 0) or not _whole(tags, "Columns", 0):
             return None
-        return _image(path, tags, voxels_at)
+        return _image(path, tags, voxels_at, floating)
 
 
 @cache
@@ -157,11 +184,14 @@ def _meta(start: bytes) -> bytes:
     return start[132 : 144 + length]
 
 
-def _image(path: Path, tags: Any, voxels_at: int) -> Image:
+def _image(path: Path, tags: Any, voxels_at: int, floating: bool) -> Image:
     frames = int(_float(tags, "NumberOfFrames") or 1)
     enhanced = "PerFrameFunctionalGroupsSequence" in tags
     if enhanced:
         _flatten(tags, everything=frames == 1)
+    bits = _whole(tags, "BitsAllocated", 16)
+    signed = bool(_whole(tags, "PixelRepresentation", 0))
+    slope = _float(tags, "RescaleSlope")
     spacing = _floats(tags, "PixelSpacing", 2)
     position = _floats(tags, "ImagePositionPatient", 3)
     return Image(
@@ -179,8 +209,14 @@ def _image(path: Path, tags: Any, voxels_at: int) -> Image:
         frames=frames,
         samples=_whole(tags, "SamplesPerPixel", 1),
         photometric=_word(tags, "PhotometricInterpretation") or "MONOCHROME2",
-        bits=_whole(tags, "BitsAllocated", 16),
-        signed=bool(_whole(tags, "PixelRepresentation", 0)),
+        bits=bits,
+        bits_stored=_whole(tags, "BitsStored", bits),
+        high_bit=_whole(tags, "HighBit", _whole(tags, "BitsStored", bits) - 1),
+        signed=signed,
+        floating=floating,
+        slope=1.0 if slope is None else slope,
+        intercept=_float(tags, "RescaleIntercept") or 0.0,
+        padding=_padding(tags, signed),
         syntax=str(getattr(tags.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2")),
         voxels_at=voxels_at,
         spacing=(spacing[0], spacing[1]) if spacing else None,
@@ -200,6 +236,16 @@ def _image(path: Path, tags: Any, voxels_at: int) -> Image:
     )
 
 
+def _padding(tags: Any, signed: bool) -> tuple[float, float] | None:
+    """Return the stored values that stand for no image, lowest and highest."""
+    found = [
+        float(value - (1 << 16) if signed and value >= 1 << 15 else value)
+        for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+        if (value := _whole(tags, keyword, -1)) >= 0
+    ]
+    return (min(found), max(found)) if found and "PixelPaddingValue" in tags else None
+
+
 # Functional group, its element, and the classic element that says the same.
 _GROUPS = (
     ("MREchoSequence", "EffectiveEchoTime", "EchoTime"),
@@ -207,6 +253,10 @@ _GROUPS = (
     ("PlanePositionSequence", "ImagePositionPatient", "ImagePositionPatient"),
     ("PlaneOrientationSequence", "ImageOrientationPatient", "ImageOrientationPatient"),
     ("PixelMeasuresSequence", "PixelSpacing", "PixelSpacing"),
+)
+_SCALING = (
+    ("PixelValueTransformationSequence", "RescaleSlope", "RescaleSlope"),
+    ("PixelValueTransformationSequence", "RescaleIntercept", "RescaleIntercept"),
 )
 
 
@@ -217,7 +267,7 @@ def _flatten(tags: Any, *, everything: bool) -> None:
     """
     shared = (tags.get("SharedFunctionalGroupsSequence") or [{}])[0]
     first = (tags.get("PerFrameFunctionalGroupsSequence") or [{}])[0]
-    for group, element, classic in _GROUPS if everything else _GROUPS[:2]:
+    for group, element, classic in (*(_GROUPS if everything else _GROUPS[:2]), *_SCALING):
         for source in (first, shared):
             items = source.get(group)
             if items and items[0].get(element) is not None and tags.get(classic) is None:

@@ -33,33 +33,49 @@ def read(path: Path | str | Header, *, series: str | None = None) -> Volume:
     return load(Path(path), series)
 
 
-def _load_header(header: Header) -> Volume:
+def find(path: Path | str, *, series: str | None = None) -> Header:
+    """Find the one volume that :func:`read` would read there, without its voxels.
+
+    Args:
+        path: as for :func:`read`.
+        series: as for :func:`read`.
+
+    Raises:
+        VolumeError: there is none, or more than one to choose from.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if kind not in ("folder", "dicom"):
+        return probe_file(path, kind)
+    found, others = _collect(path)
+    volumes = [one for one in found if series in (None, one.header.series)]
+    if series is not None:
+        others = []
+    elif len(volumes) + len(others) > 1:
+        # Single images (localisers, screenshots) beside a volume are not candidates for it;
+        # a series with a fault is: reading its neighbour instead would be a silent mistake.
+        volumes = [one for one in volumes if one.is_stack] or volumes
+    headers = [one.header for one in volumes] + others
+    if len(headers) == 1 and not (others and others[0].problem):
+        return headers[0]
+    raise _not_one(path, headers)
+
+
+def _load_header(header: Header, *, allow_zero: bool = False) -> Volume:
     from core.io import dicom
 
     if header.problem:
         raise VolumeError(header.problem)
-    return dicom.load(dicom.reopen(header), header.source) if header.members else load(header.path)
+    if header.members:
+        return dicom.load(dicom.reopen(header), header.source, allow_zero=allow_zero)
+    return reader(kind_of(header.path)).read(header.path, allow_zero=allow_zero)
 
 
 def load(path: Path, series: str | None = None, *, allow_zero: bool = False) -> Volume:
     """Read as :func:`read` does; ``allow_zero`` accepts zeros only, for reading our output back."""
-    from core.io import dicom
-
     kind = kind_of(path)
     if kind in ("folder", "dicom"):
-        found, others = _collect(path)
-        volumes = [one for one in found if series in (None, one.header.series)]
-        if series is not None:
-            others = []
-        elif len(volumes) + len(others) > 1:
-            # Single images (localisers, screenshots) beside a volume are not candidates for it;
-            # a series with a fault is: reading its neighbour instead would be a silent mistake.
-            volumes = [one for one in volumes if one.is_stack] or volumes
-        if len(volumes) == 1 and not others:
-            return dicom.load(volumes[0], volumes[0].header.source, allow_zero=allow_zero)
-        if len(others) == 1 and not volumes and not others[0].problem:
-            return load(others[0].path, allow_zero=allow_zero)
-        raise _not_one(path, [one.header for one in volumes] + others)
+        return _load_header(find(path, series=series), allow_zero=allow_zero)
     return reader(kind).read(path, allow_zero=allow_zero)
 
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from core.grid import Grid
 from core.volume import Volume, VolumeError
 
+_HIGHEST = float(np.finfo(np.float32).max)
+NOT_FINITE = "were not finite (NaN or infinite)"
+
 
 @contextmanager
 def damaged(name: str) -> Iterator[None]:
@@ -64,6 +67,7 @@ def finish(
     synthetic: bool = False,
     warnings: tuple[str, ...] = (),
     allow_zero: bool = False,
+    blank: str = NOT_FINITE,
 ) -> Volume:
     """Scale stored numbers and make the volume.
 
@@ -76,6 +80,7 @@ def finish(
         synthetic: whether the file is marked as made by a model.
         warnings: sentences so far.
         allow_zero: accept a volume of zeros only (used when our own output is read back).
+        blank: what to say of voxels that are not finite.
 
     Raises:
         VolumeError: no voxel is finite, or all are zero.
@@ -84,6 +89,7 @@ def finish(
     # Slice by slice and in float64: exact, and only one slice is ever held twice.
     voxels = np.empty(grid.shape, dtype=np.float32, order="F")
     bad: list[tuple[int, NDArray[np.bool_]]] = []
+    huge = 0
     lowest = np.inf
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(grid.shape[2]):
@@ -94,9 +100,18 @@ def finish(
             finite = np.isfinite(voxels[:, :, k])
             if not finite.all():
                 bad.append((k, ~finite))
+                if plane.dtype.itemsize > 4:
+                    huge += int((np.isfinite(plane) & ~finite).sum())
                 if not finite.any():
                     continue
             lowest = min(lowest, float(voxels[:, :, k].min(where=finite, initial=np.inf)))
+    if huge:
+        blank = f"{blank}, or beyond {_HIGHEST:.3g},"
+    if not np.isfinite(lowest) and huge:
+        raise VolumeError(
+            f"{name}: expected values up to {_HIGHEST:.3g}; all of its voxels lie beyond. Divide "
+            "them by a constant, and save the volume again."
+        )
     if not np.isfinite(lowest):
         raise VolumeError(
             f"{name}: expected finite numbers; no voxel holds one (all NaN or infinite). "
@@ -108,8 +123,7 @@ def finish(
         count = sum(int(where.sum()) for _, where in bad)
         warnings = (
             *warnings,
-            f"{count} voxels were not finite (NaN or infinite) and were set to the lowest finite "
-            f"value, {lowest:g}.",
+            f"{count} voxels {blank} and were set to the lowest value of the rest, {lowest:g}.",
         )
     if not allow_zero and not voxels.any():
         raise VolumeError(

@@ -120,6 +120,30 @@ def _by(shape: tuple[int, ...]) -> str:
     return "×".join(str(n) for n in shape)
 
 
+def far_corner(
+    one: NDArray[np.float64], other: NDArray[np.float64], shape: tuple[int, int, int]
+) -> float:
+    """Return the largest distance in mm between a volume's corners on two (4, 4) matrices."""
+    corners = np.array([[i, j, k, 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    corners[:, :3] *= np.array(shape) - 1
+    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
+
+
+_SMALL, _WIDE = 2.0, 3000.0
+"""mm; the longest side of a volume of a patient lies between these."""
+
+
+def grid_warnings(grid: Grid) -> tuple[str, ...]:
+    """Return sentences about a grid that no patient has: sheared axes, a head of a millimetre."""
+    longest = float((grid.spacing * grid.shape).max())
+    if not _SMALL <= longest <= _WIDE:
+        return (
+            *shear_warning(grid.affine),
+            f"The volume would be {longest:.3g} mm wide; check the voxel size in its header.",
+        )
+    return shear_warning(grid.affine)
+
+
 def shear_warning(affine: NDArray[np.float64]) -> tuple[str, ...]:
     """Return a sentence when the axes of a (4, 4) matrix are not perpendicular (beyond 0.1°)."""
     unit = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)

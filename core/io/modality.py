@@ -1,28 +1,108 @@
-"""Guess what kind of image a file holds, and say why. A guess is shown, never acted on."""
+"""Guess what kind of image a file holds, and say why: the one table of guesses of the program."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from core.io.dicom_tags import Image
 
+_A = r"(?<![^\W\d_])"
+"""Not behind a letter of any alphabet."""
+_Z = r"(?![^\W\d_])"
+"""Not before a letter of any alphabet."""
+_PLANE = r"(?:ax|axial|tra|sag|cor|tse|fse|pre|post)?"
+"""What is written in front of a weighting without a space: ``AxT2``."""
+
 # First match wins; the order separates names that contain one another (T2-FLAIR is FLAIR).
 _NAMES: tuple[tuple[str, str], ...] = (
-    ("iUS", r"(?<![a-z])(?:i|3d|2d)?us(?:g)?(?![a-z])|ultra-?so(?:und|nic)|sonogra"),
-    ("FLAIR", r"flair|dark-?fluid"),
-    ("T2star", r"t2[-_ ]?(?:\*|star)|(?<![a-z])(?:swi|swan|gre-?t2)(?![a-z])"),
-    ("T2", r"(?<![a-z])t2(?![0-9])"),
+    ("iUS", rf"{_A}(?:i|io|3d|2d)?us(?:g)?{_Z}|ultra-?so(?:und|nic)|sonogra|ultraschall"),
+    ("T1", rf"{_A}t1w?[-_ ]?flair"),
+    ("FLAIR", r"(?:t2w?[-_ ]*)?(?:flair|dark[-_ ]?fluid|tirm)"),
+    (
+        "T2star",
+        rf"t2w?[-_ ]?(?:\*|star)|t2[-_ ]?(?:fl2d|fl3d|fl[-_ ]|hemo|gre)"
+        rf"|{_A}(?:swi|swan|gre-?t2){_Z}",
+    ),
+    ("T2map", rf"{_A}t2[-_ ]?(?:map(?:ping)?|relax\w*){_Z}|{_A}(?:map|relax\w*)[-_ ]?t2{_Z}"),
+    ("T2", rf"{_A}{_PLANE}t2(?![0-9])"),
     (
         "ceT1",
-        r"(?<![a-z])(?:ce[-_ ]?t1|t1[-_ ]?(?:ce|c|gd|gad|post|km)(?![a-z])|t1c(?![a-z]))"
-        r"|t1.*(?<![a-z])(?:gd|gad|post(?:[-_ ]?contrast)?|km|\+c)(?![a-z])"
-        r"|t1.*(?<![a-z])(?<!no[-_ ])(?<!non[-_ ])(?<!pre[-_ ])(?<!without[-_ ])contrast(?![a-z])"
-        r"|(?<![a-z])(?:gd|gad|post(?:[-_ ]?contrast)?)(?![a-z]).*t1",
+        rf"{_A}(?:ce[-_ ]?t1|t1w?[-_ ]?(?:ce|c|gd|gad|post|km){_Z})"
+        rf"|t1.*{_A}(?:gd|gad|post(?:[-_ ]?contrast)?|km|\+c){_Z}"
+        rf"|t1.*{_A}(?<!no[-_ ])(?<!non[-_ ])(?<!pre[-_ ])(?<!without[-_ ])contrast{_Z}"
+        rf"|{_A}(?:gd|gad|post(?:[-_ ]?contrast)?){_Z}.*t1",
     ),
-    ("T1", r"(?<![a-z])t1(?![0-9])|mp-?rage|(?<![a-z])(?:spgr|bravo)(?![a-z])"),
+    ("T1", rf"{_A}{_PLANE}t1(?![0-9])|mp-?rage|{_A}(?:spgr|bravo){_Z}"),
 )
+_TABLE = tuple((modality, re.compile(pattern)) for modality, pattern in _NAMES)
+_ONTO = re.compile(r"(?:[-_ ](?:reg(?:istered)?|resampled))?[-_ ](?:to|2|in|on|onto)[-_ ]")
+"""Between two modalities: the first was brought to the second (``iUS-to-T2``)."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A modality that a text names.
+
+    Attributes:
+        modality: ``"T2"``, ``"iUS"``, …
+        words: the part of the text that says so.
+        start: where it begins, and
+        stop: where it ends, in characters of the text as :func:`plain` gives it.
+    """
+
+    modality: str
+    words: str
+    start: int
+    stop: int
+
+
+def plain(text: str) -> str:
+    """Return a text as names are compared: small letters, one way to write each of them.
+
+    A name that came from another system may be spelt with combining accents.
+    """
+    return unicodedata.normalize("NFC", text).lower()
+
+
+def _spaced(lowered: str) -> str:
+    """Blank the letters of scripts that put no space between words (``患者T2``)."""
+    return "".join(" " if unicodedata.category(c) == "Lo" else c for c in lowered)
+
+
+def words_in(text: str) -> list[Named]:
+    """Return every word of a text that stands for a modality, in the order of the text."""
+    lowered = _spaced(plain(text))
+    found: list[Named] = []
+    for modality, pattern in _TABLE:
+        for match in pattern.finditer(lowered):
+            if all(match.end() <= one.start or match.start() >= one.stop for one in found):
+                found.append(Named(modality, match.group(0), match.start(), match.end()))
+    return sorted(found, key=lambda one: one.start)
+
+
+def names_in(text: str) -> list[Named]:
+    """Return every modality that a text names, in the order of the text, none twice.
+
+    What a longer name contains does not count (the T2 of T2-FLAIR), nor what an image was brought
+    to (the T2 of ``iUS-to-T2``).
+    """
+    lowered, found = plain(text), words_in(text)
+    # A sequence is called FLAIR, or T2*, beside the weighting it has: T2_tse_FLAIR is no T2.
+    special = {one.modality for one in found}
+    if special & {"FLAIR", "T2star", "T2map"}:
+        found = [one for one in found if one.modality != "T2"]
+    if "ceT1" in special:
+        found = [one for one in found if one.modality != "T1"]
+    kept: dict[str, Named] = {}
+    for n, one in enumerate(found):
+        if n and _ONTO.fullmatch(lowered[found[n - 1].stop : one.start]):
+            break
+        kept.setdefault(one.modality, one)
+    return list(kept.values())
 
 
 def guess_from_text(text: str, what: str) -> tuple[str, str]:
@@ -33,13 +113,12 @@ def guess_from_text(text: str, what: str) -> tuple[str, str]:
         what: what to call the text in the reason (``"file name"``).
 
     Returns:
-        The modality (empty when nothing tells) and the reason.
+        The modality (empty when nothing tells, or when two are named) and the reason.
     """
-    lowered = text.lower()
-    for modality, pattern in _NAMES:
-        if found := re.search(pattern, lowered):
-            return modality, f"{what} contains “{found.group(0)}”"
-    return "", ""
+    found = names_in(text)
+    if len(found) != 1:
+        return "", ""
+    return found[0].modality, f"{what} contains “{found[0].words.strip(' -_')}”"
 
 
 def guess_from_dicom(image: Image, place: str) -> tuple[str, str]:

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.io.finish import check_dtype, damaged, finish
-from core.io.header import SYNTHETIC_MARK, Header, make_grid, shear_warning, spatial_shape
-from core.io.limits import check_memory, check_stored
+from core.io.header import SYNTHETIC_MARK, Header, grid_warnings, make_grid, spatial_shape
+from core.io.limits import check_bomb, check_memory, check_stored
 from core.io.modality import guess_from_text
+from core.io.nifti_geometry import UNPLACED, affine_of
 from core.volume import Volume, VolumeError
 
 _MAX_OFFSET = 1 << 26
 """Header extensions beyond 64 MB are not believed."""
 _MAX_MAT = 1 << 16
-_UNITS = {"meter": 1000.0, "micron": 0.001}
 
 
 def is_nifti(start: bytes) -> bool:
@@ -38,13 +38,24 @@ class _Layout:
     """What the header bytes declare, before nibabel opens the file."""
 
     format: str
-    image_class: Any
     paired: bool
     header: Any
     shape: tuple[int, int, int]
-    dropped: bool
-    end: int  # bytes from the start of the data file to the end of the voxels
-    count: int
+    dtype: np.dtype[Any]
+    offset: int  # of the voxels in their file
+    slope: float  # from stored to real values
+    intercept: float
+    notes: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of voxels."""
+        return math.prod(self.shape)
+
+    @property
+    def end(self) -> int:
+        """Bytes from the start of the data file to the end of the voxels."""
+        return self.offset + self.count * self.dtype.itemsize
 
 
 def _is_gzip(path: Path) -> bool:
@@ -106,66 +117,55 @@ def _layout(name: str, header_path: Path) -> _Layout:
         declared = tuple(int(n) for n in header.get_data_shape())
         dtype = header.get_data_dtype()
         offset = float(header["vox_offset"])
+    notes: list[str] = []
+    if len(declared) > 3 and not any(declared[3:]):
+        declared = declared[:3]
+        notes.append("The header's fourth size is 0; it was taken for one volume.")
     shape, dropped = spatial_shape(name, declared)
     check_dtype(name, dtype)
+    if dtype.itemsize > 8:
+        raise VolumeError(
+            f"{name}: expected numbers of at most 8 bytes; found {dtype.itemsize}. Save the volume "
+            "as 32-bit floating point."
+        )
     if not 0 <= offset <= _MAX_OFFSET:
         raise VolumeError(
             f"{name}: expected the voxels close behind the header; it places them at byte "
             f"{offset:g}. The header is damaged; export the volume again."
         )
-    count = math.prod(shape)
-    return _Layout(
-        label, kind, paired, header, shape, dropped, int(offset) + count * dtype.itemsize, count
-    )
+    first = 0 if paired else size + 4
+    if offset < first:
+        notes.append(
+            f"The header places the voxels at byte {offset:g}, in itself; they were read from byte "
+            f"{first}, right behind it."
+        )
+        offset = first
+    slope, intercept = _scaling(name, label, header, notes)
+    if dropped:
+        notes.append("A trailing axis of one was dropped.")
+    return _Layout(label, paired, header, shape, dtype, int(offset), slope, intercept, tuple(notes))
 
 
-def _nifti_affine(name: str, header: Any) -> tuple[NDArray[np.float64], list[str]]:
-    """Choose between sform and qform, the way the standard orders them, and say so."""
-    from nibabel.spatialimages import HeaderDataError
+def _scaling(name: str, label: str, header: Any, notes: list[str]) -> tuple[float, float]:
+    """Return the factor and the offset from stored to real values.
 
-    notes: list[str] = []
-    sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
-    sform = np.asarray(header.get_sform(), dtype=np.float64) if sform_code > 0 else None
-    qform: NDArray[np.float64] | None = None
-    if qform_code > 0:
-        try:
-            qform = np.asarray(header.get_qform(), dtype=np.float64)
-        except (ValueError, HeaderDataError) as error:
-            if sform is None:
-                raise VolumeError(
-                    f"{name}: expected a rotation in the header's qform; its numbers describe "
-                    "none. Correct the header, or export the volume again."
-                ) from error
-            notes.append("The header's qform is invalid; its sform is used.")
-    if sform is not None:
-        if qform is not None:
-            corners = np.array(
-                [[i, j, k, 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)]
-            ) * np.array([*(np.array(header.get_data_shape()[:3]) - 1), 1])
-            gap = float(np.linalg.norm((corners @ (sform - qform).T)[:, :3], axis=1).max())
-            if gap > 0.1 * float(np.linalg.norm(sform[:3, :3], axis=0).min()):
-                notes.append(
-                    f"The header's two position matrices differ by up to {gap:.1f} mm; the sform "
-                    f"(code {sform_code}) is used, as the NIfTI standard prefers, not the qform "
-                    f"(code {qform_code})."
-                )
-        affine = sform
-    elif qform is not None:
-        affine = qform
-    else:
-        affine = np.asarray(header.get_base_affine(), dtype=np.float64)
-        notes.append(_UNPLACED)
-    unit = header.get_xyzt_units()[0]
-    if unit in _UNITS:
-        affine = np.diag([_UNITS[unit]] * 3 + [1.0]) @ affine
-        notes.append(f"The header gives lengths in {unit}s; they were converted to millimetres.")
-    return affine, notes
-
-
-_UNPLACED = (
-    "The header says nothing about position and orientation: the volume was centred at the origin, "
-    "and left and right are an assumption."
-)
+    Raises:
+        VolumeError: a factor without a usable offset.
+    """
+    if label == "Analyze":  # SPM writes a factor into an unused field
+        found = float(header["scl_slope"])
+        return (found, 0.0) if math.isfinite(found) and found else (1.0, 0.0)
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if not math.isfinite(slope) or not slope:
+        if not math.isfinite(slope) or intercept:
+            notes.append("The header's scaling of values is not usable; values are as stored.")
+        return 1.0, 0.0
+    if not math.isfinite(intercept):
+        raise VolumeError(
+            f"{name}: expected a finite offset for its values; the header's scl_inter is "
+            f"{intercept:g}. Correct the header, or export the volume again."
+        )
+    return slope, intercept
 
 
 def _inspect(path: Path) -> tuple[_Layout, Path, Path, Header]:
@@ -182,7 +182,10 @@ def _inspect(path: Path) -> tuple[_Layout, Path, Path, Header]:
     mat = image_path.with_suffix(".mat")
     if layout.format == "Analyze" and mat.is_file() and mat.stat().st_size > _MAX_MAT:
         raise VolumeError(f"{name}: expected a 4x4 matrix in {mat.name}; the file is too large.")
-    check_stored(name, layout.end, image_path.stat().st_size, deflated=_is_gzip(image_path))
+    held, zipped = image_path.stat().st_size, _is_gzip(image_path)
+    check_stored(name, layout.end, held, deflated=zipped)
+    if zipped:
+        check_bomb(name, layout.count, layout.end, held)
     with damaged(name):
         if layout.format == "Analyze":
             import nibabel as nib
@@ -190,24 +193,23 @@ def _inspect(path: Path) -> tuple[_Layout, Path, Path, Header]:
             # The .mat file of SPM beside it may hold the orientation; nibabel knows where.
             image: Any = nib.load(str(header_path))
             affine = np.asarray(image.affine, dtype=np.float64)
-            notes = [] if mat.is_file() else [_UNPLACED]
+            notes = [] if mat.is_file() else [UNPLACED]
         else:
-            affine, notes = _nifti_affine(name, layout.header)
+            affine, notes = affine_of(name, layout.header, layout.shape)
     grid = make_grid(name, layout.shape, affine)
-    if layout.dropped:
-        notes.append("A trailing axis of one was dropped.")
+    notes = [*layout.notes, *notes]
     mark = bytes(layout.header["descrip"]).startswith(SYNTHETIC_MARK.split()[0].encode())
     modality, reason = guess_from_text(name, "file name")
     header = Header(
         path,
         layout.format,
         grid,
-        str(layout.header.get_data_dtype().newbyteorder("=")),
+        str(layout.dtype.newbyteorder("=")),
         modality,
         reason,
         files=2 if layout.paired else 1,
         synthetic=mark,
-        warnings=(*notes, *shear_warning(grid.affine)),
+        warnings=(*notes, *grid_warnings(grid)),
     )
     return layout, header_path, image_path, header
 
@@ -227,29 +229,40 @@ def read(path: Path, *, allow_zero: bool = False) -> Volume:
     Raises:
         VolumeError: the file cannot be used; the sentence says why.
     """
-    from nibabel.fileholders import FileHolder
-
-    layout, header_path, image_path, header = _inspect(path)
+    layout, _, image_path, header = _inspect(path)
+    name = path.name
     assert header.grid is not None
-    check_memory(path.name, layout.count, layout.end)
-    with damaged(path.name), _open(header_path) as head, _open(image_path) as body:
-        holders = {"image": FileHolder(fileobj=body)}
-        if layout.paired:
-            holders["header"] = FileHolder(fileobj=head)
-        if layout.format == "Analyze":
-            holders["mat"] = FileHolder(filename=str(image_path.with_suffix(".mat")))
-        image = layout.image_class.from_file_map(holders)
-        slope, intercept = image.dataobj.slope, image.dataobj.inter
-        raw = image.dataobj.get_unscaled().reshape(layout.shape, order="F")
+    check_memory(name, layout.count, layout.count * layout.dtype.itemsize)
+    warnings = header.warnings
+    with damaged(name), _open(image_path) as body:
+        body.seek(layout.offset)
+        raw = np.empty(layout.count, layout.dtype)
+        if _fill(body, raw.view(np.uint8)) != raw.nbytes:
+            raise VolumeError(
+                f"{name}: expected {raw.nbytes} bytes of voxels; the file ends before. It is "
+                "damaged or cut short; copy or export it again."
+            )
         # Reading on to the end makes gzip compare its checksum; padding is not followed for long.
-        body.read(1 << 16)
+        if len(body.read(1 << 16)) >= raw.nbytes // max(layout.shape):
+            warnings = (
+                *warnings,
+                "The file holds more voxels than its header declares; the first ones were taken.",
+            )
     return finish(
-        path.name,
-        raw,
+        name,
+        raw.reshape(layout.shape, order="F"),
         header.grid,
-        slope=float(slope),
-        intercept=float(intercept),
+        slope=layout.slope,
+        intercept=layout.intercept,
         synthetic=header.synthetic,
-        warnings=header.warnings,
+        warnings=warnings,
         allow_zero=allow_zero,
     )
+
+
+def _fill(body: Any, out: NDArray[np.uint8]) -> int:
+    """Read into an array as far as a file goes; return the bytes read."""
+    done = 0
+    while done < out.size and (taken := body.readinto(out[done:].data)):
+        done += int(taken)
+    return done

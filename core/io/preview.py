@@ -7,10 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from core.io.dicom_tags import read_tags
+from core.io.dicom_voxels import decoded
 from core.io.door import read
 from core.io.finish import damaged
 from core.io.header import Header
-from core.io.itk import decoded
 from core.volume import VolumeError
 
 _MOST_VOXELS = 40_000_000
@@ -35,9 +36,10 @@ def middle_slice(header: Header) -> tuple[NDArray[np.float32], float] | None:
         raise VolumeError(header.problem)
     if len(header.members) > 1:
         path = header.members[len(header.members) // 2]
-        columns, rows, _ = header.grid.shape
         with damaged(path.name):
-            image = decoded(path, (1, rows, columns))[0]
+            tags = read_tags(path)
+            assert tags is not None
+            image = decoded(tags)[0]
         return image, float(header.grid.spacing[1] / header.grid.spacing[0])
     if math.prod(header.grid.shape) > _MOST_VOXELS:
         return None

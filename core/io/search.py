@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ Progress = Callable[[int, int], None]
 
 _MAX_FILES = 50_000
 _BATCH = 20
+_DEEPEST = 60
+"""Folders within folders that are looked through."""
 
 
 def survey(
@@ -133,9 +136,10 @@ class Look:
             elif kind:
                 others.append(probe_file(file, kind))
         remark = self._whole_series(images, others)
-        folders = {image.path.parent for image in images}
+        names = {(image.path.parent, _pattern(image.path)) for image in images}
         for file in empty:
-            if file.parent in folders:  # a slice lost its content; elsewhere it means nothing
+            # A slice lost its content; a file of another kind of name means nothing.
+            if (file.parent, _pattern(file)) in names:
                 why = f"{file.name}: expected a DICOM image; the file is empty. Copy it again."
                 others.append(Header(file, "DICOM", problem=why))
         return [_remark(one, remark) for one in dicom.gather(images)], others
@@ -205,8 +209,17 @@ def _remark(one: Series, grown: dict[str, int]) -> Series:
     return one.with_remark(words)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, in a fixed order, without hidden ones."""
+def _pattern(file: Path) -> str:
+    """Return a name without its numbers, as the slices of a series share it."""
+    return re.sub(r"\d+", "#", file.name.lower())
+
+
+def _below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield the files below a folder, in a fixed order, without hidden ones.
+
+    Links to folders are followed, but not back to a folder they lie in.
+    """
+    above = (*above, folder.resolve())
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
@@ -215,11 +228,14 @@ def _below(folder: Path) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(Path(entry.path))
+        if entry.is_dir():
+            linked = entry.is_symlink() and Path(entry.path).resolve() in above
+            if not linked and len(above) < _DEEPEST:
+                yield from _below(Path(entry.path), above)
         elif entry.is_file():
             file = Path(entry.path)
-            if not _is_data_of_a_pair(file):
+            # The list of a disk's contents is no image, whatever it looks like.
+            if not _is_data_of_a_pair(file) and entry.name.upper() != "DICOMDIR":
                 yield file
 
 
@@ -232,7 +248,16 @@ def _kind_inside(file: Path) -> str:
         start = first_bytes(file)
     except OSError:
         return ""
-    return sniff(start, file) if start else "empty"
+    if not start:
+        return "empty"
+    kind = sniff(start, file)
+    # A document that only has the ending of an image is no damaged image.
+    return "" if kind in ("dicom", "nifti") and _is_text(start) else kind
+
+
+def _is_text(start: bytes) -> bool:
+    head = start[:256].rstrip(b"\0")
+    return len(head) > 3 and all(byte >= 32 or byte in b"\t\r\n" for byte in head)
 
 
 def _is_data_of_a_pair(file: Path) -> bool:

@@ -77,7 +77,7 @@ def first_bytes(path: Path) -> bytes:
 def sniff(start: bytes, path: Path) -> str:
     """Return the format of a file that begins so; empty when unknown."""
     from core.io.dicom_tags import looks_like_dicom
-    from core.io.metaimage import is_metaimage
+    from core.io.metaimage_header import is_metaimage
     from core.io.nifti import is_nifti
 
     lower = path.name.lower()

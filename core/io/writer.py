@@ -8,7 +8,8 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import numpy as np
 
 from core.io.door import load
 from core.io.header import SYNTHETIC_MARK
-from core.io.itk import quiet
 from core.io.limits import size_text
 from core.volume import Volume, VolumeError
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _HEADER_TEXT = 200
+_LEVEL = 6
 _TOLERANCE = 1e-3
 
 
@@ -63,7 +64,7 @@ def write(volume: Volume, path: Path | str, *, marks: Mapping[str, object] | Non
             if suffix.startswith(".nii"):
                 _write_nifti(volume, draft, marks)
             else:
-                _write_itk(volume, draft, marks)
+                _write_plain(volume, draft, suffix, marks)
             _compare(volume, draft, path.name)
             if marks is not None:
                 sidecar = Path(scratch) / "marks.json"
@@ -108,23 +109,72 @@ def _write_nifti(volume: Volume, draft: Path, marks: Mapping[str, object] | None
     nib.save(image, draft)
 
 
-def _write_itk(volume: Volume, draft: Path, marks: Mapping[str, object] | None) -> None:
-    import SimpleITK
-
-    sitk: Any = SimpleITK  # it ships types in part only
+def _write_plain(
+    volume: Volume, draft: Path, suffix: str, marks: Mapping[str, object] | None
+) -> None:
+    """Write NRRD or MetaImage by the format's own rules, in a file of any name."""
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.grid.affine
-    with quiet():
-        image = sitk.GetImageFromArray(np.ascontiguousarray(volume.voxels.transpose(2, 1, 0)))
-        image.SetSpacing([float(s) for s in volume.grid.spacing])
-        image.SetOrigin([float(x) for x in lps[:3, 3]])
-        image.SetDirection((lps[:3, :3] / volume.grid.spacing).ravel().tolist())
-        if volume.synthetic:
-            image.SetMetaData("SYNTHETIC", SYNTHETIC_MARK)
-        for key, value in (marks or {}).items():
-            if isinstance(value, str | int | float | bool):
-                text = " ".join(str(value).split())[:_HEADER_TEXT]
-                image.SetMetaData(f"MHVAE_{key}", text)
-        sitk.WriteImage(image, str(draft), useCompression=True)
+    sizes = " ".join(str(n) for n in volume.grid.shape)
+    keys = {"SYNTHETIC": SYNTHETIC_MARK} if volume.synthetic else {}
+    for key, value in (marks or {}).items():
+        if isinstance(value, str | int | float | bool):
+            text = " ".join(str(value).split())[:_HEADER_TEXT]
+            keys[f"MHVAE_{key}"] = text.replace("\\", "/")
+    if suffix == ".nrrd":
+        window = 31
+        axes = " ".join(_vector(column) for column in lps[:3, :3].T)
+        lines = [
+            "NRRD0004",
+            "type: float",
+            "dimension: 3",
+            "space: left-posterior-superior",
+            f"sizes: {sizes}",
+            f"space directions: {axes}",
+            "kinds: domain domain domain",
+            "endian: little",
+            "encoding: gzip",
+            f"space origin: {_vector(lps[:3, 3])}",
+            *(f"{key}:={value}" for key, value in keys.items()),
+            "\n",
+        ]
+    else:
+        window = 15
+        turn = (lps[:3, :3] / volume.grid.spacing).T.ravel()
+        lines = [
+            "ObjectType = Image",
+            "NDims = 3",
+            "BinaryData = True",
+            "BinaryDataByteOrderMSB = False",
+            "CompressedData = True",
+            "CompressedDataSize = {size}",
+            f"TransformMatrix = {_numbers(turn)}",
+            f"Offset = {_numbers(lps[:3, 3])}",
+            "CenterOfRotation = 0 0 0",
+            f"ElementSpacing = {_numbers(volume.grid.spacing)}",
+            f"DimSize = {sizes}",
+            *(f"{key} = {value}" for key, value in keys.items()),
+            "ElementType = MET_FLOAT",
+            "ElementDataFile = LOCAL\n",
+        ]
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, window)
+    packed = [
+        packer.compress(volume.voxels[:, :, k].astype("<f4").tobytes(order="F"))
+        for k in range(volume.grid.shape[2])
+    ]
+    packed.append(packer.flush())
+    size = sum(len(piece) for piece in packed)
+    head = "\n".join(lines).replace("= {size}", f"= {size}", 1)
+    with draft.open("wb") as file:
+        file.write(head.encode("utf-8", "replace"))
+        file.writelines(packed)
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(repr(float(value)) for value in values)
+
+
+def _vector(values: Iterable[float]) -> str:
+    return f"({','.join(repr(float(value)) for value in values)})"
 
 
 def _compare(volume: Volume, draft: Path, name: str) -> None:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.errors import UserError
+from core.io import native
 from core.registration.alignment import AlignError, Alignment, Matrix, inverted
+from core.registration.transform_file import Part, parts_of
+from core.volume import VolumeError
 
 SUFFIXES = (".tfm", ".txt", ".mat", ".h5", ".hdf5")
 """``.xfm`` is not among them: MINC means RAS by it, ITK reads it as LPS."""
@@ -36,11 +41,6 @@ def read_transform(path: Path | str, inverse: bool = False) -> Alignment:
     Raises:
         AlignError: missing, not an ITK transform, not 3-D, or not affine.
     """
-    import SimpleITK
-
-    from core.io.itk import quiet
-
-    sitk: Any = SimpleITK  # it ships types in part only
     path = Path(path)
     if not path.is_file():
         raise AlignError(f"{path.name}: there is no such transform file. Check the name.")
@@ -49,34 +49,59 @@ def read_transform(path: Path | str, inverse: bool = False) -> Alignment:
             f"{path.name}: expected an ITK transform ({', '.join(SUFFIXES)}). Export it in one of "
             "these formats."
         )
-    try:
-        with quiet():
-            transform = sitk.ReadTransform(str(path))
-    except RuntimeError as error:
+    found = _decoded(path)
+    if found["dimension"] != 3:
         raise AlignError(
-            f"{path.name}: expected an ITK transform; the file is damaged or of another kind. "
-            "Export the transform again, for example from 3D Slicer as .tfm or .h5."
-        ) from error
-    if transform.GetDimension() != 3:
-        raise AlignError(
-            f"{path.name}: expected a transform of 3-D space; found {transform.GetDimension()}-D."
+            f"{path.name}: expected a transform of 3-D space; found {found['dimension']}-D."
         )
-    if not transform.IsLinear():
+    if found["bent"]:
         raise AlignError(
             f"{path.name}: expected a rigid or affine transform; found a deformable one "
-            f"({_kinds(transform, sitk)}). Apply it where it was made and bring the resampled "
+            f"({', '.join(found['bent'])}). Apply it where it was made and bring the resampled "
             "volume, or export its affine part."
         )
-    # Any chain of affine maps is known by where it sends the origin and the axes.
-    lps = np.eye(4)
-    lps[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
-    for axis in range(3):
-        point = [0.0, 0.0, 0.0]
-        point[axis] = 1.0
-        lps[:3, axis] = np.array(transform.TransformPoint(point)) - lps[:3, 3]
+    lps = np.reshape(found["lps"], (4, 4))
     fixed_to_moving = Alignment(_LPS @ lps @ _LPS, "file", path.name).matrix
     matrix = fixed_to_moving if inverse else inverted(fixed_to_moving)
     return Alignment(matrix, "file", path.name)
+
+
+def _decoded(path: Path) -> dict[str, Any]:
+    """Let ITK read a transform in the decoder process, and compare its numbers with the file's.
+
+    Raises:
+        AlignError: damaged, of another kind, or understood otherwise than it is written.
+    """
+    why = "the file is damaged or of another kind"
+    try:
+        written = parts_of(path)
+        found, _ = native.call("transform", path)
+    except (native.DecoderError, OSError, UserError) as error:
+        if isinstance(error, VolumeError):  # the decoder was lost; the sentence says so
+            raise AlignError(str(error)) from error
+        if isinstance(error, UserError):
+            why = str(error)
+    else:
+        if written is None or _same(written, found["parts"]):
+            return found
+        why = "its numbers are not as many as its kind of transform has"
+    raise AlignError(
+        f"{path.name}: expected an ITK transform; {why}. Export the transform again, for example "
+        "from 3D Slicer as .tfm or .h5."
+    )
+
+
+def _same(written: Sequence[Part], read: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether ITK took a chain's numbers as they are written, no more and no fewer."""
+    counts = [len(one.parameters) for one in written]
+    return counts == [other["count"] for other in read] and all(
+        len(a) == len(b) and np.allclose(a, b, rtol=1e-6, atol=1e-9)
+        for one, other in zip(written, read, strict=True)
+        for a, b in (
+            (one.parameters, other["parameters"]),
+            (one.fixed[: len(other["fixed"])], other["fixed"]),
+        )
+    )
 
 
 def write_transform(path: Path | str, alignment: Alignment) -> Path:
@@ -92,9 +117,6 @@ def write_transform(path: Path | str, alignment: Alignment) -> Path:
     Raises:
         AlignError: another suffix, or the file cannot be written.
     """
-    import SimpleITK
-
-    sitk: Any = SimpleITK  # it ships types in part only
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise AlignError(
@@ -102,16 +124,13 @@ def write_transform(path: Path | str, alignment: Alignment) -> Path:
             "of these."
         )
     lps = _LPS @ inverted(alignment.matrix) @ _LPS
-    transform = sitk.AffineTransform(3)
-    transform.SetMatrix(lps[:3, :3].ravel().tolist())
-    transform.SetTranslation(lps[:3, 3].tolist())
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mhvae-") as scratch:
             draft = Path(scratch) / path.name
-            sitk.WriteTransform(transform, str(draft))
+            native.call("write transform", draft, lps=lps.ravel().tolist())
             _compare(alignment.matrix, draft)
             os.replace(draft, path)
-    except (OSError, RuntimeError) as error:
+    except (OSError, native.DecoderError, VolumeError) as error:
         raise AlignError(
             f"{path.name}: the transform could not be written. Choose a folder you may write to, "
             "with enough free space."
@@ -123,13 +142,3 @@ def _compare(matrix: Matrix, draft: Path) -> None:
     again = read_transform(draft).matrix
     if np.abs(again - matrix).max() > 1e-6 * max(1.0, float(np.abs(matrix).max())):
         raise OSError("the transform read back differs")
-
-
-def _kinds(transform: Any, sitk: Any) -> str:
-    """Name the parts of a transform that are not affine."""
-    if transform.GetTransformEnum() == sitk.sitkComposite:
-        whole = sitk.CompositeTransform(transform)
-        parts = [whole.GetNthTransform(n) for n in range(whole.GetNumberOfTransforms())]
-    else:
-        parts = [transform]
-    return ", ".join(p.GetName() for p in parts if not p.IsLinear())

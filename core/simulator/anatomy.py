@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,15 @@ from scipy import ndimage
 
 from core.grid import Grid
 from core.simulator.lesion import Tumour, draw_tumour, mass_effect, paint_tumour
-from core.simulator.noise import Field, head_noise, sigmoid, smooth_noise, soft_step
+from core.simulator.noise import (
+    Coverage,
+    Field,
+    covering,
+    head_noise,
+    sigmoid,
+    smooth_noise,
+    soft_step,
+)
 from core.simulator.template import Template
 from core.simulator.tissues import Tissue
 
@@ -22,7 +30,7 @@ class Anatomy:
 
     Attributes:
         grid: where the layers live; RAS+ and axis-aligned, isotropic.
-        layers: (tissue, (i, j, k) float32 coverage 0-1), later ones cover earlier ones.
+        layers: (tissue, (i, j, k) coverage), later ones cover earlier ones.
         hull: (i, j, k) float32, signed distance in mm to the brain surface, inside positive.
         tumour: the lesion, or None.
         centre: (3,) world mm, middle of the brain.
@@ -30,7 +38,7 @@ class Anatomy:
     """
 
     grid: Grid
-    layers: list[tuple[Tissue, Field]]
+    layers: list[tuple[Tissue, Coverage]]
     hull: Field
     tumour: Tumour | None
     centre: NDArray[np.float64]
@@ -40,14 +48,17 @@ class Anatomy:
         """Blend one value per tissue into an (i, j, k) float32 map."""
         out = np.full(self.grid.shape, values[Tissue.AIR], np.float32)
         for tissue, coverage in self.layers:
-            out += coverage * (np.float32(values[tissue]) - out)
+            step = np.float32(values[tissue]) - out
+            step *= coverage
+            step *= np.float32(1 / 255)
+            out += step
         return out
 
     def labels(self) -> NDArray[np.uint8]:
         """Return (i, j, k) uint8: the topmost tissue that covers at least half a voxel."""
         out = np.zeros(self.grid.shape, np.uint8)
         for tissue, coverage in self.layers:
-            out[coverage >= 0.5] = tissue
+            out[coverage >= 128] = tissue
         return out
 
 
@@ -72,26 +83,63 @@ def build_anatomy(
 
     centre, lesion, world, brain = individual(rng, grid, middle, suits if tumour else None)
     hull = template.sample("hull", brain)
-    layers: list[tuple[Tissue, Field]] = []
+    layers: list[tuple[Tissue, Coverage]] = []
     gap = np.float32(rng.uniform(0.8, 3.0)) + head_noise(rng, grid, 20.0) * 0.7
     gap = np.clip(gap, 0.4, None)
     bone = np.float32(rng.uniform(4, 8)) + head_noise(rng, grid, 25.0)
     skin = np.float32(rng.uniform(4, 9)) + 1.5 * head_noise(rng, grid, 25.0)
     bone, skin = np.clip(bone, 2.5, None), np.clip(skin, 2.5, None)
-    layers += [
+    layers += covered(
         (Tissue.SCALP, soft_step(hull + gap + bone + skin, spacing)),
         (Tissue.SKULL, soft_step(hull + gap + bone, spacing)),
         (Tissue.DURA, soft_step(hull + gap + np.float32(0.9), spacing)),
         (Tissue.CSF, soft_step(hull + gap, spacing)),
         (Tissue.GREY, soft_step(hull, spacing)),
-    ]
-    layers += cortex(rng, template, brain, hull, grid)
-    layers += membranes(rng, brain, hull, grid)
+    )
+    layers += covered(*cortex(rng, template, brain, hull, grid))
+    layers += covered(*membranes(rng, brain, hull, grid))
     landmarks = {"brain_centre": centre.astype(np.float64)}
     if lesion is not None:
-        layers += paint_tumour(rng, lesion, world, hull, layers, grid)
+        layers += covered(*paint_tumour(rng, lesion, world, hull, layers, grid))
         landmarks["tumour_centre"] = lesion.centre
     return Anatomy(grid, layers, hull, lesion, centre, landmarks)
+
+
+SLAB = 1_200_000
+"""Voxels of a head that are built at a time."""
+OVERLAP = 8
+"""Slices built on either side of a slab, for what is smoothed over neighbours."""
+
+
+def in_slabs(build: Callable[[Grid], Anatomy], grid: Grid) -> Anatomy:
+    """Build a head slab by slab along k, which needs a fraction of the memory.
+
+    Args:
+        build: gives the same head on every grid, with the same layers.
+        grid: axis-aligned RAS+, isotropic.
+    """
+    i, j, n = grid.shape
+    step = max(4 * OVERLAP, SLAB // (i * j))
+    if step >= n:
+        return build(grid)
+    layers: list[tuple[Tissue, Coverage]] = []
+    hull = np.empty(grid.shape, np.float32)
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        low, high = max(0, start - OVERLAP), min(n, stop + OVERLAP)
+        part = build(grid.crop((0, 0, low), (i, j, high - low)))
+        kept = slice(start - low, stop - low)
+        hull[:, :, start:stop] = part.hull[:, :, kept]
+        if not layers:
+            layers = [(tissue, np.empty(grid.shape, np.uint8)) for tissue, _ in part.layers]
+        for (_, whole), (_, coverage) in zip(layers, part.layers, strict=True):
+            whole[:, :, start:stop] = coverage[:, :, kept]
+    return replace(part, grid=grid, layers=layers, hull=hull)
+
+
+def covered(*layers: tuple[Tissue, Field]) -> list[tuple[Tissue, Coverage]]:
+    """Return layers as they are kept; coverages may be given as parts of a voxel, 0-1."""
+    return [(tissue, covering(part)) for tissue, part in layers]
 
 
 def individual(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.grid import Grid
 from core.image.resample import resample
-from core.simulator.anatomy import Anatomy, build_anatomy
+from core.simulator.anatomy import Anatomy, build_anatomy, in_slabs
 from core.simulator.compounding import bounds
 from core.simulator.heads import find_heads, load_head
 from core.simulator.individuals import build_from_labels
@@ -77,7 +78,7 @@ class Head:
 
     def rough(self) -> Anatomy:
         """Return the whole head, too coarse for pictures but enough to place a probe."""
-        spacing = 3.0
+        spacing = 4.0
         side = int(2 * (REACH - 20) / spacing)
         affine = np.diag([spacing, spacing, spacing, 1.0])
         affine[:3, 3] = -spacing * (side - 1) / 2
@@ -126,24 +127,27 @@ def simulate_case(
     probes = sweeps_of(scan_rng, place_probe(scan_rng, rough, setting))
     grid, inner = boxes(probes, spacing)
     near = head.on(crop(grid, inner))
+    acoustics = acoustics_of(sound, near, setting)
+    labels = np.zeros(grid.shape, np.float32)
+    labels[inner] = near.labels()
+    landmarks = {**near.landmarks, "entry": probes[0].origin}
+    del near  # its layers are the largest thing here, and no longer needed
     mismatch_mm = shift if mismatch and misregistered and physics == "train" else 0.0
     scan = render_ultrasound(
         scan_rng,
-        acoustics_of(sound, near, setting),
+        acoustics,
         setting,
         probes,
         grid,
         mismatch_mm=mismatch_mm,
         only_fov=echo == "lc2",
     )
+    del acoustics
     t2_grid = t2_grid_of(image, rough, grid, whole_head)
     t2, t2_meta = render_t2(image, head.on(t2_grid))
     ius = scan.image
     if echo == "lc2":
         ius = render_lc2(local, resample(t2, t2_grid, grid), scan.fov, spacing)
-    labels = np.zeros(grid.shape, np.float32)
-    labels[inner] = near.labels()
-    landmarks = {**near.landmarks, "entry": probes[0].origin}
     meta = {
         "note": NOTE,
         "seed": seed,
@@ -179,14 +183,13 @@ def draw_head(seed: int, anatomy: Path | None, physics: PhysicsName, tumour: boo
     _, shape_seed, body_seed, *_ = np.random.SeedSequence(seed).spawn(7)
     maps = find_heads(Path(anatomy)) if anatomy else []
     if maps:
-        held = maps[TEST_EVERY - 1 :: TEST_EVERY]
-        chosen = held if physics == "test" and held else [m for m in maps if m not in held]
+        chosen = heads_for(maps, physics)
         person = load_head(chosen[(seed // NEIGHBOURS) % len(chosen)])
 
         def from_labels(grid: Grid) -> Anatomy:
             return build_from_labels(np.random.default_rng(body_seed), grid, person, tumour=tumour)
 
-        return Head(from_labels, "label map of a real head")
+        return Head(partial(in_slabs, from_labels), "label map of a real head")
     template = (
         load_template(Path(anatomy))
         if anatomy
@@ -196,7 +199,15 @@ def draw_head(seed: int, anatomy: Path | None, physics: PhysicsName, tumour: boo
     def from_template(grid: Grid) -> Anatomy:
         return build_anatomy(np.random.default_rng(body_seed), grid, template, tumour=tumour)
 
-    return Head(from_template, "tissue maps" if anatomy else "procedural")
+    return Head(partial(in_slabs, from_template), "tissue maps" if anatomy else "procedural")
+
+
+def heads_for(maps: list[Path], physics: PhysicsName) -> list[Path]:
+    """Return the label maps that training or test may use; with fewer than four, both use all."""
+    held = maps[TEST_EVERY - 1 :: TEST_EVERY]
+    if not held:
+        return maps
+    return held if physics == "test" else [m for m in maps if m not in held]
 
 
 def boxes(probes: list[Probe], spacing: float) -> tuple[Grid, tuple[slice, slice, slice]]:

@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from core.files import replacing, write_text
-from core.simulator.case import SimulatedCase, simulate_case
+from core.simulator.case import Echo, SimulatedCase, simulate_case
 from core.simulator.physics import PhysicsName
 from core.volume import Volume
 
@@ -26,31 +26,30 @@ def write_cohort(
     seed: int,
     out: Path,
     anatomy: Path | None = None,
-    spacing: float = 1.0,
+    spacing: float = 0.5,
     workers: int = 1,
     progress: Progress | None = None,
     *,
     physics: PhysicsName = "train",
-    procedural_share: float = 0.2,
-    shape: tuple[int, int, int] | None = None,
+    lc2_share: float = 0.0,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Path]:
     """Write ``n`` cases, seeds ``seed`` … ``seed + n - 1``, as flat files into ``out``.
 
-    A case is ``Case1000-T2.nii.gz``, ``-iUS``, ``-fov``, ``-labels`` and last
+    A case is ``Case1000-T2.nii.gz``, ``-iUS``, ``-iUS-expected``, ``-fov``, ``-labels`` and last
     ``Case1000.json``; one whose JSON exists is skipped, so a stopped cohort goes on where it was.
 
     Args:
         n: number of cases.
         seed: of the first case; it is also the first case's number.
         out: folder, made when missing.
-        anatomy: folder with tissue maps; None for procedural anatomy only.
-        spacing: voxel size, mm.
+        anatomy: folder with label maps or tissue maps; None for anatomy from formulas.
+        spacing: voxel size of the ultrasound, mm.
         workers: processes; 1 stays in this process.
         progress: called with (finished, n) at the start and after every case.
         physics: ``"train"`` or ``"test"``.
-        procedural_share: with ``anatomy``, every how many cases (as a fraction) use formulas.
-        shape: see ``simulate_case``.
+        lc2_share: how many training cases (as a fraction) show a mix of T2 and its edges instead of
+            sound.
         cancelled: asked between cases; True stops and keeps what is finished.
 
     Returns:
@@ -65,9 +64,9 @@ def write_cohort(
     todo = []
     for index, path in enumerate(files):
         if not path.is_file():
-            turn = int((index + 1) * procedural_share) > int(index * procedural_share)
-            maps = None if turn else anatomy
-            todo.append((seed + index, out, maps, spacing, physics, shape))
+            turn = int((index + 1) * lc2_share) > int(index * lc2_share)
+            echo: Echo = "lc2" if turn and physics == "train" else "physical"
+            todo.append((seed + index, out, anatomy, spacing, physics, echo))
     done = n - len(todo)
     stop = cancelled or (lambda: False)
     report = progress or (lambda finished, total: None)
@@ -101,29 +100,28 @@ def write_case(
     anatomy: Path | None,
     spacing: float,
     physics: PhysicsName,
-    shape: tuple[int, int, int] | None,
+    echo: Echo,
 ) -> Path:
     """Simulate one case and write its files; the JSON comes last and says the case is whole."""
-    case = simulate_case(seed, spacing=spacing, shape=shape, anatomy=anatomy, physics=physics)
+    case = simulate_case(seed, spacing=spacing, anatomy=anatomy, physics=physics, echo=echo)
     return save_case(case, out, f"Case{seed:03d}")
 
 
 def save_case(case: SimulatedCase, out: Path, name: str) -> Path:
     """Write a case's volumes and JSON as ``out/name-…``; returns the JSON's path."""
     fov = replace(case.labels, voxels=case.fov.astype(np.float32), modality="fov")
-    for kind, volume, integer in (
-        ("T2", case.t2, False),
-        ("iUS", case.ius, False),
-        ("fov", fov, True),
-        ("labels", case.labels, True),
-    ):
-        save_volume(volume, out / f"{name}-{kind}.nii.gz", integer)
+    save_volume(case.t2, out / f"{name}-T2.nii.gz", integer=False)
+    save_volume(case.ius, out / f"{name}-iUS.nii.gz", integer=False)
+    if case.expected is not None:
+        save_volume(case.expected, out / f"{name}-iUS-expected.nii.gz", integer=False)
+    save_volume(fov, out / f"{name}-fov.nii.gz", integer=True)
+    save_volume(case.labels, out / f"{name}-labels.nii.gz", integer=True)
     path = out / f"{name}.json"
     write_text(path, json.dumps({"case": name, **case.meta}, indent=1))
     return path
 
 
-def save_volume(volume: Volume, path: Path, integer: bool) -> None:
+def save_volume(volume: Volume, path: Path, *, integer: bool) -> None:
     """Write uint8 labels, or an image rounded to 1/8 unit as int16, beside and then into place."""
     if integer:
         data = volume.voxels.astype(np.uint8)

@@ -61,25 +61,29 @@ def frame_edges(rng: np.random.Generator, frames: int, probe: Probe) -> Field:
     return edge.astype(np.float32)
 
 
-def compound(sweeps: list[Sweep], grid: Grid) -> tuple[list[Field], NDArray[np.bool_]]:
-    """Average sweeps onto ``grid``.
+class Compound:
+    """Averages sweeps onto a grid, one after the other, so that only one is held at a time.
 
-    Returns:
-        per image of a sweep (i, j, k) float32 display values 0-1, 0 outside; and the union of the
-        swept volumes.
+    Args:
+        grid: axis-aligned RAS+, isotropic.
+        images: how many images a sweep has.
     """
-    totals = [np.zeros(grid.shape, np.float32) for _ in sweeps[0].images]
-    weight = np.zeros(grid.shape, np.float32)
-    spacing = float(grid.spacing[0])
-    for sweep in sweeps:
-        box = bounding_box(sweep.probe, grid)
+
+    def __init__(self, grid: Grid, images: int = 2) -> None:
+        self.grid = grid
+        self._totals = [np.zeros(grid.shape, np.float32) for _ in range(images)]
+        self._weight = np.zeros(grid.shape, np.float32)
+
+    def add(self, sweep: Sweep) -> None:
+        """Add one sweep, with a weight that fades at its ragged borders."""
+        spacing, probe = float(self.grid.spacing[0]), sweep.probe
+        box = bounding_box(probe, self.grid)
         world = [
             (np.arange(s.start, s.stop, dtype=np.float32) * np.float32(spacing))
-            + np.float32(grid.affine[a, 3])
+            + np.float32(self.grid.affine[a, 3])
             for a, s in enumerate(box)
         ]
         world = [w.reshape([-1 if a == b else 1 for b in range(3)]) for a, w in enumerate(world)]
-        probe = sweep.probe
         r, theta, roll = probe.to_beam(world)
         dr, dt, dp = sweep.steps
         # Half a voxel of smoothing, so that little is lost between the samples of the grid.
@@ -93,11 +97,18 @@ def compound(sweeps: list[Sweep], grid: Grid) -> tuple[list[Field], NDArray[np.b
         inside = (r >= 0) & (r <= probe.depth) & (margin >= 0)
         coords = [r[inside] / dr, theta[inside] / dt + middle_t, frame[inside]]
         near = np.clip((margin[inside] + 1) / 6, 0.1, 1)
-        for total, value in zip(totals, interpolate(images, coords), strict=True):
+        for total, value in zip(self._totals, interpolate(images, coords), strict=True):
             total[box][inside] += value * near
-        weight[box][inside] += near
-    fov = weight > 0
-    return [t / np.maximum(weight, np.float32(1e-6)) for t in totals], fov
+        self._weight[box][inside] += near
+
+    def result(self) -> tuple[list[Field], NDArray[np.bool_]]:
+        """Return per image (i, j, k) float32 display values 0-1, 0 outside; and the field of view,
+        the union of the swept volumes.
+        """
+        fov = self._weight > 0
+        for total in self._totals:
+            np.divide(total, self._weight, out=total, where=fov)
+        return self._totals, fov
 
 
 def bounds(probes: Sequence[Probe]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

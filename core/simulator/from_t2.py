@@ -9,12 +9,12 @@ from scipy import ndimage
 from core.grid import Grid
 from core.image.brain_mask import brain_mask
 from core.image.resample import resample, resample_mask
-from core.simulator.anatomy import Anatomy
+from core.simulator.anatomy import Anatomy, covered
 from core.simulator.case import NOTE, SimulatedCase
 from core.simulator.lesion import Tumour
 from core.simulator.noise import Field, sigmoid, soft_step
 from core.simulator.physics import PhysicsName, draw_physics
-from core.simulator.placement import place_probe
+from core.simulator.placement import place_probe, sweeps_of
 from core.simulator.template import SimulatorError, signed_distance
 from core.simulator.tissues import Tissue
 from core.simulator.ultrasound import acoustics_of, render_ultrasound
@@ -53,9 +53,9 @@ def simulate_from_t2(
     head = classify(t2, inside, grid)
     setting = draw_physics(sound, physics)
     acoustics = acoustics_of(sound, head, setting)
-    probe = place_probe(scan, head, setting)
-    ius, fov, scan_meta = render_ultrasound(scan, acoustics, setting, probe, mismatch_mm=0.0)
-    landmarks = {**head.landmarks, "entry": probe.origin}
+    probes = sweeps_of(scan, place_probe(scan, head, setting))
+    made = render_ultrasound(scan, acoustics, setting, probes, grid, mismatch_mm=0.0)
+    landmarks = {**head.landmarks, "entry": probes[0].origin}
     name = f"simulated from {volume.source or 'a T2 volume'}"
     meta = {
         "note": NOTE,
@@ -66,14 +66,15 @@ def simulate_from_t2(
         "physics": physics,
         "ultrasound": "physical",
         "tumour": head.tumour is not None,
-        "scanner": {**setting.as_dict(), **scan_meta},
+        "scanner": {**setting.as_dict(), **made.meta},
         "landmarks_mm": {k: [round(float(c), 3) for c in v] for k, v in landmarks.items()},
     }
     labels = head.labels().astype(np.float32)
     return SimulatedCase(
         Volume(t2, grid, "T2", volume.source),
-        Volume(ius, grid, "iUS", name),
-        fov,
+        Volume(made.image, grid, "iUS", name),
+        Volume(made.expected, grid, "iUS", name),
+        made.fov,
         Volume(labels, grid, "labels", name),
         landmarks,
         meta,
@@ -149,7 +150,7 @@ def classify(t2: Field, inside: NDArray[np.bool_], grid: Grid) -> Anatomy:
     landmarks = {"brain_centre": centre}
     if tumour is not None:
         landmarks["tumour_centre"] = tumour.centre
-    return Anatomy(grid, layers, hull, tumour, centre, landmarks)
+    return Anatomy(grid, covered(*layers), hull, tumour, centre, landmarks)
 
 
 def largest_lump(lump: Field, grid: Grid) -> tuple[Field, Tumour | None]:

@@ -119,7 +119,7 @@ def _read_labels(path: Path) -> tuple[NDArray[np.int32], NDArray[np.float64], fl
     return values.astype(np.int32), image.affine[:3, 3].astype(np.float64), float(spacing[0])
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=1)
 def load_head(path: Path) -> HeadMaps:
     """Read a whole-head label map (NIfTI, FreeSurfer numbers) and measure it.
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.grid import Grid
-from core.simulator.anatomy import Anatomy, fits_tumour, individual, sheet
+from core.simulator.anatomy import Anatomy, covered, fits_tumour, individual, sheet
 from core.simulator.heads import WIDE_MM, HeadMaps, Maps
 from core.simulator.lesion import paint_tumour
 from core.simulator.noise import Field, head_noise, sigmoid, soft_step
@@ -60,25 +60,29 @@ def build_from_labels(
     # Where fluid gives way, the brain nearest to it takes its place.
     shares[Tissue.GREY] = shares[Tissue.GREY] + np.maximum(shares[Tissue.CSF] - fluid, 0)
     shares[Tissue.CSF] = np.zeros_like(fluid)
-    layers = _stack(shares)
+    layers = covered(*_stack(shares))
     wide = sigmoid((half_width + change - np.float32(WIDE_MM)) * np.float32(3))
     ventricle = shares[Tissue.VENTRICLE]
     lining = np.float32(rng.uniform(0.4, 0.9))
     # A band as wide as a voxel or the lining, whichever is wider, around the half-way line.
     rim = np.clip(1 - np.abs(ventricle - np.float32(0.5)) * np.float32(2 / 0.6), 0, 1)
     dark = soft_step(fluid_distance - lining, spacing) * wide
-    layers += [
+    pia = np.float32(rng.uniform(0.1, 0.9))
+    lined = soft_step(fluid_distance + pia, spacing) * np.clip(inside_skull * 2, 0, 1)
+    layers += covered(
+        (Tissue.WALL, lined * np.float32(rng.uniform(0.3, 0.9))),
         (Tissue.WALL, rim * np.float32(rng.uniform(0.2, 0.8))),
         (Tissue.SULCUS, fluid * (1 - wide)),
         (Tissue.WALL, fluid * wide),
         (Tissue.CSF, np.minimum(dark, fluid)),
-    ]
-    for tissue in (Tissue.CHOROID, Tissue.VESSEL):
-        layers.append((tissue, shares[tissue]))
-    layers += _membranes(rng, grid, side, roof, shares, hull)
+        (Tissue.CHOROID, shares[Tissue.CHOROID]),
+        (Tissue.VESSEL, shares[Tissue.VESSEL]),
+    )
+    layers += covered(*_membranes(rng, grid, side, roof, shares, hull))
     landmarks = {"brain_centre": centre.astype(np.float64)}
     if lesion is not None:
-        layers += paint_tumour(rng, lesion, world, hull, layers, grid)
+        del source, shares, fluid, lined, wide, dark, rim, side, roof  # the tumour needs room too
+        layers += covered(*paint_tumour(rng, lesion, world, hull, layers, grid))
         landmarks["tumour_centre"] = lesion.centre
     return Anatomy(grid, layers, hull, lesion, centre, landmarks)
 
@@ -111,8 +115,10 @@ def label_shares(head: HeadMaps, source: list[Field]) -> dict[Tissue, Field]:
     )
     sampled = Maps(smooth, origin + spacing * np.array(lows), spacing).at(source)
     sharp = [s**SHARPEN for s in sampled]
-    total = np.maximum(sum(sharp, zero), np.float32(1e-6))
-    return shares | {t: s / total for t, s in zip(there, sharp, strict=True)}
+    total: Field = np.maximum(sum(sharp, zero), np.float32(1e-6))
+    for tissue, share in zip(there, sharp, strict=True):
+        shares[tissue] = share / total
+    return shares
 
 
 def _stack(shares: dict[Tissue, Field]) -> list[tuple[Tissue, Field]]:
@@ -121,8 +127,8 @@ def _stack(shares: dict[Tissue, Field]) -> list[tuple[Tissue, Field]]:
     below = np.zeros_like(shares[Tissue.AIR])
     for tissue in EXCLUSIVE:
         below = below + shares[tissue]
-        if shares[tissue].any():
-            layers.append((tissue, shares[tissue] / np.maximum(below, 1e-6)))
+        part: Field = shares[tissue] / np.maximum(below, np.float32(1e-6))
+        layers.append((tissue, part))
     return layers
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.grid import Grid
-from core.simulator.noise import Field, head_noise, soft_step
+from core.simulator.noise import Coverage, Field, head_noise, soft_step
 from core.simulator.template import SimulatorError
 from core.simulator.tissues import Tissue
 
@@ -69,7 +69,7 @@ def paint_tumour(
     tumour: Tumour,
     world: Sequence[Field],
     hull: Field,
-    layers: Sequence[tuple[Tissue, Field]],
+    layers: Sequence[tuple[Tissue, Coverage]],
     grid: Grid,
 ) -> list[tuple[Tissue, Field]]:
     """Return the lesion's layers: oedema along white matter, core, rim, necrosis, cysts.
@@ -97,11 +97,11 @@ def paint_tumour(
     infiltrative = rng.random() < 0.4
     edge = float(rng.uniform(3, 7)) if infiltrative else spacing
     core = soft_step(body, edge) * inside
-    white = next((c for t, c in layers if t is Tissue.WHITE), inside)
+    white = next((c * np.float32(1 / 255) for t, c in layers if t is Tissue.WHITE), inside)
     wet = np.zeros(shape, np.float32)
     for tissue, coverage in layers:
         if tissue in (Tissue.SULCUS, Tissue.VENTRICLE, Tissue.FALX):
-            np.maximum(wet, coverage, out=wet)
+            np.maximum(wet, coverage * np.float32(1 / 255), out=wet)
     reach = np.float32(rng.uniform(3, 20) if rng.random() < 0.8 else 0.5)
     spread = soft_step(body + reach * (1 + 0.5 * lumps + 0.2 * fine), 5.0)
     oedema = spread * np.clip(0.15 + 0.85 * white, 0, 1) * (1 - wet) * inside

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from core.grid import Grid
 from core.simulator.anatomy import Anatomy
-from core.simulator.compounding import Sweep, beam_axes, compound, frame_edges
+from core.simulator.compounding import Compound, Sweep, beam_axes, frame_edges
 from core.simulator.interpolate import interpolate
 from core.simulator.noise import Field, smooth_noise
 from core.simulator.physics import Physics, echo_amplitudes, middle_physics
@@ -24,8 +24,15 @@ CLEARED = (Tissue.AIR, Tissue.SCALP, Tissue.SKULL)
 SALINE_DB = -24.0
 RAYLEIGH_DB = -2.51
 """Mean of the log of speckle over the log of its mean power: 10 log10(e) times -Euler's gamma."""
+EXPECTED_SCALE = 2.0
+"""A model sees an ultrasound with its own brightest voxels as white; in the middle of the settings
+these lie at half of the display's range, so the expected echo is stretched by that much."""
 ENHANCEMENT_DB = 3.0
 """How much brighter tissue behind fluid becomes at most; receivers limit it."""
+
+
+SPECKLE_REDUCTION = (1.8, 1.5, 1.0)
+"""Standard deviations in samples of what a scanner averages over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +59,7 @@ def acoustics_of(rng: np.random.Generator, anatomy: Anatomy, physics: Physics) -
     spacing = float(anatomy.grid.spacing[0])
     saline = dict.fromkeys(CLEARED, float(10 ** (SALINE_DB / 20)))
     amplitude = anatomy.paint(echo_amplitudes(physics, rng) | saline)
-    texture = 0.8 * smooth_noise(rng, anatomy.grid.shape, spacing, 2.5)
+    texture = 0.4 * smooth_noise(rng, anatomy.grid.shape, spacing, 2.5)
     texture += 1.0 * smooth_noise(rng, anatomy.grid.shape, spacing, 9.0)
     amplitude *= np.exp(texture * np.float32(np.log(10) / 20))
     water = PROPERTIES[Tissue.CSF]
@@ -109,12 +116,12 @@ def simulate_sweep(
         (acoustics.amplitude, acoustics.impedance, acoustics.attenuation, acoustics.expected),
         coords,
     )
+    del coords, world
     impedance = ndimage.gaussian_filter(impedance, 0.6)
     sigma = beam_width(probe, steps, physics)
     strength, cosine = interfaces(impedance, r, probe, steps)
-    specular = (
-        np.float32(physics.specular) * strength * cosine ** np.float32(physics.specular_power)
-    )
+    specular = np.float32(physics.specular) * strength
+    specular *= cosine ** np.float32(physics.specular_power)
     signal = scatter(rng, amplitude, np.minimum(specular, np.float32(30)), sigma, physics)
     loss = attenuation_loss(attenuation, steps[0], physics)
     image = receive(rng, signal, loss, r, theta, roll, physics, probe)
@@ -176,19 +183,22 @@ def scatter(
     sigma: tuple[float, float, float],
     physics: Physics,
 ) -> NDArray[np.complex64]:
-    """Return the beam-formed complex signal: scatterers and interfaces under the point spread."""
+    """Return the beam-formed complex signal: scatterers and interfaces under the point spread.
+
+    ``amplitude`` is used up.
+    """
     # Filtering white noise lowers its power by 2 sqrt(pi) sigma along every axis; undo that.
     gain = np.float32(np.sqrt(np.prod([max(2 * np.sqrt(np.pi) * s, 1.0) for s in sigma])))
     shape = amplitude.shape
     strong = rng.random(shape, dtype=np.float32) < np.float32(physics.sparse)
-    amplitude = amplitude * (gain * np.float32(np.sqrt(0.5)))
+    amplitude *= gain * np.float32(np.sqrt(0.5))
     amplitude[strong] *= rng.uniform(4, 14, int(strong.sum())).astype(np.float32)
-    parts = []
-    for _ in range(2):
+    signal = np.empty(shape, np.complex64)
+    for part in (signal.real, signal.imag):
         white = rng.standard_normal(shape, dtype=np.float32)
-        parts.append(ndimage.gaussian_filter(white * amplitude, sigma, truncate=3.0))
-    parts[0] += ndimage.gaussian_filter(specular, sigma, truncate=3.0)
-    signal: NDArray[np.complex64] = parts[0] + 1j * parts[1]
+        white *= amplitude
+        part[...] = ndimage.gaussian_filter(white, sigma, truncate=3.0)
+    signal.real += ndimage.gaussian_filter(specular, sigma, truncate=3.0)
     return signal
 
 
@@ -208,7 +218,8 @@ def expected_echo(amplitude: Field, strength: Field, sigma: tuple[float, float, 
     mean_cosine = 1 / (1 + middle.specular_power)
     specular = np.minimum(strength * np.float32(middle.specular * mean_cosine), np.float32(30))
     power += ndimage.gaussian_filter(specular, sigma, truncate=3.0) ** 2
-    return display(10 * np.log10(power + np.float32(1e-4)) + np.float32(RAYLEIGH_DB), middle)
+    decibel = 10 * np.log10(power + np.float32(1e-4)) + np.float32(RAYLEIGH_DB)
+    return np.minimum(display(decibel, middle) * np.float32(EXPECTED_SCALE), 1)
 
 
 def display(decibel: Field, physics: Physics) -> Field:
@@ -260,7 +271,12 @@ def receive(
         + signal.imag**2
         + (floor**2) * rng.standard_exponential(shape, dtype=np.float32)
     )
-    return display(20 * np.log10(envelope + np.float32(1e-4)), physics)
+    decibel = 20 * np.log10(envelope + np.float32(1e-4))
+    # Scanners average frequencies, angles and frames: structures stay, speckle loses contrast.
+    smooth = ndimage.gaussian_filter(decibel, SPECKLE_REDUCTION)
+    kept = np.float32(physics.speckle)
+    kept = kept + (1 - kept) * np.clip((smooth - np.float32(2)) / np.float32(10), 0, 1)
+    return display(smooth + kept * (decibel - smooth), physics)
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,8 +319,10 @@ def render_ultrasound(
     """
     displacement = (int(rng.integers(2**31)), mismatch_mm) if mismatch_mm > 0 else None
     scan = empty_sweep if only_fov else simulate_sweep
-    scanned = [scan(rng, acoustics, physics, p, displacement) for p in probes]
-    images, fov = compound(scanned, grid)
+    compound = Compound(grid)
+    for probe in probes:
+        compound.add(scan(rng, acoustics, physics, probe, displacement))
+    images, fov = compound.result()
     image, expected = (np.where(fov, np.maximum(i * 255, 1), 0).astype(np.float32) for i in images)
     meta = {"sweeps": len(probes), "mismatch_mm": round(mismatch_mm, 3)}
     return Scan(image, expected, fov, meta)

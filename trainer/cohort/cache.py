@@ -22,10 +22,11 @@ from core.io import read
 from core.models.bundle import PLANES
 from core.volume import Volume
 from trainer.cohort.check import content_hash
+from trainer.cohort.expected import expected_on, in_range, read_expected
 from trainer.cohort.scan import CohortCase
 from trainer.plan.schema import SWEPT, DataPlan
 
-VERSION = 2
+VERSION = 3
 """Raised when the arrays' meaning changes, so that old caches are made anew."""
 
 LOWEST = -STEP
@@ -39,11 +40,13 @@ class PreparedCase:
     Attributes:
         id: pseudonym of the case.
         patient: pseudonym of the patient.
-        array: (slices, M + 1, H, W) float16, memory-mapped: M modalities in [-1, 1], background
-            exactly -1, then the field of view as 0/1; slices run along the plane's normal.
+        array: (slices, M + E + 1, H, W) float16, memory-mapped: M modalities in [-1, 1],
+            background exactly -1, then E expected echoes likewise, then the field of view as 0/1;
+            slices run along the plane's normal.
         present: modalities the case has; an absent one is -1 everywhere.
         coverage: (slices,) field-of-view pixels per slice.
         hashes: modality → hash of its source voxels: names data without names.
+        expected: the E modalities whose expected echo the array holds, in its order.
     """
 
     id: str
@@ -52,6 +55,7 @@ class PreparedCase:
     present: tuple[str, ...]
     coverage: NDArray[np.int64]
     hashes: dict[str, str]
+    expected: tuple[str, ...] = ()
 
 
 def _prepare(
@@ -70,11 +74,20 @@ def _prepare(
             measured = measure(volumes[m], plan.percentiles, _given_field(m, volumes[m], case))
             image, seen[m] = image_on(measured, grid)
         channels.append(image)
+    channels += [
+        in_range(expected_on(read_expected(case.expected[m], volumes[m]), grid))
+        for m in _expected(case, modalities)
+    ]
     fov = seen[first]
     stacked = np.stack([*channels, fov.astype(np.float32)]).astype(np.float16)
     return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), {
         m: content_hash(v) for m, v in volumes.items()
     }
+
+
+def _expected(case: CohortCase, modalities: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the modalities whose expected echo a case's array holds, in its order."""
+    return tuple(m for m in modalities if m in case.files and m in case.expected)
 
 
 def _given_field(modality: str, volume: Volume, case: CohortCase) -> NDArray[np.bool_] | None:
@@ -89,6 +102,7 @@ def _key(case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]) -> str:
     """Name the cached array after everything that decides it."""
     sources = [*(case.files[m] for m in modalities if m in case.files)]
     sources += [case.fov] if case.fov else []
+    sources += [case.expected[m] for m in _expected(case, modalities)]
     stamps = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sources]
     decides = [VERSION, modalities, plan.spacing, plan.plane, plan.percentiles, stamps]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
@@ -108,8 +122,9 @@ def prepare_case(
     """Return the case's array, made now or found in ``cache``.
 
     Raises:
-        TrainerError: a file cannot be read or has no voxels to use.
+        TrainerError: nobody can say which files are meant, or there are no voxels to use.
     """
+    case.refuse()
     cache.mkdir(parents=True, exist_ok=True)
     key = _key(case, plan, modalities)
     array_path, facts_path = cache / f"{key}.npy", cache / f"{key}.json"
@@ -122,7 +137,8 @@ def prepare_case(
             os.replace(beside, array_path)
         finally:
             beside.unlink(missing_ok=True)
-        facts = {"hashes": hashes, "coverage": coverage.tolist()}
+        expected = _expected(case, modalities)
+        facts = {"hashes": hashes, "coverage": coverage.tolist(), "expected": expected}
         beside = cache / f"{key}.{os.getpid()}.part.json"
         beside.write_text(json.dumps(facts), encoding="utf-8")
         os.replace(beside, facts_path)
@@ -134,6 +150,7 @@ def prepare_case(
         tuple(facts["hashes"]),
         np.array(facts["coverage"], dtype=np.int64),
         facts["hashes"],
+        tuple(facts["expected"]),
     )
 
 

@@ -15,8 +15,9 @@ from core.image.field_of_view import field_of_view
 from core.image.resample import resample_mask
 from core.io import read
 from core.volume import Mask, Volume
+from trainer.cohort.expected import read_expected
 from trainer.cohort.pair import SHIFT, SPACING, Fit, fit, picture, reference
-from trainer.cohort.scan import CohortCase
+from trainer.cohort.scan import CohortCase, names_of
 from trainer.errors import TrainerError
 from trainer.plan.schema import SWEPT, DataPlan
 
@@ -54,12 +55,14 @@ class CaseCheck:
         problems: what is wrong with it.
         fits: modality → how well it fits the swept one, where that can be said.
         picture: see :func:`trainer.cohort.pair.picture`; ``None`` when nothing could be read.
+        sources: modality → name of the file used.
     """
 
     case: str
     problems: tuple[Problem, ...]
     fits: Mapping[str, Fit] = field(default_factory=dict)
     picture: NDArray[np.uint8] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -105,6 +108,11 @@ def check_cases(
             Problem(case.id, "warning", text, "Rename the file, or take it out of the folder.")
             for text in case.doubts
         ]
+        if case.problem:
+            fix = "Leave one of the files in the case's folder, or list the cases in a CSV."
+            problems.append(Problem(case.id, "error", case.problem, fix))
+            yield CaseCheck(case.id, tuple(problems))
+            continue
         volumes = {}
         for m in (m for m in modalities if m in case.files):
             try:
@@ -126,10 +134,11 @@ def check_cases(
                 problems.append(Problem(case.id, "error", str(error), "Replace the file."))
             else:
                 problems += _check_place(case, volumes, mask)
+                problems += _check_expected(case, volumes)
                 fits = _fits(volumes, mask)
                 problems += _check_fits(case, fits)
                 drawn = picture(volumes, modalities, mask) if pictures else None
-        yield CaseCheck(case.id, tuple(problems), fits, drawn)
+        yield CaseCheck(case.id, tuple(problems), fits, drawn, names_of(case))
 
 
 def _view(case: CohortCase, volumes: Mapping[str, Volume]) -> Mask:
@@ -236,6 +245,18 @@ def _check_place(case: CohortCase, volumes: Mapping[str, Volume], mask: Mask) ->
                     "Check the registration of this case.",
                 )
             )
+    return found
+
+
+def _check_expected(case: CohortCase, volumes: Mapping[str, Volume]) -> list[Problem]:
+    """Look whether the expected echoes can be what they are to be."""
+    found = []
+    for m, path in case.expected.items():
+        try:
+            if m in volumes:
+                read_expected(path, volumes[m].canonical())
+        except UserError as error:
+            found.append(Problem(case.id, "error", str(error), "Write it anew, or remove it."))
     return found
 
 

@@ -15,11 +15,11 @@ from core import tables
 from core.errors import Cancelled
 from core.files import write_text
 from trainer.cohort.prepare_case import PICTURES, Preparation, prepare_files
-from trainer.cohort.scan import FOV, CohortCase
+from trainer.cohort.scan import FOV, CohortCase, name_of
 
 TABLE, RECORD, PAGE, LIST = "outcomes.csv", "outcomes.json", "qc.html", "cohort.csv"
 COLUMNS = (
-    "case", "patient", "outcome", "reason", "alignment", "before", "after", "covered",
+    "case", "patient", "outcome", "sources", "reason", "alignment", "before", "after", "covered",
     "field_of_view_ml", "seconds",
 )  # fmt: skip
 Progress = Callable[[int, int, str], None]
@@ -114,7 +114,8 @@ def write_table(outcomes: Sequence[dict[str, Any]], how: Preparation, out: Path)
     }
     write_text(out / RECORD, json.dumps({"settings": settings, "cases": kept}, indent=1))
     usable = [o for o in outcomes if o["outcome"] != "failed"]
-    columns = ("case", "patient", *how.modalities, FOV)
+    swept = [m for m in map(name_of, how.modalities) if any(m in o["files"] for o in usable)]
+    columns = ("case", "patient", *how.modalities, FOV, *swept)
     lines = [
         {"case": o["case"], "patient": o["patient"], **o["files"], FOV: f"{o['case']}-{FOV}.nii.gz"}
         for o in usable
@@ -127,6 +128,7 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
     notes = outcome.get("alignment", {})
     return {
         **{c: outcome.get(c, "") for c in COLUMNS},
+        "sources": "; ".join(f"{m} {name}" for m, name in outcome.get("sources", {}).items()),
         "alignment": "; ".join(f"{m} {n['kind']} {n['source']}".strip() for m, n in notes.items()),
         "before": "; ".join(f"{n['before']:.4f}" for n in notes.values()),
         "after": "; ".join(f"{n['after']:.4f}" for n in notes.values()),
@@ -152,6 +154,7 @@ def page(outcomes: Sequence[dict[str, Any]], out: Path) -> str:
         parts.append(
             f'<section class="{outcome["outcome"]}"><h2>{html.escape(outcome["case"])}: '
             f"{outcome['outcome']}</h2><p>{html.escape(outcome['reason'])}</p>"
+            f"<p>{html.escape(row['sources'])}</p>"
             f"<p>{html.escape(facts) if outcome.get('alignment') else ''}</p>{pictures}</section>"
         )
     counts = {k: sum(o["outcome"] == k for o in outcomes) for k in ("done", "doubtful", "failed")}

@@ -24,11 +24,12 @@ from core.registration.alignment import AlignError, moved
 from core.registration.choice import Choice, align, record
 from core.registration.methods import DEFAULT_METHOD
 from core.volume import Mask, Volume, Voxels
-from trainer.cohort.scan import FOV, CohortCase
+from trainer.cohort.expected import expected_on, read_expected
+from trainer.cohort.scan import FOV, CohortCase, name_of, names_of
 from trainer.errors import TrainerError
 from trainer.plan.schema import SWEPT
 
-VERSION = 1
+VERSION = 2
 """Raised when the files' meaning changes, so that finished cases are made anew."""
 MARGIN_MM = 10.0
 """How much is kept around the field of view."""
@@ -64,6 +65,8 @@ class Preparation:
 def prepare_files(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
     """Prepare one case and write it as ``out/ID-T2.nii.gz``, ``-iUS``, ``-fov`` and ``ID.json``.
 
+    An expected echo of the ultrasound stays one, ``ID-iUS-expected.nii.gz``.
+
     The JSON comes last and says the case is whole; a case whose JSON fits its files and ``how`` is
     left as it is.
 
@@ -73,6 +76,7 @@ def prepare_files(case: CohortCase, how: Preparation, out: Path) -> dict[str, An
     began = time.perf_counter()
     path = out / f"{case.id}.json"
     try:
+        case.refuse()
         key = _key(case, how)
         kept = _kept(path, key)
         if kept is not None:
@@ -152,6 +156,10 @@ def _prepare(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
         image, seen[m] = image_on(one, grid)
         _save(image, grid, out / f"{case.id}-{m}.nii.gz", STORED)
     _save(seen[first].astype(np.float32), grid, out / f"{case.id}-{FOV}.nii.gz", 1.0)
+    expected = {name_of(m): case.expected[m] for m in (first,) if m in case.expected}
+    for name, path in expected.items():
+        echo = expected_on(read_expected(path, own[first]), grid)
+        _save(echo, grid, out / f"{case.id}-{name}.nii.gz", 1.0)
     field = seen[first]
     covered = {
         m: round(float((mask & field).sum() / max(1, field.sum())), 4)
@@ -166,15 +174,17 @@ def _prepare(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
     ]
     missing = [m for m in how.modalities if m not in own]
     notices = [f"There is no {m}; the case teaches only what it has." for m in missing]
+    notices += [f"{doubt}." for doubt in case.doubts]
     return {
         "outcome": "doubtful" if doubts else "done",
         "reason": " ".join(doubts + notices),
         "modalities": list(own),
+        "sources": {m: name for m, name in names_of(case).items() if m in (*own, FOV)},
         "alignment": notes,
         "shape": list(grid.shape),
         "field_of_view_ml": round(float(field.sum() * np.prod(grid.spacing)) / 1000, 1),
         "covered": covered,
-        "files": {m: f"{case.id}-{m}.nii.gz" for m in own},
+        "files": {m: f"{case.id}-{m}.nii.gz" for m in (*own, *expected)},
     }
 
 
@@ -242,6 +252,7 @@ def _key(case: CohortCase, how: Preparation) -> str:
     """Name a finished case after everything that decides it."""
     sources = [*(case.files[m] for m in how.modalities if m in case.files)]
     sources += [case.fov] if case.fov else []
+    sources += [case.expected[m] for m in how.modalities if m in case.expected]
     first = next((m for m in SWEPT if m in case.files), next(iter(case.files)))
     for m in case.files:
         if m != first and m in how.modalities:

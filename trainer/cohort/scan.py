@@ -1,41 +1,38 @@
-"""Find the cases of a cohort and pair their modalities; nothing is read but names."""
+"""The cases of a cohort, found in a folder or listed in a CSV; no voxels are read."""
 
 from __future__ import annotations
 
-import csv
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.files import replacing
+from core.errors import UserError
+from core.files import shown
+from core.io.sniff import first_bytes, sniff
+from trainer.cohort.listing import from_csv, is_csv, write_csv
+from trainer.cohort.match import EXPECTED, FOV, Found, Group, name_of, pair
+from trainer.cohort.names import told_by
 from trainer.errors import TrainerError
 
+__all__ = [
+    "CACHE", "EXPECTED", "FOV", "SUFFIXES", "CohortCase", "Survey", "name_of", "names_of",
+    "no_cases", "scan", "survey", "write_csv",
+]  # fmt: skip
+
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mnc")
-FOV = "fov"
 CACHE = ".mhvae-cache"
 """Folder inside a cohort that holds preprocessed cases."""
-
-ALIASES = {
-    "ius": "iUS",
-    "us": "iUS",
-    "ultrasound": "iUS",
-    "t2": "T2",
-    "t2w": "T2",
-    "t2space": "T2",
-    "t1c": "ceT1",
-    "t1ce": "ceT1",
-    "cet1": "ceT1",
-    "flair": "FLAIR",
-    "fov": FOV,
-    "mask": FOV,
-}
-"""Words of file names, in small letters → modality. A model's own names are words as well."""
-
-
-LABELS = frozenset({"label", "labels", "seg", "dseg", "segmentation"})
-"""Words of files that lie beside a case without being one of its images."""
+_DICOM = (".dcm", ".ima")
+_NOT_IMAGES = (
+    ".json", ".txt", ".csv", ".tsv", ".md", ".pdf", ".png", ".jpg", ".jpeg", ".xml", ".html",
+    ".htm", ".log", ".tfm", ".h5", ".mat", ".xfm", ".zip", ".gz", ".doc", ".docx", ".xlsx", ".exe",
+    ".inf", ".ini", ".py", ".raw", ".zraw", ".bval", ".bvec", ".fcsv", ".tag", ".mrb", ".vtk",
+)  # fmt: skip
+_PEEK = 4
+"""Files of unknown ending that are looked into before a folder is taken for no DICOM series."""
+_LINK = 1024
+"""A link that was copied as a text file is no longer than this."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,15 @@ class CohortCase:
     """One case on disk.
 
     Attributes:
-        id: pseudonym, unique in the cohort.
+        id: pseudonym, unique in the cohort; fit for a file's name.
         patient: cases of one patient are never split between training and test.
         files: modality → file, or folder of a DICOM series.
         fov: field-of-view mask, when there is one.
         doubts: sentences about files that could not be placed.
+        expected: swept modality → its expected echo, see :mod:`trainer.cohort.expected`.
+        problem: sentence saying why the case cannot be used as it lies there; empty when it can.
+        labels: maps of labels that lie with the case.
+        reasons: modality → what its file was chosen by.
     """
 
     id: str
@@ -55,6 +56,19 @@ class CohortCase:
     files: dict[str, Path] = field(default_factory=dict)
     fov: Path | None = None
     doubts: tuple[str, ...] = ()
+    expected: dict[str, Path] = field(default_factory=dict)
+    problem: str = ""
+    labels: tuple[Path, ...] = ()
+    reasons: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def refuse(self) -> None:
+        """Do not let the case be used while nobody can say which of its files are meant.
+
+        Raises:
+            TrainerError: it has a problem.
+        """
+        if self.problem:
+            raise TrainerError(self.problem)
 
 
 @dataclass(frozen=True)
@@ -70,13 +84,30 @@ class Survey:
     strays: tuple[Path, ...] = ()
 
 
+def names_of(case: CohortCase) -> dict[str, str]:
+    """Return modality (and ``fov``) → name of the file used, without folders, for every output."""
+    files = {**case.files, **({FOV: case.fov} if case.fov else {})}
+    files |= {name_of(m): path for m, path in case.expected.items()}
+    return {m: _name(path) for m, path in files.items()}
+
+
+def _name(path: Path) -> str:
+    """Return a file's name; of a DICOM folder, whose name may tell a patient, that it is one."""
+    if not path.is_dir():
+        return shown(path.name)
+    names = sorted(shown(entry.name) for entry in path.iterdir() if not entry.name.startswith("."))
+    return f"DICOM series of {len(names)} files from {names[0]}" if names else "DICOM series"
+
+
 def scan(source: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
     """List a cohort's cases, sorted by id.
 
     Understands a flat folder (``Case012-T2.nii.gz``), one folder per case (``Case012/T2.nii.gz``,
-    DICOM series in folders), a BIDS-like tree (``sub-01/ses-1/anat/sub-01_T2w.nii.gz``) and a CSV
-    with the columns ``case``, one per modality, and optionally ``patient`` and ``fov``; its paths
-    are relative to the CSV. A case needs only one of the modalities.
+    ReMIND's ``Case012/Preop-MR/…``, DICOM series in folders), a BIDS-like tree
+    (``sub-01/ses-1/anat/sub-01_T2w.nii.gz``) and a CSV with the columns ``case``, one per modality,
+    and optionally ``patient``, ``fov`` and ``iUS-expected``; its paths are relative to the CSV. A
+    case needs only one of the modalities. ``Case012-iUS-expected.nii.gz`` is the expected echo of
+    the case's ultrasound, not an image. Links to folders are followed.
 
     Raises:
         TrainerError: the source is missing, cannot be read, or holds no case.
@@ -102,144 +133,161 @@ def survey(source: Path, modalities: tuple[str, ...]) -> Survey:
     Raises:
         TrainerError: the source is missing or cannot be read. No cases are no error here.
     """
-    strays: list[Path] = []
-    if source.is_file() and source.suffix.lower() == ".csv":
-        cases = _from_csv(source, modalities)
-    elif source.is_dir():
-        cases = _from_folder(source, modalities, strays)
-    else:
-        raise TrainerError(
-            f"{source.name} is neither a folder of cases nor a CSV that lists them. "
-            "Choose the folder that holds the cases."
-        )
-    cases = [case for case in cases if case.files]
-    return Survey(tuple(sorted(cases, key=lambda case: case.id)), tuple(strays))
+    if is_csv(source):
+        listed = [CohortCase(**vars(line)) for line in from_csv(source, modalities)]
+        cases = [case for case in listed if case.files]
+        return Survey(tuple(sorted(cases, key=lambda case: case.id)))
+    if source.is_dir():
+        return _from_folder(source, modalities)
+    raise TrainerError(
+        f"{source.name} is neither a folder of cases nor a CSV that lists them. "
+        "Choose the folder that holds the cases."
+    )
 
 
-def _from_folder(root: Path, modalities: tuple[str, ...], strays: list[Path]) -> list[CohortCase]:
-    files: dict[str, dict[str, Path]] = {}
-    doubts: dict[str, list[str]] = {}
-    for path in _volumes(root):
-        stem = next((path.name[: -len(s)] for s in SUFFIXES if path.name.endswith(s)), path.name)
-        if LABELS & set(re.findall(r"[a-z0-9]+", stem.lower())):
-            continue
-        kind, rest = _kind(stem, modalities)
-        case = _case_name(path.relative_to(root), rest)
-        if not case:
-            strays.append(path)
-            continue
-        if not kind:
-            strays.append(path)
-            doubts.setdefault(case, []).append(f"{path.name}: no modality in its name")
-        elif kind in files.setdefault(case, {}):
-            strays.append(path)
-            doubts.setdefault(case, []).append(
-                f"{path.name}: a second {kind}; {files[case][kind].name} is used"
-            )
-        else:
-            files[case][kind] = path
-    for stray in [name for name in doubts if not files.get(name)]:
+def _from_folder(root: Path, modalities: tuple[str, ...]) -> Survey:
+    remarks: list[str] = []
+    groups = pair(_volumes(root, remarks), modalities)
+    if len(groups) == 1 and not groups[0].id:  # T2.nii.gz, iUS.nii.gz: the folder is the case
+        groups[0].id = groups[0].patient = root.resolve().name or "case"
+    usable = [g for g in groups if g.id and (g.files or g.problems)]
+    rest = [g for g in groups if g not in usable]
+    for stray in (g for g in rest if g.doubts and usable):
         # A file without a case is told of beside the case whose name it begins with.
-        near = [case for case, kinds in files.items() if kinds and stray.startswith(case)]
-        near = near or sorted(case for case, kinds in files.items() if kinds)[:1]
-        for case in near[:1]:
-            doubts.setdefault(case, []).extend(doubts[stray])
-    return [
-        CohortCase(
-            case,
-            re.sub(r"_ses-[^_]*$", "", case),
-            {m: p for m, p in sorted(kinds.items()) if m in modalities},
-            kinds.get(FOV),
-            tuple(doubts.get(case, ())),
+        near = [g for g in usable if stray.id and stray.id.startswith(g.id)]
+        (near or usable)[0].doubts += stray.doubts
+    if usable:
+        usable[0].doubts += remarks
+    strays = [path for g in groups for path in g.strays]
+    strays += [path for g in rest for path in g.files.values()]
+    return Survey(tuple(_case(group) for group in usable), tuple(strays))
+
+
+def _case(group: Group) -> CohortCase:
+    problem = ""
+    if group.problems:
+        problem = (
+            f"{group.id}: {'; '.join(group.problems)}. Nothing was chosen: leave one, or list the "
+            "files in a CSV."
         )
-        for case, kinds in files.items()
-    ]
+    return CohortCase(
+        group.id,
+        group.patient,
+        dict(sorted(group.files.items())),
+        group.fov,
+        tuple(group.doubts),
+        group.expected,
+        problem,
+        tuple(group.labels),
+        dict(sorted(group.reasons.items())),
+    )
 
 
-def _volumes(root: Path) -> Iterator[Path]:
-    """Yield volume files and folders of DICOM files, in order, hidden folders left out."""
+def _volumes(root: Path, remarks: list[str]) -> Iterator[Found]:
+    """Yield volume files and folders of DICOM files, in order, hidden folders left out.
 
-    def refuse(error: OSError) -> None:
-        name = Path(error.filename or root).name
-        raise TrainerError(
-            f"The folder {name} cannot be read ({error.strerror}). Change its permissions, or take "
-            "it out of the cohort."
-        ) from error
-
-    for folder, below, names in os.walk(root, onerror=refuse):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        here = Path(folder)
-        if any(name.lower().endswith(".dcm") for name in names) and here != root:
-            below[:] = []
-            yield here
-            continue
-        for name in sorted(names):
-            if name.endswith(SUFFIXES) and not name.startswith("."):
-                yield here / name
-
-
-def _kind(stem: str, modalities: tuple[str, ...]) -> tuple[str, str]:
-    """Find the last word of a name that names a modality; also return the name without it."""
-    words = {**ALIASES, **{m.lower(): m for m in modalities}}
-    wanted = {**{w: m for w, m in words.items() if m in modalities or m == FOV}}
-    found = [m for m in re.finditer(r"[A-Za-z0-9]+", stem) if m[0].lower() in wanted]
-    if not found:
-        return "", stem
-    last = found[-1]
-    rest = (stem[: last.start()].rstrip("-_. ") + stem[last.end() :]).strip("-_. ")
-    return wanted[last[0].lower()], rest
-
-
-def _case_name(inside: Path, rest: str) -> str:
-    if len(inside.parts) == 1:
-        return rest
-    session = next((p for p in inside.parts[1:-1] if p.startswith("ses-")), "")
-    return f"{inside.parts[0]}_{session}" if session else inside.parts[0]
-
-
-def _from_csv(path: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, ValueError, csv.Error) as error:
-        raise TrainerError(f"{path.name} cannot be read as a CSV: {error}.") from error
-    if not rows or "case" not in rows[0] or not any(m in rows[0] for m in modalities):
-        raise TrainerError(
-            f"{path.name} needs a first line with the columns case, {', '.join(modalities)} "
-            "(and optionally patient and fov)."
-        )
-    cases: dict[str, CohortCase] = {}
-    for number, row in enumerate(rows, start=2):
-        name = (row["case"] or "").strip()
-        if not name or name in cases:
-            raise TrainerError(
-                f"{path.name}, line {number}: every line needs its own case id; found {name!r}."
-            )
-        files = {m: path.parent / row[m].strip() for m in modalities if (row.get(m) or "").strip()}
-        mask = (row.get(FOV) or "").strip()
-        patient = (row.get("patient") or "").strip() or name
-        cases[name] = CohortCase(name, patient, files, path.parent / mask if mask else None)
-    return list(cases.values())
-
-
-def write_csv(cases: Sequence[CohortCase], path: Path, modalities: tuple[str, ...]) -> None:
-    """Write cases as a CSV that :func:`scan` reads, with paths relative to it where possible.
-
-    Raises:
-        OSError: it cannot be written.
+    Args:
+        root: the cohort.
+        remarks: sentences about what was passed over are added here.
     """
-    names = [FOV] if any(case.fov for case in cases) else []
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["case", "patient", *modalities, *names])
-        for case in cases:
-            files = [case.files.get(m) for m in modalities] + [case.fov for _ in names]
-            places = [_from(path.parent, file) if file else "" for file in files]
-            writer.writerow([case.id, case.patient, *places])
+    yield from _below(root, Path(), {root.resolve()}, remarks)
 
 
-def _from(folder: Path, file: Path) -> str:
+def _below(folder: Path, inside: Path, seen: set[Path], remarks: list[str]) -> Iterator[Found]:
     try:
-        return Path(os.path.relpath(file, folder)).as_posix()
-    except ValueError:  # on another drive
-        return str(file)
+        with os.scandir(folder) as found:
+            entries = sorted(Path(entry.path) for entry in found)
+    except OSError as error:
+        raise TrainerError(
+            f"The folder {folder.name} cannot be read ({error.strerror}). Change its permissions, "
+            "or take it out of the cohort."
+        ) from error
+    entries = [entry for entry in entries if not entry.name.startswith(".")]
+    files = [entry for entry in entries if not entry.is_dir()]
+    slices = _dicom(files)
+    if slices and inside.parts and not _own_volumes(slices):
+        modality, reason = _told_by_header(slices[0], folder.name)
+        yield Found(folder, inside, shown(folder.name), modality, reason)
+        return
+    for file in files:
+        ending = next((s for s in SUFFIXES if file.name.lower().endswith(s)), "")
+        if ending and file.exists():
+            yield Found(file, inside / file.name, shown(file.name[: -len(ending)]))
+        elif ending:
+            remarks.append(f"{shown(file.name)} is a link to a file that is not there")
+        elif file in slices and told_by(file.stem, ()).modalities:
+            modality, reason = _told_by_header(file, file.stem)
+            yield Found(file, inside / file.name, shown(file.stem), modality, reason)
+        elif _written_link(file):
+            remarks.append(
+                f"{shown(file.name)} is a link to a folder that was copied as text; copy the "
+                "folder itself"
+            )
+    for below in (entry for entry in entries if entry.is_dir()):
+        real = below.resolve()
+        if real in seen or any(real == r or real in r.parents for r in seen):
+            remarks.append(
+                f"{shown(below.name)} is a link to a folder that is in the cohort already"
+            )
+            continue
+        seen.add(real)
+        yield from _below(below, inside / below.name, seen, remarks)
+
+
+def _dicom(files: list[Path]) -> list[Path]:
+    """Return the files that are DICOM images by their names, or, without an ending, inside."""
+    named = [file for file in files if file.name.lower().endswith(_DICOM)]
+    if named:
+        return named
+    left = [
+        file
+        for file in files
+        if not file.name.lower().endswith((*SUFFIXES, *_NOT_IMAGES))
+        and file.name.upper() != "DICOMDIR"
+    ]
+    return left if any(_is_dicom(file) for file in left[:_PEEK]) else []
+
+
+def _is_dicom(file: Path) -> bool:
+    try:
+        return file.is_file() and sniff(first_bytes(file), file) == "dicom"
+    except OSError:
+        return False
+
+
+def _own_volumes(files: list[Path]) -> bool:
+    """Tell whether some files are volumes of their own (several frames each), not slices."""
+    from core.io.dicom_tags import read_tags
+
+    if not 1 < len(files) <= 2 * _PEEK:
+        return False
+    try:
+        images = [read_tags(file) for file in files]
+    except (OSError, UserError):
+        return False
+    return all(image is not None and image.frames > 1 for image in images)
+
+
+def _told_by_header(file: Path, place: str) -> tuple[str, str]:
+    """Return what one image's header says about its modality; nothing when it is damaged."""
+    from core.io.dicom_tags import read_tags
+    from core.io.modality import guess_from_dicom
+
+    try:
+        image = read_tags(file)
+    except (OSError, UserError):
+        return "", ""
+    return guess_from_dicom(image, place) if image else ("", "")
+
+
+def _written_link(file: Path) -> bool:
+    """Tell whether a small text file names a folder, as a link copied without its nature does."""
+    try:
+        if not file.is_file() or not 0 < file.stat().st_size <= _LINK:
+            return False
+        text = file.read_text(encoding="utf-8")
+        target = file.parent / text.strip()
+        one_line = len(text.splitlines()) == 1 and os.sep in text
+        return one_line and target.is_dir()
+    except (OSError, ValueError):
+        return False

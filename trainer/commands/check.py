@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         facts: dict[str, Any] = {
             "case": checked.case,
             "usable": checked.usable,
+            "sources": dict(checked.sources),
             "problems": [asdict(p) for p in checked.problems],
             "fits": {m: asdict(one) for m, one in checked.fits.items()},
         }
@@ -76,6 +77,7 @@ def _told(facts: dict[str, Any]) -> str:
         for m, one in facts["fits"].items()
     ]
     lines = [f"{facts['case']}: {'; '.join(fits) or 'no pair to compare'}"]
+    lines += [f"  {m}: {name}" for m, name in facts["sources"].items()]
     lines += [f"  {p['severity']}: {p['text'].rstrip('.')}. {p['fix']}" for p in facts["problems"]]
     return "\n".join(lines) + "\n"
 

@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="start_from", metavar="MODEL", help="fine-tune: begin with a model's weights"
     )
+    parser.add_argument(
+        "--grow", action="store_true", help="a model one level finer than the one of --from"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
@@ -33,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from trainer.loop.estimate import probe
 
     settings = dict(setting(text) for text in args.set)
-    plan = plan_for(args.source, args.preset, args.start_from, settings)
+    plan = plan_for(args.source, args.preset, args.start_from, settings, grow=args.grow)
 
     def tell(stage: str, done: int, total: int) -> None:
         if args.events:

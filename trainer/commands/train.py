@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="start_from", metavar="MODEL", help="fine-tune: begin with a model's weights"
     )
+    parser.add_argument(
+        "--grow", action="store_true", help="train a model one level finer than the one of --from"
+    )
     parser.add_argument("--family", choices=("mhvae", "mvae"), help="mvae: the one-level ablation")
     parser.add_argument(
         "--set",
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from trainer.loop.loop import train
 
     if args.resume:
-        if args.source or args.start_from or args.family:
+        if args.source or args.start_from or args.family or args.grow:
             raise TrainerError(
                 "A resumed run keeps its own plan and cohort: give --resume and --out only. For "
                 "another cohort or model, start a new run with --from."
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         settings = dict(setting(text) for text in args.set)
         if args.family:
             settings["family"] = args.family
-        plan = plan_for(args.source, args.preset, args.start_from, settings)
+        plan = plan_for(args.source, args.preset, args.start_from, settings, grow=args.grow)
     if args.plan_only:
         plan.save(args.out)
         print(args.out)
@@ -85,6 +88,9 @@ CHANGEABLE = (
     "data.micro_batch",
     "loss.beta",
     "loss.gan_start",
+    "loss.mean_path",
+    "loss.expert_dropout",
+    "loss.subset_odds",
     "cohort",
 )
 """Settings (or their beginnings) a checkpoint does not depend on."""
@@ -101,6 +107,9 @@ def change_run(path: Path, settings: dict[str, Any]) -> Plan:
     folder = RunFolder.open(path)
     plan = folder.plan()
     fixed = [name for name in settings if not name.startswith(CHANGEABLE)]
+    weight = settings.get("loss.gan")
+    if plan.loss.gan > 0 and isinstance(weight, int | float) and weight > 0:
+        fixed.remove("loss.gan")  # its discriminators stay
     if fixed:
         raise TrainerError(
             f"{', '.join(fixed)} cannot change in a run that has begun. Start a new run with "

@@ -22,7 +22,7 @@ from core.synthesis.backends import choose_device
 from core.synthesis.request import Prepared, Request, prepare
 from core.synthesis.synthesize import Engine
 from core.volume import Volume
-from trainer.cohort.scan import CohortCase, scan
+from trainer.cohort.scan import CohortCase, names_of, scan
 from trainer.errors import TrainerError
 from trainer.evaluation.authors_protocol import slice_scores
 from trainer.evaluation.perceptual import Perceptual
@@ -76,6 +76,8 @@ class Evaluation:
     pictures: list[Picture]
     problems: list[str]
     perceptual: str
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Case → modality → name of the file used."""
 
 
 def evaluate(
@@ -123,7 +125,7 @@ def evaluate(
 
     rows: list[Row] = []
     pictures: list[Picture] = []
-    problems: list[str] = []
+    problems: list[str] = [f"{case.id}: {doubt}" for case in cases for doubt in case.doubts]
     done = 0
     for case in cases:
         # Models that look at a case alike share its preparation, which costs seconds.
@@ -152,6 +154,7 @@ def evaluate(
         pictures,
         sorted(set(problems)),
         f"LPIPS weights {perceptual.sha256[:16]}" if perceptual else "LPIPS not computed",
+        {case.id: names_of(case) for case in cases if any(r.case == case.id for r in rows)},
     )
 
 
@@ -177,6 +180,7 @@ class LaidOut:
 
 
 def _lay_out(case: CohortCase, bundle: Bundle) -> LaidOut:
+    case.refuse()
     names = bundle.config.modalities
     volumes = {m: replace(read(case.files[m]), modality=m) for m in names if m in case.files}
     loaded = Case(case.id, volumes)

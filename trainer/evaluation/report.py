@@ -152,6 +152,7 @@ def to_json(
         ],
         "comparisons": [_finite(asdict(c)) for c in contests],
         "problems": evaluation.problems,
+        "sources": evaluation.sources,
     }
 
 

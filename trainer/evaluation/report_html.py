@@ -59,7 +59,13 @@ def to_html(
     parts += ["<h2>Worst cases</h2>", *(_figure(p) for p in worst(evaluation.pictures))]
     if evaluation.problems:
         items = "".join(f"<li>{escape(p)}</li>" for p in evaluation.problems)
-        parts.append(f"<h2>Left out</h2><ul>{items}</ul>")
+        parts.append(f"<h2>Left out, and worth a look</h2><ul>{items}</ul>")
+    if evaluation.sources:
+        lines = (
+            f"<li>{escape(case)}: {escape('; '.join(f'{m} {name}' for m, name in files.items()))}"
+            for case, files in evaluation.sources.items()
+        )
+        parts.append(f"<h2>Files used</h2><ul>{''.join(lines)}</ul>")
     return "\n".join(parts) + "</html>\n"
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.cohort.cache import drop_duplicates, prepare_all
-from trainer.cohort.scan import CACHE, CohortCase, scan
+from trainer.cohort.scan import CACHE, CohortCase, names_of, scan
 from trainer.cohort.split import Split, locked_split
 from trainer.errors import TrainerError
 from trainer.loop.tiles import Batch, TileSampler, fixed_tiles
 from trainer.plan.schema import Plan
+from trainer.run.environment import usable_cores
 from trainer.run.folder import RunFolder
 
 WORKERS = 4
@@ -23,15 +25,16 @@ WORKERS = 4
 def cache_folder(source: Path, cases: Sequence[CohortCase] = ()) -> Path:
     """Return where a cohort's preprocessed cases are kept.
 
-    ``$MHVAE_STUDIO_CACHE``; else a hidden folder in the cohort; else, when the cohort cannot be
-    written to, the user's cache folder. For a CSV the cohort is the folder that holds the files of
-    its ``cases``, wherever the CSV lies, so that several lists of one folder share a cache.
+    ``$MHVAE_STUDIO_CACHE``; else a hidden folder in the cohort that was named; else the user's
+    cache folder. For a CSV the cohort is the folder that holds the files of its ``cases``, wherever
+    the CSV lies, so that several lists of one folder share a cache. Nobody named that folder, so a
+    cache is used there, but never begun.
     """
     given = os.environ.get("MHVAE_STUDIO_CACHE")
     if given:
         return Path(given)
     beside = source if source.is_dir() else _common(cases) or source.parent
-    if os.access(beside, os.W_OK):
+    if (source.is_dir() or (beside / CACHE).is_dir()) and os.access(beside, os.W_OK):
         return beside / CACHE
     from platformdirs import user_cache_path
 
@@ -60,12 +63,14 @@ class Data:
         tiles: fixed tiles for validation, of held-out cases if there are any.
         split: part → case ids.
         fingerprint: names the training images without names.
+        expected: modality → training cases that have its expected echo.
     """
 
     sampler: TileSampler
     tiles: Batch | None
     split: Split
     fingerprint: str
+    expected: dict[str, int]
 
 
 def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data:
@@ -85,7 +90,7 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
             folder.log("preparing", done=done, total=total)
 
     wanted = [c for c in cases if c.id not in split["test"]]
-    workers = min(WORKERS, plan.threads or os.cpu_count() or 1)
+    workers = min(WORKERS, plan.threads or usable_cores())
     try:
         prepared, problems = prepare_all(
             wanted, plan.data, plan.model.modalities, cache, workers=workers, progress=tell
@@ -96,6 +101,10 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
             "set MHVAE_STUDIO_CACHE to a folder with space; finished cases are not lost."
         ) from error
     problems += drop_duplicates(prepared, set(split["validation"]))
+    folder.log("files", cases={c.id: names_of(c) for c in wanted})
+    for doubt in (f"{c.id}: {doubt}" for c in wanted for doubt in c.doubts):
+        folder.log("warning", text=doubt)
+        say(doubt)
     for problem in problems:
         folder.log("warning", text=problem)
         say(f"left out: {problem}")
@@ -107,4 +116,5 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
         fixed_tiles(held_out, plan, plan.log.validate_slices),
         split,
         hashlib.sha256(hashes.encode()).hexdigest()[:16],
+        dict(Counter(m for c in training for m in c.expected)),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import sys
 import threading
 import time
@@ -22,12 +21,13 @@ from trainer.cohort.scan import scan
 from trainer.cohort.split import draw
 from trainer.errors import TrainerError
 from trainer.loop.data import WORKERS, cache_folder
-from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.discriminator import discriminators
 from trainer.loop.estimate_verdict import SPARE, Count, Measured, Memory, Probe, judge
-from trainer.loop.step import Stepper, Weights
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
 from trainer.loop.tiles import Batch
 from trainer.plan.schema import Plan
-from trainer.run.environment import choose_device
+from trainer.run.environment import choose_device, usable_cores
 
 Tell = Callable[[str, int, int], None]
 """Receives a stage, how much of it is done, and how much there is."""
@@ -148,7 +148,7 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
     epoch = max(1, -(-round(per_case * len(wanted)) // plan.data.batch))
     held = [c for c in cases if c.id in split["validation"]]
     rest = [c for c in later + held if not is_prepared(c, data, modalities, cache)]
-    workers = min(WORKERS, plan.threads or os.cpu_count() or 1, len(rest))
+    workers = min(WORKERS, plan.threads or usable_cores(), len(rest))
     seconds = len(rest) * sum(times) / max(1, len(times)) / max(1, workers)
     grown = watch.most - watch.before if times else 0.0
     return Count(epoch, len(wanted), seconds, watch.before + workers * grown)
@@ -180,14 +180,10 @@ class _Runner:
     """Holds what a training holds: model, its average, optimisers, discriminators."""
 
     def __init__(self, plan: Plan, device: torch.device) -> None:
-        loss, tile = plan.loss, plan.model.tile
         self.plan, self.device = plan, device
         self.model = build(plan.model).to(device).train()
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        critics = {
-            m: PatchDiscriminator(tile, loss.gan_layers, loss.gan_features).to(device)
-            for m in (plan.model.modalities if loss.gan > 0 else ())
-        }
+        critics = discriminators(plan, device)
         self.stepper = Stepper(self.model, critics, plan, {plan.model.modalities})
         self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=1e-4)
         judges = [p for critic in critics.values() for p in critic.parameters()]
@@ -225,6 +221,8 @@ class _Runner:
             for piece, fakes in pieces:
                 self.stepper.discriminator(piece, fakes)
             self.judges.step()
+            for critic in self.stepper.discriminators.values():
+                critic.follow()
         if device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - started

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -17,7 +16,7 @@ from core.models.bundle import Bundle, Preprocessing
 from core.models.weights import save as save_bundle
 from trainer.errors import TrainerError
 from trainer.loop import checkpoint
-from trainer.loop.step import Terms
+from trainer.loop.terms import Terms, means
 from trainer.loop.tiles import Batch
 from trainer.loop.validate import preview, run_subsets, scores, summary
 from trainer.plan.schema import PRIVATE, SWEPT, Plan
@@ -57,19 +56,18 @@ class Journal:
 
     def steps(self, step: int, terms: list[Terms], facts: Mapping[str, Any]) -> None:
         """Write the mean of the last steps' terms, and watch the adversarial balance."""
-        names = sorted({name for t in terms for name in t})
-        means = {n: float(np.mean([t[n] for t in terms if n in t])) for n in names}
-        rounded = {name: float(f"{value:.6g}") for name, value in means.items()}
+        now = means(terms)
+        rounded = {name: float(f"{value:.6g}") for name, value in now.items()}
         self.folder.log("step", step=step, **facts, **rounded)
         left = facts["seconds_left"] / 60
         self.say(
-            f"step {step}  loss {means.get('loss', math.nan):.3f}  "
-            f"{means['step_seconds']:.2f} s/step  {left:.0f} min left"
+            f"step {step}  loss {now.get('loss', math.nan):.3f}  "
+            f"{now['step_seconds']:.2f} s/step  {left:.0f} min left"
         )
         for m in self.plan.model.modalities:
-            if f"d/{m}/real" not in means:
+            if f"d/{m}/real" not in now:
                 continue
-            won = means[f"d/{m}/real"] - means.get(f"d/{m}/fake", 0.0) > WON
+            won = now[f"d/{m}/real"] - now.get(f"d/{m}/fake", 0.0) > WON
             self._won[m] = self._won.get(m, 0) + 1 if won else 0
             if self._won[m] == WON_LINES:
                 self.warn(

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainer.errors import TrainerError
+from trainer.loop.terms import Terms, add
 
 
 def subsets_of_step(
@@ -79,6 +80,13 @@ def composite(image: Tensor, fov: Tensor) -> Tensor:
     return torch.where(fov > 0, image, -1.0)
 
 
+def mean_score(scores: Tensor, fov: Tensor) -> Tensor:
+    """Return (B,) a discriminator's mean score inside the field of view, all there is to judge."""
+    weight = F.adaptive_avg_pool2d(fov, (scores.shape[2], scores.shape[3]))
+    total = weight.sum(dim=(1, 2, 3)).clamp_min(1e-6)
+    return (scores * weight).sum(dim=(1, 2, 3)) / total
+
+
 def lsgan(scores: Tensor, fov: Tensor, goal: float) -> Tensor:
     """Return (B,) (score - goal)² over the cells, each weighted by its part of the field of view.
 
@@ -89,3 +97,15 @@ def lsgan(scores: Tensor, fov: Tensor, goal: float) -> Tensor:
     """
     weight = F.adaptive_avg_pool2d(fov, (scores.shape[2], scores.shape[3]))
     return ((scores - goal) ** 2 * weight).mean(dim=(1, 2, 3))
+
+
+def watched(image: Tensor, terms: Terms, name: str) -> Tensor:
+    """Return the image for one term of the loss; how hard that pulls at it comes to ``terms``.
+
+    That is the norm of its gradient, per row. Two terms' pulls at the same images tell the balance
+    between them, which their values do not.
+    """
+    view = image.view_as(image)
+    if view.requires_grad:
+        view.register_hook(lambda g: add(terms, name, float(g.flatten(1).norm(dim=1).sum())))
+    return view

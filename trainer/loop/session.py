@@ -14,15 +14,19 @@ import torch
 
 from core.models.allocator import keep_memory
 from core.models.weights import build
-from core.models.weights import load as load_bundle
 from trainer.errors import TrainerError
 from trainer.loop import checkpoint
+from trainer.loop.average import update_average
 from trainer.loop.data import load_data
-from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.discriminator import discriminators
 from trainer.loop.distributed import Team
+from trainer.loop.grow import begin
 from trainer.loop.journal import Due, Journal
-from trainer.loop.step import Stepper, Terms, Weights, update_average
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
+from trainer.loop.terms import Terms, add_all
 from trainer.loop.tiles import Batch
+from trainer.plan.fine_tune import check_start
 from trainer.plan.schema import Plan
 from trainer.run.environment import choose_device, describe, memory_mb
 from trainer.run.folder import ASKS, RunFolder
@@ -35,6 +39,7 @@ class Session:
     """One attempt, restored from the run's last checkpoint if there is one.
 
     Attributes:
+        begins: no checkpoint is there yet.
         step: optimiser steps done.
         seconds: time spent on them over all attempts.
         data: tiles and split.
@@ -49,6 +54,9 @@ class Session:
         self.device = choose_device(plan)
         if self.device.type == "cpu":
             keep_memory()
+        self.begins = not checkpoint.listed(folder.checkpoints)
+        if self.begins and plan.start_from:
+            check_start(plan)
         self.data = load_data(plan, folder, say)
         self.tiles = self.data.tiles and self.data.tiles.to(self.device, torch.float32)
         self._build()
@@ -68,29 +76,18 @@ class Session:
             epoch_steps=self.data.sampler.steps_per_epoch,
             environment=describe(self.device, self.team.size),
             cases={part: len(ids) for part, ids in self.data.split.items()},
+            expected=self.data.expected,
         )
 
     def _build(self) -> None:
-        plan, loss = self.plan, self.plan.loss
+        plan = self.plan
         torch.manual_seed(plan.seed)
         model = build(plan.model)
-        if plan.start_from:
-            bundle, given = load_bundle(plan.start_from)
-            if bundle.config != plan.model:
-                raise TrainerError(
-                    f"{Path(plan.start_from).name} has another architecture than the plan. "
-                    "Take the plan's model settings from that model."
-                )
-            model.load_state_dict(given.state_dict())
+        if self.begins and plan.start_from:
+            begin(model, plan, self.folder.log)
         self.model = model.to(self.device).train()
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
-        names = plan.model.modalities if loss.gan > 0 else ()
-        self.discriminators = {
-            m: PatchDiscriminator(plan.model.tile, loss.gan_layers, loss.gan_features).to(
-                self.device
-            )
-            for m in names
-        }
+        self.discriminators = discriminators(plan, self.device)
         self.critics = [p for d in self.discriminators.values() for p in d.parameters()]
         self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=plan.optimiser.rate)
         self.critic_optimiser = (
@@ -165,7 +162,7 @@ class Session:
             piece = batch.rows(start, start + size).to(self.device, torch.float32)
             more, fakes = self.stepper.generator(piece, first + start, self.step, weights)
             pieces.append((piece, fakes))
-            _add(terms, more)
+            add_all(terms, more)
         self.team.sum_gradients(self.model.parameters())
         limit = self.plan.optimiser.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
@@ -178,9 +175,11 @@ class Session:
         if weights.gan > 0 and self.critic_optimiser is not None:
             self.critic_optimiser.zero_grad(set_to_none=True)
             for piece, fakes in pieces:
-                _add(terms, self.stepper.discriminator(piece, fakes))
+                add_all(terms, self.stepper.discriminator(piece, fakes))
             self.team.sum_gradients(self.critics)
             self.critic_optimiser.step()
+            for critic in self.discriminators.values():
+                critic.follow()
         return {**terms, "gradient": norm}
 
     def _refuse_step(self) -> None:
@@ -220,7 +219,7 @@ class Session:
         rows = [{n: v for n, v in t.items() if n not in SHARED} for t in self._terms]
         for other in self.team.gather(rows if not self.team.leads else [])[1:]:
             for mine, theirs in zip(self._terms, other, strict=True):
-                _add(mine, theirs)  # each process's terms are its rows' part of the whole
+                add_all(mine, theirs)  # each process's terms are its rows' part of the whole
         facts = {
             "epoch": self.step // self.data.sampler.steps_per_epoch,
             "part": round(self.part, 5),
@@ -283,10 +282,7 @@ class Session:
             self.critic_optimiser.load_state_dict(state["critic_optimiser"])
 
 
-SHARED = ("gradient", "rate", "beta", "lambda_gan", "step_seconds", "data_seconds")
+SHARED = (
+    "gradient", "rate", "beta", "lambda_gan", "mean_path", "step_seconds", "data_seconds",
+)  # fmt: skip
 """Terms every process knows in full; the others are parts that add up."""
-
-
-def _add(terms: Terms, more: Terms) -> None:
-    for name, value in more.items():
-        terms[name] = terms.get(name, 0.0) + value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,38 +18,15 @@ from trainer.loop.losses import (
     kl_per_level,
     lsgan,
     masked_l1,
+    mean_score,
     pixel_weight,
     subsets_of_step,
+    watched,
 )
+from trainer.loop.schedule import Weights
+from trainer.loop.terms import EXPECTED, Terms, add
 from trainer.loop.tiles import Batch
 from trainer.plan.schema import Plan
-
-Terms = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The plan's schedules at one point of the run."""
-
-    rate: float
-    beta: float
-    gan: float
-
-    @property
-    def told(self) -> Terms:
-        """What the log says of them."""
-        return {"rate": self.rate, "beta": self.beta, "lambda_gan": self.gan}
-
-    @classmethod
-    def at(cls, plan: Plan, step: int, part: float) -> Weights:
-        """Return learning rate, β and λ_GAN after ``part`` (0…1) of the run."""
-        o, loss = plan.optimiser, plan.loss
-        cosine = o.rate_end + (o.rate - o.rate_end) * 0.5 * (1 + math.cos(math.pi * min(part, 1)))
-        return cls(
-            rate=cosine * min(1.0, (step + 1) / max(1, o.warmup)),
-            beta=loss.beta * min(1.0, part / loss.beta_ramp if loss.beta_ramp > 0 else 1.0),
-            gan=loss.gan if part >= loss.gan_start else 0.0,
-        )
 
 
 @dataclass(frozen=True)
@@ -159,14 +135,16 @@ class Stepper:
             rows = torch.nonzero(has[subset])[:, 0]
             if len(rows):
                 chosen = {m: _pick(leaves[m], owners[m], rows) for m in subset}
+                temperature = self._temperature(step, number, weights.mean_path)
+                places = [first + int(r) for r in rows]
                 with self._precision():
-                    noise = self._noise([step, number], [first + int(r) for r in rows])
                     out = self.model.decode(
                         chosen,
                         len(rows),
                         like=batch.fov,
-                        temperature=self._temperature(step, number),
-                        noise=noise,
+                        temperature=temperature,
+                        noise=self._noise([step, number], places) if temperature else None,
+                        without=self._dropped(step, number),
                     )
                     loss = self._loss(piece, rows, subset, out, terms, fakes)
                 loss.backward()
@@ -199,36 +177,55 @@ class Stepper:
         assert out.kl is not None
         kl = kl_per_level(out.kl, fov[0].numel())
         loss = piece.weights.beta * (kl.sum(0) * share).sum()
+        add(terms, "weighted/kl", float(loss.detach()))
         for level, value in enumerate((kl.detach().sum(1) / size).tolist()):
-            _add(terms, f"kl/{name}/{len(kl) - level}", value)
+            add(terms, f"kl/{name}/{len(kl) - level}", value, len(rows) / size)
         for m, image in out.images.items():
             seen = piece.batch.present[m][rows].to(self.dtype)
             if not seen.any():
                 continue
-            target = piece.batch.images[m][rows]
+            batch = piece.batch
+            target = (batch.images[m] if m in subset else batch.missing_target(m))[rows]
             pixels = pixel_weight(fov, target, plan.loss.outside, m in subset)
-            loss = loss + plan.loss.l1 * (masked_l1(image, target, pixels) * seen * share).sum()
+            adversarial = piece.weights.gan > 0 and (
+                m not in subset or plan.loss.gan_outputs == "all"
+            )
+            compared = watched(image, terms, f"pull/l1/{m}") if adversarial else image
+            l1 = plan.loss.l1 * (masked_l1(compared, target, pixels) * seen * share).sum()
+            loss = loss + l1
+            add(terms, "weighted/l1", float(l1.detach()))
             with torch.no_grad():
                 area = fov.mean(dim=(1, 2, 3)).clamp_min(1e-6)
-                mean = masked_l1(image, target, fov) / area * seen / size
-                _add(terms, f"l1/{name}/{m}", float(mean.sum()))
-            if piece.weights.gan == 0:
-                continue
-            if m not in subset or plan.loss.gan_outputs == "all":
+                for ending, aim, has in _aims(piece.batch, m, m in subset):
+                    there = has[rows].to(self.dtype) / size
+                    mean = (masked_l1(image, aim[rows], fov) / area * there).sum()
+                    add(terms, f"l1/{name}/{m}{ending}", float(mean), float(there.sum()))
+            if adversarial:
                 critic = self.discriminators[m].requires_grad_(False)
-                judged = lsgan(critic(composite(image, fov)), fov, 1.0) * seen
-                loss = loss + piece.weights.gan * (judged * share).sum()
-                _add(terms, f"gan/{name}/{m}", float(judged.detach().sum()) / size)
-            if m not in subset:
+                shown = watched(image, terms, f"pull/gan/{m}")
+                judged = lsgan(critic(composite(shown, fov)), fov, 1.0) * seen
+                gan = piece.weights.gan * (judged * share).sum()
+                loss = loss + gan
+                add(terms, "weighted/gan", float(gan.detach()))
+                told = float(judged.detach().sum()) / size
+                add(terms, f"gan/{name}/{m}", told, float(seen.sum()) / size)
+            if piece.weights.gan > 0 and m not in subset:
                 part = seen * piece.fake_share[m][rows]
                 fakes.append(Fake(m, composite(image.detach(), fov), fov, part))
-        _add(terms, "loss", float(loss.detach()))
+        add(terms, "loss", float(loss.detach()))
         return loss
 
-    def _temperature(self, step: int, number: int) -> float:
+    def _temperature(self, step: int, number: int, mean_path: float) -> float:
         """Return 0 for the part of the passes that follow the mean path, else 1."""
         random = np.random.default_rng([self.plan.seed, 5, step, number])
-        return 0.0 if random.random() < self.plan.loss.mean_path else 1.0
+        return 0.0 if random.random() < mean_path else 1.0
+
+    def _dropped(self, step: int, number: int) -> range:
+        """Return the levels at which a pass has the prior alone; mostly none."""
+        loss = self.plan.loss
+        random = np.random.default_rng([self.plan.seed, 6, step, number])
+        dropped = random.random() < loss.expert_dropout
+        return range(1, 1 + loss.expert_dropout_levels * dropped)
 
     def _noise(self, place: Sequence[int], rows: Sequence[int]) -> list[Tensor]:
         """Draw each row's noise from its own seed, so that splitting a batch changes nothing."""
@@ -273,9 +270,9 @@ class Stepper:
                         scores = critic(f.images)
                         loss = 0.5 * (lsgan(scores, f.fov, goal) * f.weight).sum()
                     loss.backward()
-                    mean = (scores.detach().mean(dim=(1, 2, 3)) * f.weight).sum()
-                    _add(terms, f"d/{m}/loss", float(loss.detach()))
-                    _add(terms, f"d/{m}/{name}", float(mean))
+                    mean = (mean_score(scores.detach(), f.fov) * f.weight).sum()
+                    add(terms, f"d/{m}/loss", float(loss.detach()))
+                    add(terms, f"d/{m}/{name}", float(mean), float(f.weight.sum()))
         return terms
 
 
@@ -287,12 +284,9 @@ def _pick(maps: Sequence[Tensor], owners: Tensor, rows: Tensor) -> list[Tensor]:
     return [x[places] for x in maps]
 
 
-def _add(terms: Terms, name: str, value: float) -> None:
-    terms[name] = terms.get(name, 0.0) + value
-
-
-def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Move the averaged weights towards the model's; faster at the start, when they are far."""
-    decay = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+def _aims(batch: Batch, m: str, is_input: bool) -> list[tuple[str, Tensor, Tensor]]:
+    """Return what the log compares an image with: end of the name, target, rows that have it."""
+    aims = [("", batch.images[m], batch.present[m])]
+    if not is_input and m in batch.expected:
+        aims.append((EXPECTED, batch.missing_target(m), batch.has_expected[m]))
+    return aims

@@ -6,8 +6,8 @@ So a resumed run, a run with prefetching and a run on two processes see the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trainer.cohort.cache import LOWEST, PreparedCase
 from trainer.errors import TrainerError
+from trainer.loop.order import SliceOrder
 from trainer.plan.schema import Plan
 
 Floats = NDArray[np.float32]
@@ -30,26 +31,43 @@ class Batch:
         images: modality → (B, 1, H, W) float32 in [-1, 1], background exactly -1.
         fov: (B, 1, H, W) float32, 1 inside the field of view, else 0.
         present: modality → (B,) bool, whether the row really has that modality.
+        expected: swept modality → (B, 1, H, W) its expected echo, background exactly -1; only
+            modalities for which some case has one.
+        has_expected: the same modalities → (B,) bool, whether the row has it.
     """
 
     images: dict[str, Tensor]
     fov: Tensor
     present: dict[str, Tensor]
+    expected: dict[str, Tensor] = field(default_factory=dict)
+    has_expected: dict[str, Tensor] = field(default_factory=dict)
+
+    def missing_target(self, modality: str) -> Tensor:
+        """Return (B, 1, H, W): what a modality that is no input is to be trained towards.
+
+        The expected echo where the row has one and it shows something there; else the image.
+        """
+        image = self.images[modality]
+        if modality not in self.expected:
+            return image
+        expected = self.expected[modality]
+        return torch.where(expected > -1, expected, image)  # -1 all over in rows without one
 
     def rows(self, start: int, stop: int) -> Batch:
         """Return some rows of the batch."""
-        return Batch(
-            {m: x[start:stop] for m, x in self.images.items()},
-            self.fov[start:stop],
-            {m: p[start:stop] for m, p in self.present.items()},
-        )
+        return self._each(lambda x: x[start:stop], lambda p: p[start:stop])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
         """Return the batch on a device, images and mask in ``dtype``."""
+        return self._each(lambda x: x.to(device, dtype), lambda p: p.to(device))
+
+    def _each(self, image: Callable[[Tensor], Tensor], flag: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(
-            {m: x.to(device, dtype) for m, x in self.images.items()},
-            self.fov.to(device, dtype),
-            {m: p.to(device) for m, p in self.present.items()},
+            {m: image(x) for m, x in self.images.items()},
+            image(self.fov),
+            {m: flag(p) for m, p in self.present.items()},
+            {m: image(x) for m, x in self.expected.items()},
+            {m: flag(p) for m, p in self.has_expected.items()},
         )
 
 
@@ -80,8 +98,8 @@ class TileSampler:
                 f"No slice of the {len(self.cases)} cases shows at least "
                 f"{plan.data.min_fov:.0%} of a tile. Lower data.min_fov or check the masks."
             )
-        self.steps_per_epoch = max(1, -(-len(self.slices) // plan.data.batch))
-        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
+        self.order = SliceOrder(self.slices, plan)
+        self.steps_per_epoch = self.order.steps_per_epoch
 
     def batch(self, step: int, start: int = 0, stop: int | None = None) -> Batch:
         """Return rows ``start:stop`` of the batch of a step (all by default)."""
@@ -89,31 +107,17 @@ class TileSampler:
         rows = range(start, size if stop is None else stop)
         return collate(
             [self._tile(step, row) for row in rows],
-            [self.cases[self._slice(step, row)[0]].present for row in rows],
+            [self.cases[self.order.at(step, row)[0]] for row in rows],
             self.modalities,
         )
 
-    def _slice(self, step: int, row: int) -> tuple[int, int]:
-        """Choose case and slice: every slice once per epoch, in an order drawn per epoch."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if self._order[0] != epoch:
-            random = np.random.default_rng([self.plan.seed, 1, epoch])
-            self._order = (epoch, random.permutation(len(self.slices)))
-        order = self._order[1]
-        if not self.plan.data.neighbours:
-            return self.slices[order[(position * self.plan.data.batch + row) % len(order)]]
-        case, k = self.slices[order[position * self.plan.data.batch % len(order)]]
-        siblings = [s for c, s in self.slices if c == case]
-        first = min(siblings.index(k), max(0, len(siblings) - self.plan.data.batch))
-        return case, siblings[min(first + row, len(siblings) - 1)]
-
     def _tile(self, step: int, row: int) -> Floats:
-        """Cut, warp and vary one tile: (M + 1, H, W)."""
+        """Cut, warp and vary one tile: the channels of its case's array, (C, H, W)."""
         data = self.plan.data
         # Neighbouring slices move together, as one volume would.
         place = 0 if data.neighbours else row
         random = np.random.default_rng([self.plan.seed, 2, step, place])
-        case, k = self._slice(step, row)
+        case, k = self.order.at(step, row)
         source = self.cases[case].array[k]
         height, width = self.plan.model.tile
         centre = fov_point(source[-1] if not data.neighbours else self._anchor(step), random)
@@ -121,16 +125,21 @@ class TileSampler:
         angle = np.deg2rad(random.uniform(-data.rotate, data.rotate))
         zoom = 1 + random.uniform(-data.scale, data.scale)
         matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
-        if random.random() < data.flip:  # the first in-plane axis runs left to right
+        mirror = random.random() < data.flip  # the first in-plane axis runs left to right
+        if mirror:
             matrix[:, 0] *= -1
-        tile = cut(source, centre, matrix, (height, width))
+        if data.whole_pixel > 0 and random.random() < data.whole_pixel:
+            tile = copy(source, centre, (height, width), mirror=mirror)
+        else:
+            tile = cut(source, centre, matrix, (height, width))
+        # An expected echo has no curve of its own: its level means the same in every case.
         for channel, modality in enumerate(self.modalities):
             limit = data.gamma.get(modality, 0.0)
             apply_gamma(tile[channel], float(np.exp(random.uniform(-limit, limit))))
         return tile
 
     def _anchor(self, step: int) -> NDArray[np.float16]:
-        case, k = self._slice(step, 0)
+        case, k = self.order.at(step, 0)
         return self.cases[case].array[k][-1]
 
 
@@ -140,6 +149,43 @@ def fov_point(mask: NDArray[np.float16], random: np.random.Generator) -> NDArray
     if not len(inside):
         return (np.array(mask.shape) - 1) / 2
     return np.array(divmod(int(random.choice(inside)), mask.shape[1]), dtype=np.float64)
+
+
+def copy(
+    source: NDArray[np.float16],
+    centre: NDArray[np.float64],
+    size: tuple[int, int],
+    *,
+    mirror: bool = False,
+) -> Floats:
+    """Copy a tile of whole pixels, bit for bit, with its middle as near ``centre`` as can be.
+
+    A tile of even size has its middle between pixels, so that :func:`cut` around a pixel would
+    average four of them and lose a third of the sharpness, which synthesis never sees.
+
+    Args:
+        source: (C, h, w), field of view last.
+        centre: position of the tile's middle in source pixels.
+        size: height and width of the tile.
+        mirror: turn the first axis round.
+
+    Returns:
+        (C, *size) float32; -1, and no field of view, where the source has ended.
+    """
+    corner = np.rint(centre - (np.array(size) - 1) / 2).astype(int)
+    low = np.maximum(corner, 0)
+    high = np.maximum(np.minimum(corner + size, source.shape[1:]), low)
+    out = _background(source.shape[0], size)
+    there = tuple(slice(a, b) for a, b in zip(low - corner, high - corner, strict=True))
+    here = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    out[:, *there] = source[:, *here]
+    return np.ascontiguousarray(out[:, ::-1]) if mirror else out
+
+
+def _background(channels: int, size: tuple[int, int]) -> Floats:
+    out = np.full((channels, *size), -1.0, dtype=np.float32)
+    out[-1] = 0
+    return out
 
 
 def cut(
@@ -154,20 +200,19 @@ def cut(
     with less than half its weight inside becomes background, exactly -1.
 
     Args:
-        source: (M + 1, h, w), field of view last.
+        source: (C, h, w), field of view last.
         centre: position of the tile's middle in source pixels.
         matrix: (2, 2).
         size: height and width of the tile.
 
     Returns:
-        (M + 1, *size) float32.
+        (C, *size) float32.
     """
     middle = (np.array(size) - 1) / 2
     reach = np.abs(matrix) @ (middle + 1) + 2
     low = np.maximum(np.floor(centre - reach).astype(int), 0)
     high = np.minimum(np.ceil(centre + reach).astype(int) + 1, source.shape[1:])
-    out = np.full((source.shape[0], *size), -1.0, dtype=np.float32)
-    out[-1] = 0
+    out = _background(source.shape[0], size)
     if (high - low < 2).any():
         return out
     window = np.asarray(source[:, low[0] : high[0], low[1] : high[1]], dtype=np.float32)
@@ -179,15 +224,17 @@ def cut(
         )
         return warped
 
+    fov = warp(window[-1])
     for channel in range(source.shape[0] - 1):
         image = window[channel]
         inside = (image > -1).astype(np.float32)
         if inside.any():
-            weight = warp(inside)
+            # An ultrasound and its expected echo fill the field of view: one warp for all of them.
+            weight = fov if np.array_equal(inside, window[-1]) else warp(inside)
             kept = weight > 0.5
             total = warp((image + 1) * inside)
             out[channel][kept] = total[kept] / weight[kept] - 1
-    out[-1] = warp(window[-1]) > 0.5
+    out[-1] = fov > 0.5
     return out
 
 
@@ -199,14 +246,25 @@ def apply_gamma(image: Floats, gamma: float) -> None:
 
 
 def collate(
-    tiles: Sequence[Floats], present: Sequence[tuple[str, ...]], modalities: tuple[str, ...]
+    tiles: Sequence[Floats], cases: Sequence[PreparedCase], modalities: tuple[str, ...]
 ) -> Batch:
-    """Stack (M + 1, H, W) tiles into a batch."""
-    stacked = torch.from_numpy(np.stack(tiles))
+    """Stack tiles, each with the channels of its case's array, into a batch."""
+
+    def stack(channels: Sequence[int | None]) -> Tensor:
+        empty = np.full(tiles[0].shape[1:], -1, dtype=np.float32)
+        chosen = [empty if c is None else t[c] for t, c in zip(tiles, channels, strict=True)]
+        return torch.from_numpy(np.stack(chosen)[:, None])
+
+    def place(case: PreparedCase, m: str) -> int | None:
+        return len(modalities) + case.expected.index(m) if m in case.expected else None
+
+    companions = [m for m in modalities if any(m in case.expected for case in cases)]
     return Batch(
-        {m: stacked[:, i : i + 1].contiguous() for i, m in enumerate(modalities)},
-        stacked[:, -1:].contiguous(),
-        {m: torch.tensor([m in names for names in present]) for m in modalities},
+        {m: stack([i] * len(tiles)) for i, m in enumerate(modalities)},
+        stack([-1] * len(tiles)),
+        {m: torch.tensor([m in case.present for case in cases]) for m in modalities},
+        {m: stack([place(case, m) for case in cases]) for m in companions},
+        {m: torch.tensor([m in case.expected for case in cases]) for m in companions},
     )
 
 
@@ -218,7 +276,7 @@ def fixed_tiles(cases: Sequence[PreparedCase], plan: Plan, count: int) -> Batch 
     """
     if not cases or count < 1:
         return None
-    tiles, present = [], []
+    tiles, shown = [], []
     for n in range(count):
         case = cases[n % len(cases)]
         best = np.argsort(-case.coverage, kind="stable")
@@ -227,6 +285,6 @@ def fixed_tiles(cases: Sequence[PreparedCase], plan: Plan, count: int) -> Batch 
         k = int(np.sort(used)[int((n // len(cases) + 0.5) / rounds * len(used))])
         inside = np.argwhere(np.asarray(case.array[k, -1]) > 0)
         centre = inside.mean(axis=0) if len(inside) else np.array(case.array.shape[2:]) / 2
-        tiles.append(cut(case.array[k], np.round(centre), np.eye(2), plan.model.tile))
-        present.append(case.present)
-    return collate(tiles, present, plan.model.modalities)
+        tiles.append(copy(case.array[k], centre, plan.model.tile))
+        shown.append(case)
+    return collate(tiles, shown, plan.model.modalities)

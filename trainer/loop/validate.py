@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from core.files import replacing
 from core.image.metrics import ssim
 from trainer.loop.losses import composite
+from trainer.loop.terms import EXPECTED
 from trainer.loop.tiles import Batch
 
 NOTE = "simulated or research data - not for clinical use"
@@ -43,7 +44,9 @@ def run_subsets(model: nn.Module, batch: Batch) -> dict[tuple[str, ...], dict[st
 def scores(batch: Batch, results: dict[tuple[str, ...], dict[str, Tensor]]) -> dict[str, float]:
     """Return mean masked PSNR (dB, range 2), SSIM and L1 per subset and modality.
 
-    Only rows that have the subset's and the target's images count.
+    Only rows that have the subset's and the target's images count. Where rows have an expected echo
+    of a modality that is no input, PSNR and L1 against it are there as well, named with
+    ``.expected``, for example ``"l1/T2>iUS.expected"``.
     """
     found: dict[str, float] = {}
     for subset, images in results.items():
@@ -53,17 +56,27 @@ def scores(batch: Batch, results: dict[tuple[str, ...], dict[str, Tensor]]) -> d
             if not rows.any():
                 continue
             fov = batch.fov[rows]
-            area = fov.sum(dim=(1, 2, 3))
-            difference = (image - batch.images[m])[rows] * fov
-            square = (difference**2).sum(dim=(1, 2, 3)) / area
             name = f"{'+'.join(subset)}>{m}"
-            found[f"psnr/{name}"] = float((10 * torch.log10(4 / square.clamp_min(1e-10))).mean())
-            found[f"l1/{name}"] = float((difference.abs().sum(dim=(1, 2, 3)) / area).mean())
+            found |= _distances(name, image[rows], batch.images[m][rows], fov)
+            if m in batch.expected and m not in subset and (rows & batch.has_expected[m]).any():
+                with_it = rows & batch.has_expected[m]
+                target = batch.missing_target(m)[with_it]
+                found |= _distances(name + EXPECTED, image[with_it], target, batch.fov[with_it])
             truth, made = _slices(batch.images[m][rows]), _slices(image[rows])
             likeness = ssim(truth, made, _slices(fov > 0))
             if np.isfinite(likeness):  # a view smaller than SSIM's window has none
                 found[f"ssim/{name}"] = likeness
     return found
+
+
+def _distances(name: str, image: Tensor, target: Tensor, fov: Tensor) -> dict[str, float]:
+    area = fov.sum(dim=(1, 2, 3))
+    difference = (image - target) * fov
+    square = (difference**2).sum(dim=(1, 2, 3)) / area
+    return {
+        f"psnr/{name}": float((10 * torch.log10(4 / square.clamp_min(1e-10))).mean()),
+        f"l1/{name}": float((difference.abs().sum(dim=(1, 2, 3)) / area).mean()),
+    }
 
 
 def _slices(images: Tensor) -> NDArray[Any]:
@@ -72,14 +85,17 @@ def _slices(images: Tensor) -> NDArray[Any]:
 
 
 def summary(found: dict[str, float]) -> float:
-    """Return one number to compare checkpoints by: mean PSNR of images that were not an input."""
-    missing = [
-        value
-        for name, value in found.items()
-        if name.startswith("psnr/")
-        and name[5:].split(">")[1] not in name[5:].split(">")[0].split("+")
-    ]
+    """Return one number to compare checkpoints by: mean PSNR of images that were not an input.
+
+    Where there is an expected echo, it is what such an image is compared with.
+    """
     every = [value for name, value in found.items() if name.startswith("psnr/")]
+    missing = []
+    for name in found:
+        kind, _, direction = name.partition("/")
+        inputs, _, target = direction.partition(">")
+        if kind == "psnr" and not target.endswith(EXPECTED) and target not in inputs.split("+"):
+            missing.append(found.get(name + EXPECTED, found[name]))
     return float(np.mean(missing or every or [0.0]))
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from core.models.bundle import Bundle
+from core.models.bundle import PLANES, Bundle, header
+from core.models.mhvae.config import MHVAEConfig
+from trainer.errors import TrainerError
 from trainer.plan.schema import Plan
 
 
@@ -14,9 +17,87 @@ def begin_from(plan: Plan, bundle: Bundle) -> Plan:
     return replace(
         plan,
         start_from=str(bundle.path.resolve()) if bundle.path else bundle.name,
+        grow=False,
         model=bundle.config,
         family="mhvae" if bundle.config.hierarchical else "mvae",
         data=replace(
             plan.data, spacing=used.spacing, plane=used.plane, percentiles=used.percentiles
         ),
     )
+
+
+def grow_from(plan: Plan, bundle: Bundle) -> Plan:
+    """Return the plan of a model one level finer than ``bundle``, which takes over its weights.
+
+    Half the spacing, twice the tile, one pooling more, and half the features at full resolution, so
+    that every inner level keeps its width.
+
+    Raises:
+        TrainerError: the features cannot be halved.
+    """
+    coarse = bundle.config
+    if coarse.base_features % 4:
+        raise TrainerError(
+            f"{bundle.name} cannot grow by a level: it has {coarse.base_features} features at full "
+            "resolution; expected a multiple of 4, so that half of them is an even number."
+        )
+    same = begin_from(plan, bundle)
+    left, right, up = same.data.spacing
+    return replace(
+        same,
+        grow=True,
+        model=_grown(coarse),
+        data=replace(same.data, spacing=(left / 2, right / 2, up / 2)),
+    )
+
+
+def _grown(coarse: MHVAEConfig) -> MHVAEConfig:
+    return replace(
+        coarse,
+        pools=coarse.pools + 1,
+        tile=(2 * coarse.tile[0], 2 * coarse.tile[1]),
+        base_features=coarse.base_features // 2,
+    )
+
+
+def check_start(plan: Plan) -> None:
+    """Look whether the model a new run begins from is what its plan needs, before work begins.
+
+    Raises:
+        TrainerError: says what was expected and what the model has.
+        ModelError: its file cannot be read.
+    """
+    bundle = header(plan.start_from)
+    if plan.grow:
+        _check_coarser(plan, bundle)
+    elif bundle.config != plan.model:
+        raise TrainerError(
+            f"{Path(plan.start_from).name} has another architecture than the plan. "
+            "Take the plan's model settings from that model."
+        )
+
+
+def _check_coarser(plan: Plan, bundle: Bundle) -> None:
+    fine, coarse, used = plan.model, bundle.config, bundle.preprocessing
+    height, width = fine.tile
+    axes = [axis for axis in range(3) if axis != PLANES[plan.data.plane]]
+    wanted = [2 * plan.data.spacing[axis] for axis in axes]
+    there = [used.spacing[axis] for axis in axes]
+    checks = {
+        "the modalities": (fine.modalities, coarse.modalities),
+        "the family": (fine.hierarchical, coarse.hierarchical),
+        "the plane": (plan.data.plane, used.plane),
+        "poolings": (fine.pools - 1, coarse.pools),
+        "the tile": ((height // 2, width // 2), coarse.tile),
+        "the spacing": ([round(mm, 6) for mm in wanted], [round(mm, 6) for mm in there]),
+    }
+    wrong = [
+        f"{name}: expected {expected}, found {found}"
+        for name, (expected, found) in checks.items()
+        if expected != found
+    ]
+    if wrong:
+        raise TrainerError(
+            f"{bundle.name} is not one level coarser than the plan ({'; '.join(wrong)}). Choose "
+            "another model, or let --grow decide the plan's model."
+        )

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import TrainerError
-from trainer.plan.fine_tune import begin_from
-from trainer.plan.schema import Plan, load_plan, preset
+from trainer.plan.fine_tune import begin_from, grow_from
+from trainer.plan.presets import preset
+from trainer.plan.schema import Plan, load_plan
 
 PRESETS = ("smoke", "quick", "paper")
 
@@ -17,6 +18,8 @@ def plan_for(
     name: str,
     start_from: str | None = None,
     settings: dict[str, Any] | None = None,
+    *,
+    grow: bool = False,
 ) -> Plan:
     """Make the plan of a new run.
 
@@ -25,6 +28,7 @@ def plan_for(
         name: preset for a cohort.
         start_from: model to fine-tune, by path or name; it decides architecture, spacing and plane.
         settings: changes, named with dots.
+        grow: make a model one level finer than ``start_from``, which takes over its weights.
 
     Raises:
         TrainerError: no source, or an impossible setting.
@@ -39,5 +43,7 @@ def plan_for(
     if start_from:
         from core.models.bundle import find
 
-        plan = begin_from(plan, find(start_from))
+        plan = (grow_from if grow else begin_from)(plan, find(start_from))
+    elif grow:
+        raise TrainerError("--grow needs a model to grow from: give --from MODEL as well.")
     return plan.override(settings or {})

@@ -11,8 +11,9 @@ from typing import Any
 from core.models.bundle import PLANES
 from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
+from trainer.plan.migration import SCHEMA, migrated
 
-SCHEMA = 1
+NORMS = ("spectral", "instance")
 PRIVATE = ("cohort", "start_from", "exclude")
 """Settings that name files or cases; they never leave the machine."""
 SWEPT = ("iUS",)
@@ -32,7 +33,10 @@ class DataPlan:
             only memory and speed change.
         neighbours: whether a batch is ``batch`` neighbouring slices of one volume (paper) or mixes
             volumes (default; steadier gradients).
+        even_cases: whether all cases are seen equally often; otherwise all slices are.
         min_fov: smallest part of a tile the field of view must cover for a slice to be used.
+        whole_pixel: part of the tiles copied pixel by pixel, as synthesis sees images: shifted and
+            mirrored, neither rotated nor zoomed. Validation tiles always are.
         jitter: how far a tile's centre may lie from a random voxel of the field of view, as a part
             of the tile's side.
         flip: probability of a left-right mirror.
@@ -50,7 +54,9 @@ class DataPlan:
     batch: int = 16
     micro_batch: int = 0
     neighbours: bool = False
+    even_cases: bool = True
     min_fov: float = 0.1
+    whole_pixel: float = 0.5
     jitter: float = 0.25
     flip: float = 0.5
     rotate: float = 10.0
@@ -82,9 +88,15 @@ class LossPlan:
         mean_path: part of the passes that follow the mean path (temperature 0), on which images are
             synthesised, instead of a sample. The norms of the decoder see less variance there than
             in any sample; a network that never met it can be much worse on it (0: the ELBO).
+        mean_path_first: part of the run, from its start, during which all passes follow the mean
+            path: noise in the latents from the first step slows learning down by half.
+        expert_dropout: part of the passes in which the inputs' experts are left out of the product
+            at the finest levels, so that what an image needs has to pass the coarser ones.
+        expert_dropout_levels: at how many of the finest levels.
         gan: λ_GAN; 0 builds no discriminator.
         gan_start: part of the run before the adversarial term starts (paper: 0.8).
         gan_outputs: ``"missing"`` (only images that were not an input) or ``"all"`` (paper).
+        gan_norm: ``"spectral"``, or ``"instance"``, which hides contrast from the discriminator.
         gan_layers, gan_features: depth and width of the PatchGAN.
     """
 
@@ -95,9 +107,13 @@ class LossPlan:
     subsets: int = 2
     subset_odds: Mapping[str, float] = field(default_factory=dict)
     mean_path: float = 0.0
+    mean_path_first: float = 0.0
+    expert_dropout: float = 0.0
+    expert_dropout_levels: int = 0
     gan: float = 0.0
     gan_start: float = 0.8
     gan_outputs: str = "missing"
+    gan_norm: str = "spectral"
     gan_layers: int = 3
     gan_features: int = 64
 
@@ -167,7 +183,8 @@ class Plan:
         family: ``"mhvae"`` or ``"mvae"`` (the paper's ablation with one level); decides
             ``model.hierarchical``.
         model: the architecture.
-        start_from: model file to fine-tune from; empty for random weights.
+        start_from: model file to begin with; empty for random weights.
+        grow: ``start_from`` is one level coarser, and its weights become the inner levels.
         seed: of weights, order, augmentation and noise.
         threads: of torch and of preprocessing, 0 = all cores.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
@@ -183,6 +200,7 @@ class Plan:
     optimiser: OptimiserPlan = field(default_factory=OptimiserPlan)
     log: LogPlan = field(default_factory=LogPlan)
     start_from: str = ""
+    grow: bool = False
     seed: int = 0
     threads: int = 0
     device: str = "auto"
@@ -196,7 +214,12 @@ class Plan:
             (len(data.spacing) == 3 and min(data.spacing) > 0, "data.spacing needs three mm > 0"),
             (data.batch >= 1 and data.micro_batch >= 0, "data.batch must be at least 1"),
             (0 <= data.min_fov <= 1, "data.min_fov must lie in 0…1"),
+            (0 <= data.whole_pixel <= 1, "data.whole_pixel must lie in 0…1"),
             (0 <= loss.mean_path <= 1, "loss.mean_path must lie in 0…1"),
+            (0 <= loss.expert_dropout <= 1, "loss.expert_dropout must lie in 0…1"),
+            (0 <= loss.mean_path_first <= 1, "loss.mean_path_first must lie in 0…1"),
+            (loss.gan_norm in NORMS, f"loss.gan_norm must be {' or '.join(NORMS)}"),
+            (bool(self.start_from) or not self.grow, "grow needs a model in start_from"),
             (
                 data.validation >= 0 and data.test >= 0 and data.validation + data.test < 1,
                 "data.validation and data.test must leave patients for training",
@@ -211,6 +234,9 @@ class Plan:
             raise TrainerError("The training plan cannot be used: " + "; ".join(wrong) + ".")
         model = replace(self.model, hierarchical=self.family == "mhvae")
         object.__setattr__(self, "model", model)
+        if not 0 <= loss.expert_dropout_levels < model.levels:
+            told = f"loss.expert_dropout_levels is {loss.expert_dropout_levels}; of the model's"
+            raise TrainerError(f"{told} {model.levels} levels the coarsest must keep its experts.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready values, with the schema version."""
@@ -258,12 +284,9 @@ def _build(cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 def plan_from_dict(values: Mapping[str, Any], where: str) -> Plan:
     """Rebuild a plan from :meth:`Plan.to_dict`; raises TrainerError for what does not fit."""
-    if values.get("schema") != SCHEMA:
-        raise TrainerError(
-            f"{where} has plan schema {values.get('schema')!r}; this version reads {SCHEMA}."
-        )
+    values = migrated(values, where)
     try:
-        plan: Plan = _build(Plan, {k: v for k, v in values.items() if k != "schema"}, where)
+        plan: Plan = _build(Plan, values, where)
     except (TypeError, ValueError, AttributeError) as error:
         raise TrainerError(f"{where} is not a usable training plan: {error}.") from error
     return plan
@@ -276,35 +299,3 @@ def load_plan(path: Path) -> Plan:
     except (OSError, ValueError) as error:
         raise TrainerError(f"{path.name} cannot be read as a training plan: {error}.") from error
     return plan_from_dict(values, path.name)
-
-
-def preset(name: str, cohort: str = "") -> Plan:
-    """Return a named plan.
-
-    ``smoke``: tiny, two minutes on two cores. ``quick``: a night on a CPU or an hour on a GPU.
-    ``paper``: 192² tiles, batch 16, 1000 epochs, adversarial after 800 of them.
-
-    Raises:
-        TrainerError: no such preset.
-    """
-    base = Plan(cohort=cohort, preset=name)
-    if name == "paper":
-        return replace(base, loss=replace(base.loss, gan=1.0))
-    if name == "quick":
-        return replace(
-            base,
-            model=MHVAEConfig(tile=(96, 96), base_features=16, max_features=128, pools=5),
-            data=replace(base.data, batch=8, min_fov=0.2),
-            loss=replace(base.loss, mean_path=0.5),
-            optimiser=replace(base.optimiser, budget_seconds=8 * 3600.0, clip=500.0),
-        )
-    if name == "smoke":
-        return replace(
-            base,
-            model=MHVAEConfig(tile=(32, 32), base_features=4, max_features=16, pools=3),
-            data=replace(base.data, batch=4),
-            loss=replace(base.loss, gan=1.0, gan_start=0.5, gan_layers=2, gan_features=8),
-            optimiser=replace(base.optimiser, steps=300, ema=0.98, warmup=10),
-            log=replace(base.log, validate_steps=100, checkpoint_steps=50),
-        )
-    raise TrainerError(f"There is no preset called {name!r}; choose smoke, quick or paper.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from typing import Any
 
@@ -12,6 +13,13 @@ import torch
 from core.version import __version__
 from trainer.errors import TrainerError
 from trainer.plan.schema import Plan
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on: fewer than there are under ``taskset``."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def choose_device(plan: Plan) -> torch.device:

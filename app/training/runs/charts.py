@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from trainer.loop.terms import EXPECTED
+
 COLOURS = (
     "#3b8ad8", "#e0902f", "#4aa564", "#c9564c", "#a56bc0", "#8c6d46", "#d36ba6", "#7f8794",
     "#b3a72c", "#2fb0b8",
@@ -61,16 +63,17 @@ class _Kind:
     shown: Callable[[re.Match[str]], bool] = lambda _: True
 
 
-NOISY = ("l1", "kl", "gan", "d", "loss", "pace")
+NOISY = ("l1", "kl", "gan", "d", "pull", "loss", "pace")
 """Charts that smoothing is for."""
 
 
 def _direction(match: re.Match[str]) -> str:
-    return f"{match['from']} → {match['to']}"
+    image, echo, _ = match["to"].partition(EXPECTED)
+    return f"{match['from']} → {image}" + (", expected echo" if echo else "")
 
 
 def _is_missing(match: re.Match[str]) -> bool:
-    return match["to"] not in match["from"].split("+")
+    return match["to"].removesuffix(EXPECTED) not in match["from"].split("+")
 
 
 _KINDS = (
@@ -88,6 +91,10 @@ _KINDS = (
           "Mean score of real and of synthetic images (1 = real) and the discriminator's loss",
           r"d/(?P<to>[^/]+)/(?P<from>real|fake|loss)",
           lambda m: f"{m['to']}, {'synthetic' if m['from'] == 'fake' else m['from']}"),
+    _Kind("pull", "Pull at missing images", "gradient norm",
+          "How hard L1 and the discriminator pull at the same images; λ sets the balance",
+          r"pull/(?P<from>l1|gan)/(?P<to>[^/]+)",
+          lambda m: f"{m['to']}, {'L1' if m['from'] == 'l1' else 'discriminator'}"),
     _Kind("psnr", "Validation PSNR", "dB", "On the same held-out slices each time",
           r"validation/psnr/(?P<from>[^>]+)>(?P<to>.+)", _direction, _is_missing),
     _Kind("ssim", "Validation SSIM", "0…1", "On the same held-out slices each time",

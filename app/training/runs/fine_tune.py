@@ -88,7 +88,7 @@ class FineTune(QDialog):
         chosen = self.preset.currentText()
         plan = plan_for(cohort, chosen if chosen in PRESETS else "quick", str(self.model))
         if self.old is not None and chosen == SAME:
-            plan = replace(self.old, cohort=plan.cohort, start_from=plan.start_from)
+            plan = replace(self.old, cohort=plan.cohort, start_from=plan.start_from, grow=False)
         return plan
 
     def start(self) -> None:

@@ -16,7 +16,8 @@ from app.training.wizard.cases import Row, Table
 from core.errors import UserError
 from core.files import write_text
 from trainer.cohort.scan import CohortCase, write_csv
-from trainer.plan.schema import Plan, plan_from_dict, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import Plan, plan_from_dict
 from trainer.run.state import default_folder
 
 SCHEMA = 1

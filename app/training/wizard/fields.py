@@ -51,8 +51,12 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
               "is the whole batch. The result is the same.", NONE),
         Field("data.neighbours", "Neighbouring slices", "", "Whether a batch is taken from one "
               "volume, as in the paper, or mixes volumes.", "the authors' code takes neighbours"),
+        Field("data.even_cases", "All cases alike", "", "Seen equally often; else slices are, and "
+              "long volumes more often.", NONE),
         Field("data.min_fov", "Smallest field of view", "part of a tile", "Slices that show less "
               "are left out.", NONE),
+        Field("data.whole_pixel", "Whole pixels", "part of the tiles", "Copied as they are, as "
+              "synthesis sees images: neither rotated nor zoomed.", NONE),
         Field("data.jitter", "Shift of tiles", "part of a side", "How far a tile's centre may lie "
               "from a random place in the field of view.", NONE),
         Field("data.flip", "Mirror", "probability", "Left-right.", NONE),
@@ -105,12 +109,20 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
               "is drawn with these odds.", "Eq. 9"),
         Field("loss.mean_path", "Mean path", "part of the passes", "Trains the path without noise "
               "that images are synthesised on.", NONE),
+        Field("loss.mean_path_first", "Mean path at first", "part of the run", "During which all "
+              "passes go without noise: learns faster.", NONE),
+        Field("loss.expert_dropout", "Expert dropout", "part of the passes", "In which the finest "
+              "levels do without the inputs.", NONE),
+        Field("loss.expert_dropout_levels", "Levels of it", "levels", "How many of the finest.",
+              NONE),
         Field("loss.gan", "λ of the GAN", "", "0 builds no discriminator.",
               "the loss after Eq. 9: 1"),
         Field("loss.gan_start", "GAN begins", "part of the run", "Before, the rest trains alone.",
               "section 4, Implementation details: after 800 of 1000 epochs"),
         Field("loss.gan_outputs", "GAN looks at", "", "Missing images only, or all.",
               "the loss after Eq. 9: all", ("missing", "all")),
+        Field("loss.gan_norm", "Discriminator norm", "", "spectral sees contrast; instance norms "
+              "remove it.", "section 3.3: PatchGAN", ("spectral", "instance")),
         Field("loss.gan_layers", "Discriminator layers", "", "Halvings of the PatchGAN.",
               "section 3.3: PatchGAN"),
         Field("loss.gan_features", "Discriminator features", "channels", "After its first layer.",
@@ -150,7 +162,7 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
 FIELDS = {f.name: f for fields in SECTIONS.values() for f in fields}
 
 DECIDED_ELSEWHERE = {
-    "cohort", "exclude", "preset", "start_from", "model.modalities", "model.hierarchical",
+    "cohort", "exclude", "preset", "start_from", "grow", "model.modalities", "model.hierarchical",
 }  # fmt: skip
 """Settings that other steps of the wizard decide, or that follow from others."""
 

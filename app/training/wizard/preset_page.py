@@ -26,7 +26,8 @@ from app.training.wizard.plan_tree import PlanTree, check
 from core.errors import UserError
 from core.models.bundle import Bundle
 from trainer.plan.fine_tune import begin_from
-from trainer.plan.schema import Plan, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import Plan
 
 PRESETS = ("smoke", "quick", "paper")
 WORDS = {
@@ -127,7 +128,7 @@ class PresetPage(Page):
 
     def _tuned(self) -> None:
         if not self.tune.isChecked():
-            self.draft.plan = replace(self.draft.plan, start_from="")
+            self.draft.plan = replace(self.draft.plan, start_from="", grow=False)
             self._take(begun(self.draft.plan.preset, self.draft))
         else:
             bundle = self.models.currentData()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
@@ -149,6 +149,7 @@ class MHVAE(nn.Module):
         outputs: Sequence[str] | None = None,
         kl: bool = True,
         shares: bool = False,
+        without: Collection[int] = (),
     ) -> MHVAEOutput:
         """Fuse a subset of modalities and decode images.
 
@@ -159,6 +160,8 @@ class MHVAE(nn.Module):
             outputs: modalities to decode; all when ``None``, may be empty.
             kl: whether to compute the divergences.
             shares: whether to report the experts' precision shares.
+            without: levels, 1 being the finest, at which the inputs' experts are left out of the
+                product, so that the prior decides alone.
 
         Raises:
             ModelError: the subset is empty or holds a modality the model does not know.
@@ -174,6 +177,7 @@ class MHVAE(nn.Module):
             outputs=outputs,
             kl=kl,
             shares=shares,
+            without=without,
         )
 
     def sample_prior(
@@ -202,6 +206,7 @@ class MHVAE(nn.Module):
         outputs: Sequence[str] | None = None,
         kl: bool = True,
         shares: bool = False,
+        without: Collection[int] = (),
     ) -> MHVAEOutput:
         """Run the expansive path from encoded modalities (none: the prior alone).
 
@@ -223,7 +228,11 @@ class MHVAE(nn.Module):
 
         # Level L: the prior is N(0, I) (Eq. 6).
         zeros = like.new_zeros(batch, 2 * self.config.max_features)
-        posteriors = [self._expert(self.bottleneck_down(maps[-1])) for maps in features.values()]
+        posteriors = [
+            self._expert(self.bottleneck_down(maps[-1]))
+            for maps in features.values()
+            if self.config.levels not in without
+        ]
         z = self.bottleneck_up(fused_sample(Expert(zeros, zeros), posteriors))
 
         # Levels L-1 … 1: prior and posteriors depend on the coarser sample (Eq. 7).
@@ -232,7 +241,9 @@ class MHVAE(nn.Module):
             shared = level.cell(level.up(z))
             prior = self._expert(level.prior(shared))
             posteriors = [
-                self._expert(level.posterior(shared, maps[depth])) for maps in features.values()
+                self._expert(level.posterior(shared, maps[depth]))
+                for maps in features.values()
+                if depth + 1 not in without
             ]
             z = fused_sample(prior, posteriors)
 

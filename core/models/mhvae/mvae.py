@@ -6,7 +6,7 @@ deterministic, so everything an image shows has to pass through one vector.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -78,6 +78,7 @@ class MVAE(MHVAE):
         outputs: Sequence[str] | None = None,
         kl: bool = True,
         shares: bool = False,
+        without: Collection[int] = (),
     ) -> MHVAEOutput:
         """Fuse the modalities in z_L (Eq. 6) and decode; arguments as for the MHVAE."""
         wanted = self.config.modalities if outputs is None else tuple(outputs)
@@ -85,7 +86,11 @@ class MVAE(MHVAE):
             self.config.check_subset(tuple(wanted))
         zeros = like.new_zeros(batch, 2 * self.config.max_features)
         prior = Expert(zeros, zeros)
-        posteriors = [self._expert(self.bottleneck_down(maps[-1])) for maps in features.values()]
+        posteriors = [
+            self._expert(self.bottleneck_down(maps[-1]))
+            for maps in features.values()
+            if 1 not in without
+        ]
         q = fuse(prior, posteriors)
         z = self.bottleneck_up(_Draws(noise, temperature, self.config.fusion).sample(q))
         for level in self.levels:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dicom_factory import write_series
 from PIL import Image
 
 from app import cli
@@ -157,3 +158,17 @@ def test_help_and_version_answer_at_once_and_import_little() -> None:
     )
     assert answer.returncode == 0, answer.stderr
     assert "synthesize" in answer.stdout
+
+
+def test_a_volume_that_calls_itself_something_else_is_worth_a_word(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path
+) -> None:
+    write_series(tmp_path / "T2", shape=(24, 24), count=6, Modality="US")
+    status, out, err = run(
+        capsys, "synthesize", "--input", f"T2={tmp_path / 'T2'}", "--fov", "whole",
+        "--model", model, "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert (status, err.count("Traceback")) == (0, 0)
+    found = json.loads(out)
+    assert any("seems to be iUS (DICOM modality US)" in text for text in found["warnings"])
+    assert str(tmp_path) not in json.dumps(found["sources"])

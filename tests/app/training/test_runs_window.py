@@ -21,6 +21,7 @@ from run_stage import line, make_run, start, step, write_log
 
 import app.training.runs.evaluation
 from app.training.runs import launch
+from app.training.runs.charts import charts_for
 from app.training.runs.export import export_run
 from app.training.runs.filmstrip import chosen, sheet_columns
 from app.training.runs.window import RunsWindow
@@ -464,3 +465,14 @@ def test_fine_tuning_begins_a_new_run_with_the_models_weights(
     assert run == runs / "next"
     assert (plan.seed, plan.preset) == (5, "smoke")
     assert Path(plan.start_from) == old / "model.safetensors"
+
+
+def test_charts_name_the_expected_echo_and_the_pull() -> None:
+    logged = ["l1/T2/iUS", "l1/T2/iUS.expected", "pull/l1/iUS", "pull/gan/iUS", "weighted/l1"]
+    logged += ["validation/psnr/T2>iUS.expected", "validation/psnr/iUS+T2>iUS"]
+    charts = {chart.key: {c.label: c.shown for c in chart.curves} for chart in charts_for(logged)}
+    assert charts == {
+        "l1": {"T2 → iUS": True, "T2 → iUS, expected echo": True},
+        "pull": {"iUS, L1": True, "iUS, discriminator": True},
+        "psnr": {"T2 → iUS, expected echo": True, "iUS+T2 → iUS": False},
+    }

@@ -23,7 +23,8 @@ from app.training.wizard.fields import (
     value_of,
 )
 from app.training.wizard.overlay import CHECKER, OVERLAY, compose
-from trainer.plan.schema import Plan, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import Plan
 
 BOTH = ("iUS", "T2")
 PATHS = st.sampled_from([Path(f"/d/{c}.nii.gz") for c in "abcdef"])

@@ -363,7 +363,8 @@ def _image(n: int, echo: float) -> Image:
     return Image(
         path=Path(f"{n}"), series="s", uid=f"u{n:02d}", number="1", instance=n, description="",
         protocol="", kind="MR", sop_class=ENHANCED_MR, rows=4, columns=4, frames=1, samples=1,
-        photometric="MONOCHROME2", bits=16, signed=False, syntax="", voxels_at=1,
+        photometric="MONOCHROME2", bits=16, bits_stored=16, high_bit=15, signed=False,
+        floating=False, slope=1.0, intercept=0.0, padding=None, syntax="", voxels_at=1,
         spacing=(1.0, 1.0), position=(0.0, 0.0, float(n - echo / 10)), orientation=AXIAL,
         slice_step=None, echo=echo, repetition=None, inversion=None, contrast=False,
         image_type=(), frame="", acquisition="", temporal="", offsets=(), multiframe=None,
@@ -403,3 +404,65 @@ def test_real_series_shuffled_and_damaged(real_data: Path, tmp_path: Path) -> No
         assert np.abs(whole.grid.to_world((0, 0, k)) - at).max() < 2e-3
     whole.members[100].unlink()
     assert "1 is missing, the first gap after slice 100 of 191" in one(survey([tmp_path])).problem
+
+
+def test_what_lies_beside_the_slices_is_no_slice(tmp_path: Path) -> None:
+    voxels, _ = write_series(tmp_path)
+    (tmp_path / "DICOMDIR").write_bytes(directory())
+    (tmp_path / "readme").write_bytes(b"")
+    (tmp_path / "report.dcm").write_text("This is a report, not an image, whatever it is called.")
+    (tmp_path / "notes.nii").write_text("Nor is this.")
+    assert one(survey([tmp_path])).problem == ""
+    np.testing.assert_array_equal(read(tmp_path).voxels, voxels)
+    assert "a report or a directory" in one(survey([tmp_path / "DICOMDIR"])).problem
+    # An empty file that is called as the slices are is one that lost its content.
+    (tmp_path / "slice-099.dcm").write_bytes(b"")
+    with pytest.raises(VolumeError, match=r"slice-099\.dcm: expected a DICOM image; the file is"):
+        read(tmp_path)
+
+
+def directory() -> bytes:
+    """The list of contents of a disk, as far as its head goes."""
+    uid = b"1.2.840.10008.1.3.10"
+    meta = b"\2\0\2\0UI" + len(uid).to_bytes(2, "little") + uid
+    syntax = b"1.2.840.10008.1.2.1\0"
+    meta += b"\2\0\x10\0UI" + len(syntax).to_bytes(2, "little") + syntax
+    head = b"\2\0\0\0UL\4\0" + len(meta).to_bytes(4, "little") + meta
+    return bytes(128) + b"DICM" + head + b"\4\0\x30\x11CS\6\0DISK01"
+
+
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    voxels, _ = write_series(tmp_path / "away")
+    (tmp_path / "here").mkdir()
+    try:
+        (tmp_path / "here" / "series").symlink_to(tmp_path / "away")
+        (tmp_path / "here" / "round").symlink_to(tmp_path / "here")
+    except OSError:
+        pytest.skip("this system lets nobody make links")
+    np.testing.assert_array_equal(read(tmp_path / "here").voxels, voxels)
+
+
+@pytest.mark.parametrize("spacing", [0.5, 0.7, 1.0])
+def test_positions_rounded_to_a_tenth_of_a_millimetre(spacing: float, tmp_path: Path) -> None:
+    across = np.array([0.36, -0.48, 0.8])
+    exact = np.array([3.21, 7.4, -9.99]) + np.arange(20)[:, None] * spacing * across
+    turn = (0.8, 0.6, 0.0, -0.48, 0.64, 0.6)
+    voxels, _ = write_series(
+        tmp_path / "whole", count=20, positions=exact.round(1), orientation=turn
+    )
+    volume = read(tmp_path / "whole")
+    np.testing.assert_array_equal(volume.voxels, voxels)
+    far = volume.grid.to_world((0, 0, 19)) * (-1, -1, 1) - exact[19]
+    assert np.abs(far).max() < 0.06
+    assert any("stray by up to" in text for text in volume.warnings)
+    write_series(tmp_path / "cut", count=20, positions=exact.round(1), orientation=turn, drop=[9])
+    with pytest.raises(VolumeError, match=r"missing|evenly spaced"):
+        read(tmp_path / "cut")
+
+
+def test_an_end_slice_in_another_direction_is_worth_a_word(tmp_path: Path) -> None:
+    other = {0: {"ImageOrientationPatient": [1, 0, 0, 0, 0, 1]}}
+    write_series(tmp_path, each=other)
+    volume = read(tmp_path)
+    assert volume.grid.shape[2] == 5
+    assert any("1 image of the series lies in another direction" in w for w in volume.warnings)

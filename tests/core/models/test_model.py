@@ -1,6 +1,7 @@
 """The network: anchors of the architecture, subsets, noise, gradients, the fast copy."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from core.models.mhvae.config import MHVAEConfig, ModelError
 from core.models.mhvae.cost import macs, parameters
 from core.models.mhvae.inference import for_inference
 from core.models.mhvae.model import MHVAE
+from core.models.mhvae.mvae import MVAE
 
 SMALL = MHVAEConfig(
     modalities=("iUS", "T2", "FLAIR"),
@@ -114,6 +116,35 @@ def test_the_prior_alone_makes_images_with_no_divergence(model: MHVAE) -> None:
     out = model.decode({}, 2, like=torch.zeros(1))
     assert out.kl is not None
     assert out.kl.abs().max() == 0
+
+
+def test_levels_do_without_their_experts(model: MHVAE) -> None:
+    given = images("T2")
+    other = {"T2": given["T2"].flip(2)}
+    with torch.no_grad():
+        whole = model(given, temperature=0.0)
+        cut = model(given, temperature=0.0, without=(1, 3))
+        alone = model(given, temperature=0.0, without=range(1, SMALL.levels + 1))
+        prior = model.sample_prior(2, temperature=0.0)
+        same = model(other, temperature=0.0, without=(1, 2, 3, 4))
+    assert cut.kl is not None
+    assert whole.kl is not None
+    assert (cut.kl.sum(1) == 0).tolist() == [False, True, False, True]  # coarsest level first
+    assert torch.equal(cut.kl[0], whole.kl[0])
+    for m in SMALL.modalities:
+        assert not torch.allclose(whole.images[m], cut.images[m], atol=1e-4)
+        assert torch.equal(alone.images[m], prior[m])
+        assert torch.equal(alone.images[m], same.images[m])
+
+
+def test_the_one_level_of_an_mvae_can_do_without_experts_as_well() -> None:
+    torch.manual_seed(0)
+    config = replace(SMALL, hierarchical=False)
+    one = MVAE(config).eval()
+    with torch.no_grad():
+        found = one(images("T2"), temperature=0.0, without=(1,)).images["iUS"]
+        assert torch.equal(found, one.sample_prior(2, temperature=0.0)["iUS"])
+        assert not torch.equal(found, one(images("T2"), temperature=0.0).images["iUS"])
 
 
 def test_gradients_reach_every_expert() -> None:

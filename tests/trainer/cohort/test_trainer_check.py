@@ -25,7 +25,8 @@ from trainer.errors import TrainerError
 from trainer.loop import estimate as probing
 from trainer.loop.data import cache_folder
 from trainer.loop.estimate_verdict import Count, Measured, Memory, judge
-from trainer.plan.schema import DataPlan, Plan, preset
+from trainer.plan.presets import preset
+from trainer.plan.schema import DataPlan, Plan
 
 BOTH = ("iUS", "T2")
 
@@ -105,6 +106,9 @@ def test_strays_are_told_apart_and_a_csv_gives_the_same_cohort(tmp_path: Path) -
         ("Case001", "P", ["T2", "iUS"]),
     ]
     assert again[1].files["T2"].resolve() == (cohort / "odd.nii.gz").resolve()
+    # Nobody named the folder that the listed files share: a cache is used there, never begun.
+    assert tmp_path not in cache_folder(run / "cohort.csv", again).parents
+    cache_folder(cohort).mkdir()
     assert cache_folder(run / "cohort.csv", again) == cache_folder(cohort)
     (tmp_path / "empty").mkdir()
     assert survey(tmp_path / "empty", BOTH).cases == ()

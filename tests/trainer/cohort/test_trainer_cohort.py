@@ -12,6 +12,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trainer_cohort import tiny_plan, write_case, write_cohort
@@ -26,8 +27,10 @@ from trainer.cohort.check import check_cohort
 from trainer.cohort.scan import CohortCase, scan
 from trainer.cohort.split import PARTS, check_leakage, draw
 from trainer.errors import TrainerError
-from trainer.loop.tiles import TileSampler, cut
-from trainer.plan.schema import DataPlan, load_plan, preset
+from trainer.loop.order import SliceOrder
+from trainer.loop.tiles import TileSampler, copy, cut, fixed_tiles
+from trainer.plan.presets import preset
+from trainer.plan.schema import DataPlan, Plan, load_plan, plan_from_dict
 from trainer.run.state import list_runs
 
 BOTH = ("iUS", "T2")
@@ -200,13 +203,64 @@ def test_identity_cut_is_the_image() -> None:
     np.testing.assert_allclose(tile[0], image[2:18, 2:18], atol=1e-6)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.floats(-4, 24),
+    st.floats(-4, 24),
+    st.booleans(),
+    st.sampled_from([(8, 8), (7, 10), (24, 6)]),
+)
+def test_a_tile_of_whole_pixels_is_the_array_bit_for_bit(
+    row: float, column: float, mirror: bool, size: tuple[int, int]
+) -> None:
+    source = np.random.default_rng(0).uniform(LOWEST, 1, (3, 20, 20)).astype(np.float16)
+    source[-1] = 1
+    tile = copy(source, np.array([row, column]), size, mirror=mirror)
+    assert tile.dtype == np.float32
+    padded = np.pad(source.astype(np.float32), ((0, 0), (40, 40), (40, 40)), constant_values=-1)
+    padded[-1] = np.pad(source[-1], 40)
+    first, second = (
+        int(np.rint(c - (n - 1) / 2)) + 40 for c, n in zip((row, column), size, strict=True)
+    )
+    expected = padded[:, first : first + size[0], second : second + size[1]]
+    assert (tile == (expected[:, ::-1] if mirror else expected)).all()
+
+
+def test_whole_pixels_in_validation_always_and_in_training_as_often_as_asked(
+    tmp_path: Path,
+) -> None:
+    cohort = write_cohort(tmp_path / "cohort", 2)
+    plan = tiny_plan(cohort, data__gamma={})
+    prepared, _ = prepare_all(scan(cohort, BOTH), plan.data, BOTH, tmp_path / "cache")
+    windows = {
+        window.tobytes()
+        for case in prepared
+        for image in np.pad(
+            case.array[:, 1].astype(np.float32), ((0, 0), (16, 16), (16, 16)), constant_values=-1
+        )
+        for side in (image, image[::-1])
+        for window in np.lib.stride_tricks.sliding_window_view(side, (16, 16)).reshape(-1, 16, 16)
+    }
+
+    def copied(tiles: torch.Tensor) -> float:
+        return sum(tile.numpy().tobytes() in windows for tile in tiles[:, 0]) / len(tiles)
+
+    tiles = fixed_tiles(prepared, plan, 6)
+    assert tiles is not None
+    assert copied(tiles.images["T2"]) == 1
+    for part in (0.0, 0.5, 1.0):
+        sampler = TileSampler(prepared, plan.override({"data.whole_pixel": part}))
+        drawn = torch.cat([sampler.batch(step).images["T2"] for step in range(60)])
+        assert abs(copied(drawn) - part) < 0.12
+
+
 def test_every_slice_once_per_epoch_and_no_hidden_state(tmp_path: Path) -> None:
     cohort = write_cohort(tmp_path / "cohort", 2)
     plan = tiny_plan(cohort)
     prepared, _ = prepare_all(scan(cohort, BOTH), plan.data, BOTH, tmp_path / "cache")
     sampler = TileSampler(prepared, plan)
     steps = sampler.steps_per_epoch
-    seen = [sampler._slice(s, r) for s in range(steps) for r in range(plan.data.batch)]
+    seen = [sampler.order.at(s, r) for s in range(steps) for r in range(plan.data.batch)]
     assert sorted(seen) == sorted(sampler.slices)
     late = sampler.batch(5)
     fresh = TileSampler(prepared, plan)
@@ -214,8 +268,32 @@ def test_every_slice_once_per_epoch_and_no_hidden_state(tmp_path: Path) -> None:
     assert all((late.images[m] == again.images[m]).all() for m in BOTH)
     assert (fresh.batch(5, 1, 2).fov == late.fov[1:2]).all()
     neighbours = TileSampler(prepared, plan.override({"data.neighbours": True}))
-    (case, k), (other, after) = neighbours._slice(3, 0), neighbours._slice(3, 1)
+    (case, k), (other, after) = neighbours.order.at(3, 0), neighbours.order.at(3, 1)
     assert (case, k + 1) == (other, after)
+    every = TileSampler(prepared, plan.override({"data.even_cases": False}))
+    seen = [every.order.at(s, r) for s in range(steps) for r in range(plan.data.batch)]
+    assert sorted(seen) == sorted(every.slices)
+
+
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_a_case_with_three_times_the_slices_is_seen_no_more_often(neighbours: bool) -> None:
+    slices = [(0, k) for k in range(12)] + [(1, k) for k in range(2, 6)]
+    plan = Plan(data=DataPlan(batch=4, neighbours=neighbours))
+    order = SliceOrder(slices, plan)
+    assert order.steps_per_epoch == 4
+    seen = [order.at(step, row) for step in range(24) for row in range(4)]
+    assert set(seen) <= set(slices)
+    counts = [sum(case == c for case, _ in seen) for c in (0, 1)]
+    assert counts == [48, 48]
+    if not neighbours:  # each case goes through all its own slices before it begins anew
+        own = [k for case, k in seen if case == 0]
+        assert all(sorted(own[n : n + 12]) == list(range(12)) for n in range(0, 48, 12))
+        assert own[:12] != own[12:24]
+    again = SliceOrder(slices, plan)
+    assert [again.at(23, row) for row in range(4)] == seen[-4:]
+    plain = SliceOrder(slices, replace(plan, data=replace(plan.data, even_cases=False)))
+    seen = [plain.at(step, row) for step in range(24) for row in range(4)]
+    assert sum(case == 0 for case, _ in seen) > 60
 
 
 @pytest.mark.parametrize("name", ["smoke", "quick", "paper"])
@@ -231,6 +309,18 @@ def test_plans_survive_json_and_refuse_nonsense(name: str, tmp_path: Path) -> No
     with pytest.raises(TrainerError, match="no setting called"):
         plan.override({"data.bach": 4})
     assert plan.override({"family": "mvae"}).model.levels == 1
+
+
+def test_a_plan_of_the_first_schema_goes_on_as_it_began() -> None:
+    values = preset("quick", "somewhere").to_dict()
+    values["schema"] = 1
+    for section, name in (("data", "even_cases"), ("data", "whole_pixel"), ("loss", "gan_norm")):
+        del values[section][name]
+    plan = plan_from_dict(values, "plan.json")
+    assert (plan.data.even_cases, plan.data.whole_pixel) == (False, 0.0)
+    assert plan.loss.gan_norm == "instance"
+    assert plan_from_dict(plan.to_dict(), "plan.json") == plan
+    assert Plan().loss.gan_norm == "spectral"
 
 
 def test_paper_preset_is_the_paper() -> None:

@@ -16,7 +16,8 @@ from core.models.mhvae.model import MHVAE
 from trainer.loop.discriminator import PatchDiscriminator
 from trainer.loop.distributed import Team
 from trainer.loop.loop import train
-from trainer.loop.step import Stepper, Weights
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
 from trainer.loop.tiles import Batch
 from trainer.plan.schema import Plan
 from trainer.run.folder import RunFolder, read_events

@@ -227,9 +227,15 @@ def test_a_resumed_run_may_go_on_longer_but_not_become_another(
     train(tiny_plan(cohort, optimiser__steps=2), run, say=quiet)
     words = ["train", "--resume", "--out", str(run), "--set"]
     assert main([*words, "model.base_features=8"]) == 2
+    assert main([*words, "loss.gan=0"]) == 2  # its checkpoints have discriminators
+    assert main([*words, "loss.gan_norm=instance"]) == 2
     assert main([*words, "optimiser.steps=3"]) == 0
     events = read_events(run)
     assert events[-1]["step"] == 3
+    more = ["loss.gan=0.5", "--set", "loss.mean_path=1", "--set", "optimiser.steps=4"]
+    assert main([*words, *more]) == 0
+    last = [e for e in read_events(run) if e["event"] == "step"][-1]
+    assert (last["step"], last["lambda_gan"], last["mean_path"]) == (4, 0.5, 1.0)
     assert {"settings": {"optimiser.steps": 3}}.items() <= next(
         e for e in events if e["event"] == "changed"
     ).items()

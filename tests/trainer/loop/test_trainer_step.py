@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from trainer.cohort.scan import scan
 from trainer.errors import TrainerError
 from trainer.loop.discriminator import PatchDiscriminator
 from trainer.loop.losses import draw_subset, masked_l1, pixel_weight, subsets_of_step
-from trainer.loop.step import Stepper, Weights
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
 from trainer.loop.tiles import Batch, fixed_tiles
 from trainer.loop.validate import run_subsets, scores
 from trainer.plan.schema import Plan
@@ -142,12 +145,11 @@ def test_the_mean_path_is_trained_as_often_as_asked() -> None:
     batch, model = make_batch(), make_model()
     plan = make_plan()
     errors = {}
+    stepper = Stepper(model, {}, plan, {CONFIG.modalities})
     for part in (0.0, 0.25, 1.0):
-        asked = replace(plan, loss=replace(plan.loss, mean_path=part))
-        stepper = Stepper(model, {}, asked, {CONFIG.modalities})
-        drawn = [stepper._temperature(step, number) for step in range(200) for number in range(2)]
+        drawn = [stepper._temperature(step, n, part) for step in range(200) for n in range(2)]
         assert abs(drawn.count(0.0) / 400 - part) < 0.07
-        errors[part] = stepper.generator(batch, 0, 7, WEIGHTS)[0]
+        errors[part] = stepper.generator(batch, 0, 7, replace(WEIGHTS, mean_path=part))[0]
     with torch.no_grad():
         out = model({"T2": batch.images["T2"]}, temperature=0.0)
     inside = batch.fov.sum()
@@ -156,6 +158,52 @@ def test_the_mean_path_is_trained_as_often_as_asked() -> None:
     assert errors[0.0]["l1/T2/iUS"] != pytest.approx(float(mean), rel=1e-6)
     with pytest.raises(TrainerError, match="mean_path"):
         replace(plan, loss=replace(plan.loss, mean_path=1.5))
+
+
+def test_a_run_begins_on_the_mean_path_and_draws_no_noise_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = make_plan()
+    plan = replace(plan, loss=replace(plan.loss, mean_path=0.3, mean_path_first=0.5))
+    shares = [Weights.at(plan, 9, part).mean_path for part in (0.0, 0.49, 0.5, 1.0)]
+    assert shares == [1.0, 1.0, 0.3, 0.3]
+    assert Weights.at(make_plan(), 0, 0.0).mean_path == 0
+    drawn: list[int] = []
+    real = Stepper._noise
+
+    def watched(self: Stepper, place: Sequence[int], rows: Sequence[int]) -> list[torch.Tensor]:
+        drawn.append(place[1])
+        return real(self, place, rows)
+
+    monkeypatch.setattr(Stepper, "_noise", watched)
+    stepper = Stepper(make_model(), {}, plan, {CONFIG.modalities})
+    stepper.generator(make_batch(), 0, 7, replace(WEIGHTS, mean_path=1.0))
+    assert not drawn
+    stepper.generator(make_batch(), 0, 7, WEIGHTS)
+    assert drawn == [0, 1, 2]
+
+
+def test_experts_are_dropped_at_the_finest_levels_as_often_as_asked() -> None:
+    plan = make_plan()
+    plan = replace(plan, loss=replace(plan.loss, expert_dropout=0.25, expert_dropout_levels=2))
+    stepper = Stepper(make_model(), {}, plan, {CONFIG.modalities})
+    drawn = [stepper._dropped(step, n) for step in range(300) for n in range(2)]
+    assert {tuple(d) for d in drawn} == {(), (1, 2)}
+    assert 0.18 < sum(map(bool, drawn)) / 600 < 0.32
+    always = replace(plan, loss=replace(plan.loss, expert_dropout=1.0))
+    model: Any = make_model()
+    terms, _ = Stepper(model, {}, always, {CONFIG.modalities}).generator(
+        make_batch(), 0, 7, WEIGHTS
+    )
+    assert (terms["kl/T2/1"], terms["kl/T2/2"]) == (0, 0)
+    assert terms["kl/T2/3"] > 0
+    finest, coarsest = model.encoders["T2"].cells[0], model.encoders["T2"].cells[-1]
+    assert finest.conv0.weight.grad is not None  # it still feeds the coarser ones
+    assert float(coarsest.conv0.weight.grad.abs().max()) > 0
+    never = Stepper(make_model(), {}, make_plan(), {CONFIG.modalities})
+    assert not any(never._dropped(step, 0) for step in range(50))
+    with pytest.raises(TrainerError, match="coarsest must keep"):
+        replace(plan, loss=replace(plan.loss, expert_dropout_levels=3))
 
 
 def test_overfits_four_slices(tmp_path: Path) -> None:
@@ -170,8 +218,8 @@ def test_overfits_four_slices(tmp_path: Path) -> None:
     model = MHVAE(plan.model)
     stepper = Stepper(model, {}, plan, {modalities})
     optimiser = torch.optim.Adamax(model.parameters(), lr=1e-2)
-    for step in range(90):
-        optimiser.param_groups[0]["lr"] = 1e-2 * (1 - step / 90) + 1e-4
+    for step in range(140):
+        optimiser.param_groups[0]["lr"] = 1e-2 * (1 - step / 140) + 1e-4
         optimiser.zero_grad()
         stepper.generator(tiles, 0, step, Weights(rate=0, beta=1e-4, gan=0))
         optimiser.step()

@@ -1,0 +1,169 @@
+"""The adversarial side: a critic that sees contrast, and a log that tells its balance right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from trainer_cohort import CONFIG
+
+from core.models.mhvae.model import MHVAE
+from trainer.loop.discriminator import PatchDiscriminator, discriminators
+from trainer.loop.losses import composite, lsgan, mean_score
+from trainer.loop.schedule import Weights
+from trainer.loop.step import Stepper
+from trainer.loop.terms import Terms, means
+from trainer.loop.tiles import Batch
+from trainer.plan.schema import Plan
+
+WEIGHTS = Weights(rate=1e-3, beta=0.3, gan=2.0, mean_path=1.0)
+
+
+def batch_of(names: tuple[str, ...], rows: int, missing: tuple[tuple[int, str], ...] = ()) -> Batch:
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(1)
+    fov = torch.zeros(rows, 1, 16, 16, dtype=torch.float64)
+    fov[:, :, 4:9, 3:8] = 1
+    images, present = {}, {}
+    for m in names:
+        x = torch.rand(rows, 1, 16, 16, generator=generator, dtype=torch.float64) * 1.9 - 0.95
+        images[m], present[m] = x, torch.ones(rows, dtype=torch.bool)
+    for row, m in missing:
+        images[m][row] = -1
+        present[m][row] = False
+    return Batch(images, fov, present)
+
+
+@pytest.mark.parametrize(("norm", "sees"), [("spectral", True), ("instance", False)])
+def test_contrast_is_seen_with_spectral_norms(norm: str, sees: bool) -> None:
+    """One texture, at full and at half contrast: what instance norms are there to remove."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    critic = PatchDiscriminator((32, 32), 2, 8, norm)
+    optimiser = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    generator = torch.Generator().manual_seed(1)
+    fov = torch.ones(8, 1, 32, 32)
+    gap = 0.0
+    for _ in range(70):
+        strong = 1.2 * F.avg_pool2d(torch.randn(8, 1, 34, 34, generator=generator), 3, 1)
+        scores = critic(strong), critic(0.5 * strong)
+        gap = float((mean_score(scores[0], fov) - mean_score(scores[1], fov)).mean().detach())
+        optimiser.zero_grad()
+        (lsgan(scores[0], fov, 1).mean() + lsgan(scores[1], fov, 0).mean()).backward()
+        optimiser.step()
+        critic.follow()
+    assert gap > 0.5 if sees else gap < 0.2
+
+
+def test_a_score_depends_on_the_weights_alone() -> None:
+    torch.manual_seed(0)
+    critic = PatchDiscriminator((32, 32), 2, 8)
+    image = torch.rand(2, 1, 32, 32)
+    first = critic(image)
+    with torch.no_grad():  # the weights move on, and their singular vectors do not by themselves
+        for parameter in critic.parameters():
+            parameter.add_(torch.randn(parameter.shape), alpha=0.2)
+    scores = [critic(image) for _ in range(3)]
+    assert not torch.allclose(first, scores[0])
+    assert all(torch.equal(scores[0], s) for s in scores)
+    for _ in range(60):
+        critic.follow()
+    assert not torch.allclose(scores[0], critic(image))
+    weight = critic.cells[2].weight
+    assert isinstance(weight, Tensor)
+    assert float(torch.linalg.matrix_norm(weight.detach().flatten(1), 2)) == pytest.approx(
+        1, abs=0.02
+    )
+
+
+def test_the_plan_says_which_norm() -> None:
+    plan = replace(Plan(model=CONFIG), loss=replace(Plan().loss, gan=1.0, gan_layers=1))
+    device = torch.device("cpu")
+    for norm, count in (("spectral", 0), ("instance", 1)):
+        critics = discriminators(replace(plan, loss=replace(plan.loss, gan_norm=norm)), device)
+        assert set(critics) == {"iUS", "T2"}
+        layers = critics["iUS"].modules()
+        assert sum(isinstance(layer, nn.InstanceNorm2d) for layer in layers) == count
+        assert critics["iUS"].spectral == (norm == "spectral")
+    assert not discriminators(replace(plan, loss=replace(plan.loss, gan=0.0)), device)
+    assert "cells.0.weight" in critics["iUS"].state_dict()  # as in runs of the first schema
+
+
+class Judge(nn.Module):
+    """Scores every patch by whether its image is a fake, and every patch outside the view 9."""
+
+    def __init__(self, real: float, fake: float, images: Tensor) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.tensor([real, fake], dtype=torch.float64))
+        self.known = images
+
+    def forward(self, image: Tensor) -> Tensor:
+        known = {x.numpy().tobytes() for x in self.known}
+        kinds = [0 if x.detach().numpy().tobytes() in known else 1 for x in image]
+        inside = F.avg_pool2d((image.detach() > -1).double(), 4)
+        return torch.where(inside > 0, self.scores[kinds][:, None, None, None], 9.0)
+
+
+@pytest.mark.parametrize("names", [("iUS", "T2"), ("iUS", "T2", "FLAIR")])
+def test_the_log_tells_the_mean_scores_whatever_is_missing(names: tuple[str, ...]) -> None:
+    """Per modality: over the rows that have it, over all subsets without it, inside the view."""
+    config = replace(CONFIG, modalities=names)
+    plan = Plan(model=config, seed=5)
+    plan = replace(plan, data=replace(plan.data, batch=4))
+    batch = batch_of(names, 4, missing=((1, "T2"), (2, "T2")))
+    torch.manual_seed(0)
+    model = MHVAE(config).double()
+    critics = {m: Judge(0.8, 0.3, composite(batch.images[m], batch.fov)) for m in names}
+    presence = {names, tuple(m for m in names if m != "T2")}
+    steps = []
+    for step in range(2):
+        terms: Terms = {}
+        for first in (0, 1, 3):  # micro-batches, of which one has no T2 at all
+            rows = batch.rows(first, first + (1 if first != 1 else 2))
+            stepper = Stepper(model, critics, plan, presence)  # type: ignore[arg-type]
+            more, fakes = stepper.generator(rows, first, step, WEIGHTS)
+            more |= stepper.discriminator(rows, fakes)
+            terms = {n: terms.get(n, 0.0) + more.get(n, 0.0) for n in {*terms, *more}}
+        steps.append(terms)
+    found = means(steps)
+    for m in names:
+        assert found[f"d/{m}/real"] == pytest.approx(0.8)
+        assert found[f"d/{m}/fake"] == pytest.approx(0.3)
+    assert not any("share" in name for name in found)
+    # L1 as well: the mean of the rows that have a T2, not of all.
+    with torch.no_grad():
+        out = model({"iUS": batch.images["iUS"]}, temperature=0.0)
+    wanted = [
+        float((out.images["T2"] - batch.images["T2"])[row][batch.fov[row] > 0].abs().mean())
+        for row in (0, 3)
+    ]
+    assert means(steps[:1])["l1/iUS/T2"] == pytest.approx(np.mean(wanted), rel=1e-9)
+
+
+def test_the_log_tells_what_each_term_weighs_and_how_hard_it_pulls() -> None:
+    plan = Plan(model=CONFIG, seed=5)
+    plan = replace(plan, data=replace(plan.data, batch=2))
+    batch = batch_of(CONFIG.modalities, 2)
+    torch.manual_seed(0)
+    model = MHVAE(CONFIG).double()
+    critics = {m: PatchDiscriminator((16, 16), 1, 4).double() for m in CONFIG.modalities}
+    stepper = Stepper(model, critics, plan, {CONFIG.modalities})
+    terms, _ = stepper.generator(batch, 0, 0, WEIGHTS)
+    parts = [terms[f"weighted/{name}"] for name in ("kl", "l1", "gan")]
+    assert min(parts) > 0
+    assert sum(parts) == pytest.approx(terms["loss"], rel=1e-12)
+    image = model({"T2": batch.images["T2"]}, temperature=0.0).images["iUS"]
+    image = image.detach().requires_grad_()
+    l1 = 100 * ((image - batch.images["iUS"]).abs() * batch.fov).mean(dim=(1, 2, 3)) / 6
+    scores = critics["iUS"](composite(image, batch.fov))
+    gan = 2.0 * lsgan(scores, batch.fov, 1.0) / 6  # of three subsets and two rows
+    for name, term in (("l1", l1), ("gan", gan)):
+        (gradient,) = torch.autograd.grad(term.sum(), image)
+        pull = float(gradient.flatten(1).norm(dim=1).sum())
+        assert terms[f"pull/{name}/iUS"] == pytest.approx(pull, rel=1e-6)
+    quiet, _ = stepper.generator(batch, 0, 0, replace(WEIGHTS, gan=0.0))
+    assert not any(name.startswith(("pull", "weighted/gan")) for name in quiet)
