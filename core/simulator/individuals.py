@@ -127,7 +127,7 @@ def _stack(shares: dict[Tissue, Field]) -> list[tuple[Tissue, Field]]:
     below = np.zeros_like(shares[Tissue.AIR])
     for tissue in EXCLUSIVE:
         below = below + shares[tissue]
-        part: Field = shares[tissue] / np.maximum(below, np.float32(1e-6))
+        part: Field = np.divide(shares[tissue], np.maximum(below, 1e-6), dtype=np.float32)
         layers.append((tissue, part))
     return layers
 
