@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from core.errors import Cancelled, UserError
 from core.version import __version__
 
+__all__ = ["main"]
+
 COMMANDS = {
     "synthesize": "make the missing modality of a patient",
     "register": "bring one volume onto another",

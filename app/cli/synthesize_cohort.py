@@ -23,8 +23,9 @@ from core.models.bundle import Bundle, find
 from core.synthesis.request import Request, on_grid, prepare
 from core.synthesis.synthesize import Engine
 from core.tables import write_table
+from trainer.cohort.case import CohortCase
 from trainer.cohort.names import LABEL, case_key, told_by
-from trainer.cohort.scan import SUFFIXES, CohortCase, names_of, scan
+from trainer.cohort.scan import SUFFIXES, names_of, scan
 
 TABLE = "outcomes.csv"
 COLUMNS = (

@@ -11,12 +11,15 @@ from core.io.writer import write
 __all__ = [
     "SYNTHETIC_MARK",
     "Header",
+    "dicom_tags",
     "find",
-    "itk",
     "modality",
+    "native",
+    "native_worker",
     "preview",
     "probe",
     "read",
+    "sniff",
     "survey",
     "write",
 ]

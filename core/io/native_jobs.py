@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.io.native_worker import Answer, Job, fill
+Answer = dict[str, Any]
+Job = Callable[[Path, Mapping[str, Any], memoryview | None], Answer]
+
+
+def fill(buffer: memoryview | None, values: Any, request: Mapping[str, Any]) -> None:
+    """Write an array into the asker's memory.
+
+    Raises:
+        ValueError: it is not of the size that was asked for.
+    """
+    shape = tuple(int(n) for n in request["shape"])
+    assert buffer is not None
+    if values.size != int(np.prod(shape, dtype=np.int64)):
+        raise ValueError("two readings of one header differ")
+    out = np.frombuffer(buffer, request["dtype"], values.size).reshape(shape)
+    out[...] = values.reshape(shape)
 
 
 def _itk() -> Any:

@@ -11,16 +11,14 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import resource_tracker, shared_memory
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
-Answer = dict[str, Any]
-Job = Callable[[Path, Mapping[str, Any], memoryview | None], Answer]
+from core.errors import UserError
+from core.io.native_jobs import JOBS, Answer, Job
 
 
 def main() -> int:
@@ -39,8 +37,6 @@ def main() -> int:
         except MemoryError:
             answer = {"error": "it wants far more memory than the header declares"}
         except Exception as error:  # the process boundary: whatever a library raises is the answer
-            from core.errors import UserError
-
             said = {"sentence": str(error)} if isinstance(error, UserError) else None
             answer = said or {"error": type(error).__name__}
         sink.write(json.dumps(answer).encode() + b"\n")
@@ -49,8 +45,6 @@ def main() -> int:
 
 
 def _answer(request: Mapping[str, Any]) -> Answer:
-    from core.io.native_jobs import JOBS
-
     job: Job = JOBS[request["do"]]
     with _room(int(request["room"])), _plain(Path(request["path"])) as path:
         if not request["shared"]:
@@ -96,20 +90,6 @@ def _plain(path: Path) -> Iterator[Path]:
         except OSError:
             shutil.copyfile(path, name)
         yield name
-
-
-def fill(buffer: memoryview | None, values: Any, request: Mapping[str, Any]) -> None:
-    """Write an array into the asker's memory.
-
-    Raises:
-        ValueError: it is not of the size that was asked for.
-    """
-    shape = tuple(int(n) for n in request["shape"])
-    assert buffer is not None
-    if values.size != int(np.prod(shape, dtype=np.int64)):
-        raise ValueError("two readings of one header differ")
-    out = np.frombuffer(buffer, request["dtype"], values.size).reshape(shape)
-    out[...] = values.reshape(shape)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,12 @@
 """The cases of a training: found, paired, checked, split, prepared; no torch."""
 
-__all__ = ["cache", "check", "prepare", "prepare_case", "scan", "split"]
+__all__ = [
+    "cache",
+    "case",
+    "check",
+    "names",
+    "prepare",
+    "prepare_case",
+    "scan",
+    "split",
+]

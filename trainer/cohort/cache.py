@@ -21,9 +21,9 @@ from core.image.resample import resample_mask
 from core.io import read
 from core.models.bundle import PLANES
 from core.volume import Volume
+from trainer.cohort.case import CohortCase
 from trainer.cohort.check import content_hash
 from trainer.cohort.expected import expected_on, in_range, read_expected
-from trainer.cohort.scan import CohortCase
 from trainer.plan.schema import SWEPT, DataPlan
 
 VERSION = 3

@@ -15,9 +15,10 @@ from core.image.field_of_view import field_of_view
 from core.image.resample import resample_mask
 from core.io import read
 from core.volume import Mask, Volume
+from trainer.cohort.case import CohortCase
 from trainer.cohort.expected import read_expected
 from trainer.cohort.pair import SHIFT, SPACING, Fit, fit, picture, reference
-from trainer.cohort.scan import CohortCase, names_of
+from trainer.cohort.scan import names_of
 from trainer.errors import TrainerError
 from trainer.plan.schema import SWEPT, DataPlan
 

@@ -8,16 +8,13 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.files import replacing
 from core.io.modality import guess_from_text
+from trainer.cohort.case import CohortCase
 from trainer.cohort.match import FOV, SWEPT, name_of
 from trainer.cohort.names import patient_of
 from trainer.errors import TrainerError
-
-if TYPE_CHECKING:
-    from trainer.cohort.scan import CohortCase
 
 _LONGEST = 100
 """Letters of a case's id; file names made of it stay within what file systems take."""

@@ -14,8 +14,9 @@ from typing import Any
 from core import tables
 from core.errors import Cancelled
 from core.files import write_text
+from trainer.cohort.case import CohortCase
 from trainer.cohort.prepare_case import PICTURES, Preparation, prepare_files
-from trainer.cohort.scan import FOV, CohortCase, name_of
+from trainer.cohort.scan import FOV, name_of
 
 TABLE, RECORD, PAGE, LIST = "outcomes.csv", "outcomes.json", "qc.html", "cohort.csv"
 COLUMNS = (

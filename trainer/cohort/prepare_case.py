@@ -24,8 +24,9 @@ from core.registration.alignment import AlignError, moved
 from core.registration.choice import Choice, align, record
 from core.registration.methods import DEFAULT_METHOD
 from core.volume import Mask, Volume, Voxels
+from trainer.cohort.case import CohortCase
 from trainer.cohort.expected import expected_on, read_expected
-from trainer.cohort.scan import FOV, CohortCase, name_of, names_of
+from trainer.cohort.scan import FOV, name_of, names_of
 from trainer.errors import TrainerError
 from trainer.plan.schema import SWEPT
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError
 from core.files import shown
 from core.io.sniff import first_bytes, sniff
+from trainer.cohort.case import CohortCase
 from trainer.cohort.listing import from_csv, is_csv, write_csv
 from trainer.cohort.match import EXPECTED, FOV, Found, Group, name_of, pair
 from trainer.cohort.names import told_by
@@ -33,42 +34,6 @@ _PEEK = 4
 """Files of unknown ending that are looked into before a folder is taken for no DICOM series."""
 _LINK = 1024
 """A link that was copied as a text file is no longer than this."""
-
-
-@dataclass(frozen=True)
-class CohortCase:
-    """One case on disk.
-
-    Attributes:
-        id: pseudonym, unique in the cohort; fit for a file's name.
-        patient: cases of one patient are never split between training and test.
-        files: modality → file, or folder of a DICOM series.
-        fov: field-of-view mask, when there is one.
-        doubts: sentences about files that could not be placed.
-        expected: swept modality → its expected echo, see :mod:`trainer.cohort.expected`.
-        problem: sentence saying why the case cannot be used as it lies there; empty when it can.
-        labels: maps of labels that lie with the case.
-        reasons: modality → what its file was chosen by.
-    """
-
-    id: str
-    patient: str
-    files: dict[str, Path] = field(default_factory=dict)
-    fov: Path | None = None
-    doubts: tuple[str, ...] = ()
-    expected: dict[str, Path] = field(default_factory=dict)
-    problem: str = ""
-    labels: tuple[Path, ...] = ()
-    reasons: dict[str, str] = field(default_factory=dict, compare=False)
-
-    def refuse(self) -> None:
-        """Do not let the case be used while nobody can say which of its files are meant.
-
-        Raises:
-            TrainerError: it has a problem.
-        """
-        if self.problem:
-            raise TrainerError(self.problem)
 
 
 @dataclass(frozen=True)

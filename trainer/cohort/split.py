@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.files import write_text
-from trainer.cohort.scan import CohortCase
+from trainer.cohort.case import CohortCase
 from trainer.errors import TrainerError
 from trainer.plan.schema import DataPlan
 

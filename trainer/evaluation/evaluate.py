@@ -22,7 +22,8 @@ from core.synthesis.backends import choose_device
 from core.synthesis.request import Prepared, Request, prepare
 from core.synthesis.synthesize import Engine
 from core.volume import Volume
-from trainer.cohort.scan import CohortCase, names_of, scan
+from trainer.cohort.case import CohortCase
+from trainer.cohort.scan import names_of, scan
 from trainer.errors import TrainerError
 from trainer.evaluation.authors_protocol import slice_scores
 from trainer.evaluation.perceptual import Perceptual

@@ -1,3 +1,7 @@
 """The training loop and what goes round in it."""
 
-__all__ = ["estimate", "loop"]
+__all__ = [
+    "estimate",
+    "loop",
+    "terms",
+]

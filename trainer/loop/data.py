@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.cohort.cache import drop_duplicates, prepare_all
-from trainer.cohort.scan import CACHE, CohortCase, names_of, scan
+from trainer.cohort.case import CohortCase
+from trainer.cohort.scan import CACHE, names_of, scan
 from trainer.cohort.split import Split, locked_split
 from trainer.errors import TrainerError
 from trainer.loop.tiles import Batch, TileSampler, fixed_tiles

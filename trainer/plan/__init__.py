@@ -1,3 +1,9 @@
 """The plan of a run: every choice, with unit and default; no torch."""
 
-__all__ = ["fine_tune", "new", "patches", "schema"]
+__all__ = [
+    "fine_tune",
+    "new",
+    "patches",
+    "presets",
+    "schema",
+]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trainer.cohort.scan import FOV, CohortCase, Survey
+from trainer.cohort.case import CohortCase
+from trainer.cohort.scan import FOV, Survey
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from typing import Any
 from app.training.wizard.cases import Row, Table
 from core.errors import UserError
 from core.files import write_text
-from trainer.cohort.scan import CohortCase, write_csv
+from trainer.cohort.case import CohortCase
+from trainer.cohort.scan import write_csv
 from trainer.plan.presets import preset
 from trainer.plan.schema import Plan, plan_from_dict
 from trainer.run.state import default_folder

@@ -18,9 +18,10 @@ from app.cli import main
 from core.grid import Grid
 from core.io import read
 from core.volume import Volume
+from trainer.cohort.case import CohortCase
 from trainer.cohort.check import check_cases
 from trainer.cohort.pair import SIDE, fit, picture
-from trainer.cohort.scan import CohortCase, scan, survey, write_csv
+from trainer.cohort.scan import scan, survey, write_csv
 from trainer.errors import TrainerError
 from trainer.loop import estimate as probing
 from trainer.loop.data import cache_folder

@@ -23,8 +23,9 @@ from core.models.bundle import Bundle, Preprocessing
 from core.synthesis.request import Request, prepare
 from trainer.__main__ import main
 from trainer.cohort.cache import LOWEST, prepare_all
+from trainer.cohort.case import CohortCase
 from trainer.cohort.check import check_cohort
-from trainer.cohort.scan import CohortCase, scan
+from trainer.cohort.scan import scan
 from trainer.cohort.split import PARTS, check_leakage, draw
 from trainer.errors import TrainerError
 from trainer.loop.order import SliceOrder

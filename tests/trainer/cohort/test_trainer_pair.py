@@ -19,8 +19,9 @@ from app import cli
 from core.models import weights
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.model import MHVAE
+from trainer.cohort.case import CohortCase
 from trainer.cohort.names import patient_of
-from trainer.cohort.scan import CohortCase, names_of, scan, survey
+from trainer.cohort.scan import names_of, scan, survey
 from trainer.cohort.split import PARTS, draw
 from trainer.errors import TrainerError
 from trainer.plan.schema import DataPlan
