@@ -54,7 +54,7 @@ class House:
                     whole = f"{node.module}.{alias.name}"
                     if whole in self.trees:
                         yield whole, ""
-                    elif node.module in self.trees:
+                    elif node.module and node.module in self.trees:
                         yield node.module, alias.name
             elif isinstance(node, ast.Import):
                 for alias in node.names:
