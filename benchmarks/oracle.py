@@ -1,6 +1,6 @@
 """How good a guess of a simulated image could be: the oracle and the simple predictors.
 
-Usage: python benchmarks/oracle.py draw|score --test COHORT --train COHORT --anatomy MAPS --work DIR
+Usage: python benchmarks/oracle.py draw|score --test COHORT --train COHORT --anatomy DIR --work DIR
 [--draws 64] [--cases 12] [--model FILE]… [--unet T2:FILE] [--unet iUS:FILE]. The cohorts come from
 ``mhvae-studio simulate`` (test with ``--physics test``) at the models' spacing.
 
@@ -77,12 +77,25 @@ def draw(args: argparse.Namespace) -> None:
         meta = json.loads((args.test / f"{name}.json").read_text())
         truth = read(args.test / f"{name}-iUS.nii.gz").voxels
         inside = truth > 0
-        maps = args.anatomy if meta["anatomy"] == "tissue maps" else None
+        maps = None if meta["anatomy"] == "procedural" else args.anatomy
         values = np.full((args.draws, int(inside.sum())), np.nan, np.float32)
-        size = {"spacing": meta["spacing_mm"], "anatomy": maps, "physics": args.physics}
-        for n, (ius, fov) in enumerate(redraw_ultrasound(meta["seed"], args.draws, **size)):
-            scaled = Normaliser.fit(ius, fov).forward(ius, fov)[inside]
-            values[n] = np.where(fov[inside], scaled, np.nan)
+        scans = redraw_ultrasound(
+            meta["seed"],
+            args.draws,
+            spacing=meta["spacing_mm"],
+            anatomy=maps,
+            physics=meta["physics"],
+            scan_physics=args.physics,
+        )
+        for n, scan in enumerate(scans):
+            if scan.fov.shape != inside.shape:
+                raise SystemExit(
+                    f"{name}-iUS.nii.gz: expected the {scan.fov.shape} voxels its seed gives with "
+                    f"this anatomy; found {inside.shape}. Give the --anatomy the cohort was made "
+                    "from, or make it anew."
+                )
+            scaled = Normaliser.fit(scan.image, scan.fov).forward(scan.image, scan.fov)[inside]
+            values[n] = np.where(scan.fov[inside], scaled, np.nan)
         seen_by = np.isfinite(values).sum(0)
         known = seen_by >= args.draws // 4
         part = path.with_suffix(".part.npz")

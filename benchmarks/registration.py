@@ -1,12 +1,12 @@
 """Registration of simulated pairs moved by known offsets: target registration error, side by side.
 
 Usage: python benchmarks/registration.py OUT [--cases 30] [--seed 90100] [--physics test]
-[--methods LC2,"mutual information",elastix] [--model NAME|FILE]. Even cases are moved rigidly (3
-to 10 mm, 3 to 10 degrees about the middle of the field of view) and registered rigidly; odd cases
-also get up to 5 % of scale and shear and are registered affinely. Cases and results are kept in
-OUT, so a stopped run goes on where it was; the last lines are the table. Seconds are processor
-seconds of one thread. elastix (if installed) runs with the parameters written below, inside the
-same field of view.
+[--methods LC2,"mutual information",elastix] [--model NAME|FILE] [--anatomy DIR]. Even cases are
+moved rigidly (3 to 10 mm, 3 to 10 degrees about the middle of the field of view) and registered
+rigidly; odd cases also get up to 5 % of scale and shear and are registered affinely. Cases and
+results are kept in OUT, so a stopped run goes on where it was; the last lines are the table.
+Seconds are processor seconds of one thread. elastix (if installed) runs with the parameters written
+below, inside the same field of view.
 """
 
 from __future__ import annotations
@@ -128,12 +128,19 @@ def elastix_matrix(path: Path) -> Matrix:
     return out
 
 
-def case_of(seed: int, physics: str, out: Path) -> tuple[Volume, Volume]:
-    """Return (iUS, T2) of a simulated case, made once."""
+def case_of(seed: int, physics: str, out: Path, anatomy: Path | None) -> tuple[Volume, Volume]:
+    """Return (iUS, T2 of the whole head) of a simulated case, made once."""
     name = f"Case{seed:03d}"
     if not (out / f"{name}.json").is_file():
         save_case(
-            simulate_case(seed, spacing=1.0, physics=physics, mismatch=False),  # type: ignore[arg-type]
+            simulate_case(
+                seed,
+                spacing=1.0,
+                anatomy=anatomy,
+                physics=physics,  # type: ignore[arg-type]
+                mismatch=False,
+                whole_head=True,
+            ),
             out,
             name,
         )
@@ -142,10 +149,15 @@ def case_of(seed: int, physics: str, out: Path) -> tuple[Volume, Volume]:
 
 
 def one(
-    seed: int, method: str, physics: str, out: Path, through: Callable[..., Any] | None
+    seed: int,
+    method: str,
+    physics: str,
+    out: Path,
+    through: Callable[..., Any] | None,
+    anatomy: Path | None,
 ) -> dict[str, Any]:
     """Register one case by one method and measure it."""
-    ius, t2 = case_of(seed, physics, out / physics)
+    ius, t2 = case_of(seed, physics, out / physics, anatomy)
     centre = ius.grid.to_world(np.argwhere(swept_region(ius)).mean(0))
     affine = seed % 2 == 1
     offset, kind = offset_of(seed, affine, centre), "affine" if affine else "rigid"
@@ -200,6 +212,7 @@ def main() -> None:
     parser.add_argument("--physics", default="test", choices=("train", "test"))
     parser.add_argument("--methods", default=f"{','.join(METHODS)},elastix")
     parser.add_argument("--model")
+    parser.add_argument("--anatomy", type=Path, help="as for mhvae-studio simulate")
     args = parser.parse_args()
     (args.out / args.physics).mkdir(parents=True, exist_ok=True)
     kept = args.out / f"results-{args.physics}.json"
@@ -213,7 +226,7 @@ def main() -> None:
                 from core.registration.through_model import through_model
 
                 through = through_model(args.model)
-            rows.append(one(seed, method, args.physics, args.out, through))
+            rows.append(one(seed, method, args.physics, args.out, through, args.anatomy))
             print(rows[-1], flush=True)
             kept.write_text(json.dumps(rows, indent=1))
     table([r for r in rows if args.seed <= r["seed"] < args.seed + args.cases])

@@ -1,8 +1,9 @@
 """A plain U-Net of the model's size, trained on the same pairs: the yardstick for one direction.
 
 Usage: python benchmarks/unet.py PLAN --target iUS|T2 --seconds N --out FILE. PLAN is a run's
-``plan.json``: tiles, augmentation, batch, optimiser and learning rates are the run's own, so only
-the network differs. Time is the process's own (one thread), so that a busy machine does not shorten
+``plan.json``: tiles, augmentation, batch, optimiser, learning rates and what a missing ultrasound
+is trained towards (its expected echo, where there is one) are the run's own, so only the network
+differs. Time is the process's own (one thread), so that a busy machine does not shorten
 it; a run that was stopped goes on from FILE.
 """
 
@@ -108,7 +109,7 @@ def main() -> None:
     args = parser.parse_args()
     keep_memory()
     torch.set_num_threads(1)
-    plan = replace(load_plan(args.plan), start_from="")
+    plan = replace(load_plan(args.plan), start_from="", grow=False)
     sampler = load_data(plan, RunFolder(args.plan.parent), print).sampler
     torch.manual_seed(plan.seed)
     net, average = UNet(plan.model), UNet(plan.model).requires_grad_(False)
@@ -134,7 +135,7 @@ def main() -> None:
         batch = sampler.batch(step)
         made = net(batch.images[OTHER[args.target]])
         area = batch.fov.mean().clamp_min(1e-6)
-        loss = masked_l1(made, batch.images[args.target], batch.fov).mean()
+        loss = masked_l1(made, batch.missing_target(args.target), batch.fov).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

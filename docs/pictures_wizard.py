@@ -2,7 +2,7 @@
 
 ``python docs/pictures_wizard.py FOLDER [MAPS]`` needs a screen (or Xvfb) of at least 1200 x 900
 pixels. The cohort is simulated into ``FOLDER/iUS-cohort`` unless it is there, which takes some
-minutes; MAPS is the folder of tissue maps that ``mhvae-studio simulate --anatomy`` takes.
+minutes; MAPS is the folder that ``mhvae-studio simulate --anatomy`` takes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def plant(folder: Path, maps: Path | None) -> None:
     """Simulate eight cases; misname a file, move a volume away, take an ultrasound out."""
     write_cohort(8, 1, folder, maps, spacing=1.2, workers=os.cpu_count() or 1)
     (folder / "Case002-T2.nii.gz").rename(folder / "Case002-scan_a.nii.gz")
-    for kind in ("iUS", "fov"):
+    for kind in ("iUS", "iUS-expected", "fov"):
         (folder / f"Case006-{kind}.nii.gz").unlink()
     moved = read(folder / "Case004-T2.nii.gz")
     affine = np.array(moved.grid.affine)
