@@ -3,6 +3,7 @@
 __all__ = [
     "assets",
     "case",
+    "child_process",
     "errors",
     "files",
     "grid",

@@ -22,9 +22,9 @@ import psutil
 import pytest
 import torch
 from dicom_factory import write_series
-from test_io_formats import minc1, minc2
 from trainer_cohort import tiny_plan, write_cohort
 from virtual_screen import start_watching, virtual_screen
+from volume_files import minc1, minc2
 
 from app.cli import COMMANDS
 from app.shell.guide_pages import read_pages

@@ -27,8 +27,9 @@ from PySide6.QtCore import (
 )
 
 from app.processes.outcome import Outcome
-from app.processes.program import engine_command, program_command, variables
+from app.processes.program import engine_command, program_command
 from app.processes.protocol import Message, ProtocolError, Unpacker, pack
+from core.child_process import child_environment
 from core.errors import Cancelled, UserError
 
 __all__ = [
@@ -268,7 +269,7 @@ def detach(command: Sequence[str], errors: Path) -> int:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stream,
-                env=variables(),
+                env=child_environment(),
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
@@ -283,6 +284,6 @@ _detached: list[subprocess.Popen[bytes]] = []
 
 def _environment() -> QProcessEnvironment:
     environment = QProcessEnvironment()
-    for name, value in variables().items():
+    for name, value in child_environment().items():
         environment.insert(name, value)
     return environment

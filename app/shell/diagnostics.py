@@ -6,7 +6,6 @@ import json
 import locale
 import os
 import platform
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +16,7 @@ from PySide6.QtGui import QGuiApplication
 from app.shared.context import Context
 from app.shell.anonymous import anonymous
 from app.state.messages import Note
+from core.child_process import packaged
 from core.torch_build import torch_build
 from core.version import __version__
 
@@ -57,7 +57,7 @@ def _program() -> list[tuple[str, object]]:
     torch = torch_build()
     return [
         ("version", __version__),
-        ("packaged", "yes" if getattr(sys, "frozen", False) else "no, from source"),
+        ("packaged", "yes" if packaged() else "no, from source"),
         ("Python", platform.python_version()),
         ("Qt", qVersion()),
         ("torch", f"{torch.version}, {torch.words}"),

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.child_process import child_environment, packaged, python_module
 from core.volume import VolumeError
 
 SECONDS = 20.0
@@ -67,17 +68,7 @@ def call(
 
 def command() -> list[str]:
     """Return what starts the decoder process, from source or from the packaged program."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, "decoder"]
-    return [sys.executable, "-m", "core.io.native_worker"]
-
-
-def _environment() -> dict[str, str]:
-    if getattr(sys, "frozen", False):
-        return dict(os.environ)
-    root = str(Path(__file__).resolve().parents[2])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    return [sys.executable, "decoder"] if packaged() else python_module("core.io.native_worker")
 
 
 class Reader:
@@ -181,7 +172,7 @@ class Reader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env={**child_environment(), "OMP_NUM_THREADS": "1"},
             creationflags=hidden,
         )
         reader = threading.Thread(

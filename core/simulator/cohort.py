@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 
+from core.child_process import worker_pool
 from core.files import replacing, write_text
 from core.simulator.case import Echo, SimulatedCase, simulate_case
 from core.simulator.physics import PhysicsName
@@ -79,8 +79,7 @@ def write_cohort(
             done += 1
             report(done, n)
         return [path for path in files if path.is_file()]
-    # Spawned, not forked: the caller may hold threads or a screen.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         pending = {pool.submit(write_case, *job) for job in todo}
         while pending:
             ready, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)

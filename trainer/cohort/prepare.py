@@ -6,12 +6,12 @@ import base64
 import html
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import Any
 
 from core import tables
+from core.child_process import worker_pool
 from core.errors import Cancelled
 from core.files import write_text
 from trainer.cohort.case import CohortCase
@@ -87,8 +87,7 @@ def _in_processes(
     take: Callable[[dict[str, Any]], None],
     stop: Callable[[], bool],
 ) -> None:
-    # Spawned, not forked: the caller may hold threads or a screen.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         pending = {pool.submit(prepare_files, case, how, out) for case in cases}
         while pending:
             ready, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -15,36 +14,11 @@ import SimpleITK as sitk
 from conftest import oblique_affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.io import netcdf_file
+from volume_files import VOXELS, check, minc1, minc2, to_itk
 
 from core.io import probe, read
 
 nib: Any = nibabel  # it ships types in part only
-
-VOXELS = np.random.default_rng(0).integers(-500, 500, (9, 8, 7)).astype(np.int16)
-LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
-
-def to_itk(voxels: np.ndarray, affine: np.ndarray) -> sitk.Image:
-    """Make SimpleITK's image of (i, j, k) voxels on a voxel → RAS+ mm matrix."""
-    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
-    lps = LPS @ affine
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetOrigin(lps[:3, 3].tolist())
-    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
-    return image
-
-
-def check(path: Path, voxels: np.ndarray, affine: np.ndarray, tolerance: float = 1e-4) -> None:
-    header = probe(path)[0]
-    volume = read(path)
-    assert header.problem == ""
-    assert header.grid is not None
-    assert header.grid.same_as(volume.grid, 0)
-    np.testing.assert_array_equal(volume.voxels, voxels.astype(np.float32))
-    np.testing.assert_allclose(volume.grid.affine, affine, atol=tolerance)
-    assert volume.modality == ""
 
 
 NIFTI = {
@@ -156,44 +130,6 @@ def test_data_in_one_file_per_slice(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_text(path.read_text().replace(f"{name[0]}.raw", "p%02d.raw 1 7 1"))
         check(path, VOXELS, oblique_affine())
-
-
-def minc1(path: Path) -> None:
-    with netcdf_file(path, "w") as file:
-        for axis, count in zip("zyx", VOXELS.shape, strict=True):
-            file.createDimension(f"{axis}space", count)
-            variable = file.createVariable(f"{axis}space", "i", ())
-            for key, value in _minc_axis(axis).items():
-                setattr(variable, key, value)
-        image = file.createVariable("image", "h", ("zspace", "yspace", "xspace"))
-        image[:] = VOXELS
-        image.valid_range = np.array([-32768.0, 32767.0])
-        image.signtype = b"signed__"
-        for name, value in (("image-max", 32767.0), ("image-min", -32768.0)):
-            file.createVariable(name, "d", ("zspace",))[:] = value
-
-
-def minc2(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        for axis, count in zip("zyx", VOXELS.shape, strict=True):
-            variable = file.create_dataset(f"minc-2.0/dimensions/{axis}space", data=0)
-            variable.attrs.update(_minc_axis(axis), length=count, spacing=np.bytes_("regular__"))
-        folder = file.create_group("minc-2.0/image/0")
-        image = folder.create_dataset("image", data=VOXELS, compression="gzip")
-        image.attrs["dimorder"] = np.bytes_("zspace,yspace,xspace")
-        image.attrs["valid_range"] = np.array([-32768.0, 32767.0])
-        for name, value in (("image-max", 32767.0), ("image-min", -32768.0)):
-            folder.create_dataset(name, data=value).attrs["dimorder"] = np.bytes_("")
-
-
-def _minc_axis(axis: str) -> dict[str, object]:
-    n = "xyz".index(axis)
-    return {
-        "start": (-30.0, -20.0, -10.0)[n],
-        "step": (1.0, 2.0, 3.0)[n],
-        "direction_cosines": np.eye(3)[n],
-        "spacing": b"regular__",
-    }
 
 
 @pytest.mark.parametrize("make", [minc1, minc2])

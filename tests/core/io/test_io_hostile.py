@@ -16,7 +16,7 @@ import psutil
 import pytest
 import SimpleITK as sitk
 from conftest import oblique_affine
-from test_io_formats import VOXELS, minc1, minc2, to_itk
+from volume_files import VOXELS, minc1, minc2, to_itk
 
 from core.io import probe, read
 from core.volume import VolumeError

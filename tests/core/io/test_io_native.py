@@ -18,7 +18,7 @@ from dicom_factory import MR, base, save, write_series
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, RLELossless, generate_uid
-from test_io_formats import minc1, minc2
+from volume_files import minc1, minc2
 
 from core.io import native, probe, read
 from core.registration.alignment import AlignError

@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 from conftest import oblique_affine
-from test_io_formats import VOXELS
+from volume_files import VOXELS
 
 from core.io import probe, read
 from core.volume import VolumeError

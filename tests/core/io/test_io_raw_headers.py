@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import oblique_affine
-from test_io_formats import VOXELS, check, to_itk
+from volume_files import VOXELS, check, to_itk
 
 from core.io import probe, read
 from core.volume import VolumeError

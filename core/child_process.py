@@ -1,0 +1,59 @@
+"""How the program starts Python anew: its own modules, never what lies in the user's folder.
+
+``python -m app`` looks into the working folder first, and so does a worker of multiprocessing. With
+``-P`` (and ``PYTHONSAFEPATH`` for the children's own children) an ``app.py``, a ``core`` folder or
+a ``random.py`` that happens to lie beside the user's images is never run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+
+_SAFE = "PYTHONSAFEPATH"
+
+
+def packaged() -> bool:
+    """Tell whether this is the packaged program, which is its own interpreter."""
+    return bool(getattr(sys, "frozen", False))
+
+
+def python_module(name: str) -> list[str]:
+    """Return the command that runs a module of ours from source; its arguments may follow."""
+    return [sys.executable, "-P", "-m", name]
+
+
+def child_environment() -> dict[str, str]:
+    """Return a child's environment: ours, with this program's packages first."""
+    if packaged():
+        return dict(os.environ)
+    root = str(Path(__file__).resolve().parents[1])
+    # An empty entry would mean the working folder.
+    others = [x for x in os.environ.get("PYTHONPATH", "").split(os.pathsep) if x and x != root]
+    return {**os.environ, _SAFE: "1", "PYTHONPATH": os.pathsep.join([root, *others])}
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of worker processes, and wait for them at the end.
+
+    They are spawned, not forked: the caller may hold threads or a screen.
+
+    Args:
+        workers: how many processes.
+    """
+    before = os.environ.get(_SAFE)
+    os.environ[_SAFE] = "1"  # multiprocessing passes no option of ours on, but the environment
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield pool
+    finally:
+        if before is None:
+            del os.environ[_SAFE]
+        else:
+            os.environ[_SAFE] = before
