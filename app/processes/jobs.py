@@ -31,6 +31,7 @@ from app.processes.program import engine_command, program_command
 from app.processes.protocol import Message, ProtocolError, Unpacker, pack
 from core.child_process import child_environment
 from core.errors import Cancelled, UserError
+from core.io import native
 
 __all__ = [
     "Child", "Jobs", "Outcome", "detach", "engine_command", "program_command",
@@ -121,10 +122,11 @@ class Jobs(QObject):
             self._say_busy()
 
     def close(self) -> None:
-        """Drop everything and wait for the threads to end."""
+        """Drop everything, wait for the threads, and end the decoder they kept warm."""
         self._waiting.clear()
         self._pool.clear()
         self._pool.waitForDone()
+        native.close()
 
     def _deliver(self, number: int, result: Any, error: BaseException | None) -> None:
         job = self._waiting.pop(number, None)

@@ -78,6 +78,7 @@ class Reader:
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._listener: threading.Thread | None = None
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     @property
@@ -175,10 +176,10 @@ class Reader:
             env={**child_environment(), "OMP_NUM_THREADS": "1"},
             creationflags=hidden,
         )
-        reader = threading.Thread(
+        self._listener = threading.Thread(
             target=_listen, args=(self._process, self._answers), name="decoder pipe", daemon=True
         )
-        reader.start()
+        self._listener.start()
 
     def close(self) -> None:
         """End the process; the next call starts another."""
@@ -187,6 +188,8 @@ class Reader:
             return
         process.kill()
         process.wait()
+        if self._listener is not None:
+            self._listener.join()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.files import write_text
 from trainer.cohort.cache import drop_duplicates, prepare_all
 from trainer.cohort.case import CohortCase
 from trainer.cohort.scan import CACHE, names_of, scan
@@ -18,6 +20,9 @@ from trainer.loop.tiles import Batch, TileSampler, fixed_tiles
 from trainer.plan.schema import Plan
 from trainer.run.environment import usable_cores
 from trainer.run.folder import RunFolder
+
+FILES = "files.json"
+"""Beside ``split.json``: the names of the files of every training and validation case."""
 
 WORKERS = 4
 """Threads that preprocess cases."""
@@ -102,7 +107,9 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
             "set MHVAE_STUDIO_CACHE to a folder with space; finished cases are not lost."
         ) from error
     problems += drop_duplicates(prepared, set(split["validation"]))
-    folder.log("files", cases={c.id: names_of(c) for c in wanted})
+    # Not in the log, which may be shown to others: a file's name may be a patient's.
+    names = {c.id: names_of(c) for c in wanted}
+    write_text(folder.path / FILES, json.dumps(names, indent=1, ensure_ascii=False))
     for doubt in (f"{c.id}: {doubt}" for c in wanted for doubt in c.doubts):
         folder.log("warning", text=doubt)
         say(doubt)

@@ -375,7 +375,7 @@ def test_every_door_names_its_files_and_takes_nothing_that_is_not_there(
     plan.save(tmp_path / "plan.json")
     ran("train", tmp_path / "plan.json", "--out", tmp_path / "run", "--quiet")
     log = [json.loads(line) for line in (tmp_path / "run/events.jsonl").read_text().splitlines()]
-    (files,) = (event["cases"] for event in log if event["event"] == "files")
+    files = json.loads((tmp_path / "run/files.json").read_text(encoding="utf-8"))
     assert files["Case000"] == USED
     said = " ".join(event["text"] for event in log if event["event"] == "warning")
     assert "Case001: " in said
