@@ -14,6 +14,7 @@ __all__ = [
     "simulator",
     "synthesis",
     "tables",
+    "schema",
     "torch_build",
     "version",
     "volume",
