@@ -236,7 +236,7 @@ def test_experts_under_the_cursor_and_as_a_map(
 
 
 def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None:
-    html = sheet(window.commands, MousePreset.SLICER)
+    html = unescape(sheet(window.commands, MousePreset.SLICER))
     guide = Path(__file__).parents[3].joinpath("docs/guide.md").read_text(encoding="utf-8")
     menus = window.menuBar().actions()
     titles = [m.text().removeprefix("&") for m in menus]
