@@ -114,7 +114,9 @@ def _one(
         saved = result if args.grid == "model" else on_grid(result, grid)
         labels = _carry_labels(args, case, saved.volumes[targets[0]].grid)
         row["labels"] = " ".join(labels["files"])
-        row["reason"] = " ".join([*(f"{doubt}." for doubt in case.doubts), *prepared.warnings, *labels["left"]])
+        row["reason"] = " ".join(
+            [*(f"{doubt}." for doubt in case.doubts), *prepared.warnings, *labels["left"]]
+        )
         row["inputs"] = " ".join(request.subset)
         names = names_of(case)
         row["sources"] = "; ".join(f"{m} {names[m]}" for m in loaded.volumes)

@@ -14,7 +14,7 @@ STEP = 255 / 256
 BELOW, ABOVE = 1.0, 20.0
 """How far beyond an image's 5th and 95th percentile its values may reach, in widths of the two.
 
-No dark vessel or cyst lies as far below the tissue as the tissue is wide; padding does. Bright fluid
+No dark vessel lies as far below the tissue as the tissue is wide; padding does. Bright fluid
 and strong echoes lie far above it, so there is much room there.
 """
 RINGING = 0.1
@@ -67,7 +67,7 @@ class Normaliser:
                 kept = inside[~beyond]
                 # Holes of the background are no wrong voxels.
                 aside = int((beyond & (inside != background)).sum())
-                if (inside < ends[0]).mean() > MANY:
+                if (beyond & (inside != background) & (inside < ends[0])).mean() > MANY:
                     percentiles = (max(percentiles[0], 1.0), percentiles[1])
         low, high = (float(v) for v in np.percentile(kept, percentiles))
         if not high > low:

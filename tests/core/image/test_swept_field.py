@@ -65,7 +65,7 @@ SPOILT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "text": written_on,
     "text, frame and jpeg": lambda v: jpeg(framed(written_on(v))),
     "spline": lambda v: ndimage.shift(v, (0.4, 0.3, 0.5), order=3),
-    "dark tissue cut off": lambda v: np.clip(v - np.percentile(v[FAN], 15), 0, 255),
+    "dark tissue cut off": lambda v: np.clip(v - np.percentile(v[FAN], 10), 0, 255),
     "-1024 around it": lambda v: np.where(FAN, v, -1024),
     "-1024 in holes": lambda v: np.where(v > np.percentile(v[FAN], 4), v, -1024),
     "white around it": lambda v: np.where(FAN, v, 255),
