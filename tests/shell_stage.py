@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 import core.models.bundle
+from app.files.dialogs import FileDialogs, Keep
 from app.processes.client import EngineClient
 from app.shell import remembered
 from app.shell.window import MainWindow
@@ -51,6 +52,8 @@ def staged(
 ) -> Iterator[MainWindow]:
     """Show a window; when it is closed no thread, child process or widget may be left."""
     monkeypatch.setattr(core.models.bundle, "available", lambda: [model(behaviour)])
+    # Nobody answers a question of a test that does not ask for one.
+    monkeypatch.setattr(FileDialogs, "keep", lambda *_: Keep.DISCARD)
     # What a developer has trained is not told to tests, nor are theirs remembered.
     monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: tmp_path / "user")
     # The offscreen platform's screen is small; people's are not.

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
-from app.files.dialogs import FileDialogs
+from app.files.dialogs import FileDialogs, Keep
 from app.files.importing import Importer
 from app.files.open import PROJECT_SUFFIX, Opener
 from app.files.project import Entry
@@ -18,6 +18,7 @@ from app.files.projects import Projects
 from app.files.save import Saver
 from app.files.save_dialog import SaveVolume
 from app.files.screenshot import save_picture, with_footer
+from app.files.work import Work
 from app.shared.commands import Command
 from app.shared.context import Context
 from app.state.messages import Action
@@ -52,6 +53,7 @@ class FilesController(QObject):
         self.importer = Importer(self.opener, context.jobs)
         self.saver = Saver(context)
         self.projects = Projects(context, self.opener)
+        self.work = Work(context, self.projects)
         self.opener.project_found.connect(self.open_project)
         self.importer.table_wanted.connect(self.show_import)
 
@@ -122,11 +124,43 @@ class FilesController(QObject):
 
     def open_project(self, path: Path) -> None:
         """Replace the case by a project's."""
-        self.case_closing.emit()
-        self.projects.open(path, self._missing)
 
-    def close_case(self) -> None:
-        """Take everything out of the window."""
+        def go_on() -> None:
+            self.case_closing.emit()
+            self.projects.open(path, self._missing)
+
+        self.keep_first(go_on)
+
+    def close_case(self, then: Callable[[], None] = lambda: None) -> None:
+        """Take everything out of the window; unsaved work is asked for."""
+
+        def go_on() -> None:
+            self._clear()
+            then()
+
+        self.keep_first(go_on)
+
+    def keep_first(self, then: Callable[[], None]) -> None:
+        """Ask whether to save when something would be lost, and go on unless that is cancelled."""
+        if self.may_leave(then):
+            then()
+
+    def may_leave(self, later: Callable[[], None]) -> bool:
+        """Ask whether to save when something would be lost.
+
+        Args:
+            later: called once the case is saved, if that was chosen.
+
+        Returns:
+            Whether the case may be left now.
+        """
+        what = self.work.at_stake()
+        answer = self.dialogs.keep(what) if what else Keep.DISCARD
+        if answer is Keep.SAVE:
+            self.save_project(later)
+        return answer is Keep.DISCARD
+
+    def _clear(self) -> None:
         session = self.context.session
         self.case_closing.emit()
         self.context.undo.clear()
@@ -134,8 +168,8 @@ class FilesController(QObject):
         session.clear()
         self.opener.origins.clear()
         session.name = ""
-        session.results.forget_gone()
-        self.projects.set_path(None)
+        self.projects.forget()
+        self.work.settle()
 
     def close(self) -> None:
         """End what is under way."""
@@ -183,22 +217,22 @@ class FilesController(QObject):
             messages.error,
         )
 
-    def save_project(self) -> None:
-        """Save where the project lies, or ask."""
+    def save_project(self, then: Callable[[], None] = lambda: None) -> None:
+        """Save where the project lies, or ask; ``then`` is called when it is saved."""
         if self.projects.path is None:
-            self.ask_save_project()
+            self.ask_save_project(then)
         else:
-            self.projects.save(self.projects.path)
+            self.projects.save(self.projects.path, then)
 
-    def ask_save_project(self) -> None:
-        """Ask where to save the project."""
+    def ask_save_project(self, then: Callable[[], None] = lambda: None) -> None:
+        """Ask where to save the project; ``then`` is called when it is saved."""
         path = self.dialogs.target(
             "Save project", f"case{PROJECT_SUFFIX}", PROJECT_FILTER, PROJECT_SUFFIX
         )
         if path is not None:
             if not path.name.endswith(PROJECT_SUFFIX):
                 path = path.with_name(path.name.removesuffix(".json") + PROJECT_SUFFIX)
-            self.projects.save(path)
+            self.projects.save(path, then)
 
     # ---- inside
 

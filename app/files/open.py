@@ -114,6 +114,7 @@ class Opener(QObject):
         placement: Placement | None = None,
         step: ImportLayers | None = None,
         replaces: str = "",
+        layer_id: str = "",
     ) -> str | None:
         """Add a volume to the case, moved from its header's position if there is a placement.
 
@@ -125,6 +126,7 @@ class Opener(QObject):
             placement: where it lies instead of where its header says.
             step: the step it is a part of.
             replaces: id of a layer that gives way to it (with ``step``).
+            layer_id: the id it gets; default a new one.
 
         Returns:
             The layer's id; None when the volume does not belong there (a note says why, with what
@@ -142,7 +144,7 @@ class Opener(QObject):
         name = "" if volume.synthetic else layer_name(volume.modality, volume.source)
         if step is not None and replaces in self.session:
             step.replace(replaces)
-        layer_id = self.session.add_layer(volume, kind, name=name)
+        layer_id = self.session.add_layer(volume, kind, name=name, layer_id=layer_id)
         self.origins[layer_id] = origin
         if placement is not None:
             self.session.place(layer_id, placement)

@@ -7,8 +7,9 @@ from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.files.open import Opener
 from app.shared.context import Context
+from app.shell.commands import remove_layer
 from app.shell.layer_row import Row
-from app.state.undo import EditAvailable, EditModality, RemoveLayers
+from app.state.undo import EditAvailable, EditModality
 
 THUMBNAIL_DELAY_MS = 400
 
@@ -21,6 +22,7 @@ class CasePanel(QScrollArea):
 
     def __init__(self, context: Context, opener: Opener, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.context = context
         self.session, self.undo, self.opener = context.session, context.undo, opener
         session = context.session
         self.rows: dict[str, Row] = {}
@@ -103,8 +105,7 @@ class CasePanel(QScrollArea):
             self.undo.push(EditAvailable(self.session, layer_id, on))
 
     def _remove(self, layer_id: str) -> None:
-        name = self.session.layer(layer_id).name
-        self.undo.push(RemoveLayers(self.session, [layer_id], f"Remove {name}"))
+        remove_layer(self.context, layer_id)
 
     def _refresh(self, layer_id: str, field: str) -> None:
         if layer_id in self.rows and field != "position":

@@ -123,6 +123,7 @@ class Row(QFrame):
         self.title.setToolTip(_facts(layer))
         self.eye.setIcon(icon("eye" if layer.visible else "eye-off"))
         self.remove.setIcon(icon("remove"))
+        self.remove.setEnabled(not layer.live)
         for box, value in ((self.eye, layer.visible), (self.available, layer.available)):
             with QSignalBlocker(box):
                 box.setChecked(value)

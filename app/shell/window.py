@@ -87,6 +87,7 @@ class MainWindow(QMainWindow):
         self.alignment = AlignmentController(self.context, self.files, self.viewers)
         self.training = TrainingController(self.context, self)
         self._to_open: list[Path] = []
+        self._leaving = False
         self._build()
         self._connect()
         self._show_title()
@@ -111,7 +112,10 @@ class MainWindow(QMainWindow):
         self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remember the window and end every job."""
+        """Ask for unsaved work, then remember the window and end every job."""
+        if not self._leaving and not self.files.may_leave(self._leave_now):
+            event.ignore()
+            return
         context = self.context
         remembered.keep(self, context)
         context.undo.clear()
@@ -122,6 +126,10 @@ class MainWindow(QMainWindow):
         self.alignment.close()
         context.engine.close()
         super().closeEvent(event)
+
+    def _leave_now(self) -> None:
+        self._leaving = True
+        self.close()
 
     def _begin(self) -> None:
         self.painted.emit()
@@ -211,7 +219,7 @@ class MainWindow(QMainWindow):
         files.case_closing.connect(self.synthesis.cancel)
         files.opener.model_found.connect(self.synthesis.open_model)
         files.opener.opened.connect(lambda _: self.viewers.setFocus())
-        files.projects.path_changed.connect(self._show_title)
+        files.work.changed.connect(self._show_title)
         session.layers_changed.connect(self._show_centre)
         for changed in (
             session.display_changed,
@@ -228,9 +236,11 @@ class MainWindow(QMainWindow):
     # ---- what happened
 
     def _show_title(self) -> None:
-        """Name the project in the title."""
-        path = self.files.projects.path
-        self.setWindowTitle(f"{TITLE} – {path.name}" if path else TITLE)
+        """Name the project in the title, and say when something changed since it was saved."""
+        path, modified = self.files.projects.path, self.files.work.modified
+        name = path.name if path else "unsaved case" if modified else ""
+        self.setWindowTitle(f"{TITLE} – {name}[*]" if name else f"{TITLE}[*]")
+        self.setWindowModified(modified and bool(self.context.session.layers))
 
     def _show_centre(self) -> None:
         some = bool(self.context.session.layers)

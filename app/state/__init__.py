@@ -4,6 +4,7 @@ __all__ = [
     "layers",
     "messages",
     "pair",
+    "record",
     "results",
     "session",
     "settings",

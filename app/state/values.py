@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.record import Result
 from core.grid import Grid
 from core.registration.alignment import Alignment
 from core.volume import Volume
@@ -128,6 +129,9 @@ class Layer:
         outline: draw a label map as outlines besides its fill.
         field_of_view: (i, j, k) bool on the volume's own grid, drawn as an outline; or None.
         placement: how the volume was moved from the position in its file; None where it was not.
+        result: the synthesis it is a part of; None for other volumes.
+        sample: which single sample of the result it is, from 1; 0 for everything else.
+        live: it is still being made.
     """
 
     id: str
@@ -143,6 +147,9 @@ class Layer:
     outline: bool = True
     field_of_view: NDArray[np.bool_] | None = None
     placement: Placement | None = None
+    result: Result | None = None
+    sample: int = 0
+    live: bool = False
 
     @property
     def header(self) -> Grid:
@@ -181,6 +188,8 @@ class LayerEdit(TypedDict, total=False):
     available: bool
     outline: bool
     field_of_view: NDArray[np.bool_] | None
+    result: Result | None
+    live: bool
 
 
 @dataclass(frozen=True)
@@ -207,6 +216,20 @@ class Ruler:
     def length(self) -> float:
         """Distance in mm."""
         return float(np.linalg.norm(np.subtract(self.end, self.start)))
+
+    def to_list(self) -> list[list[float]]:
+        """Return both ends as plain JSON values."""
+        return [list(self.start), list(self.end)]
+
+    @classmethod
+    def of(cls, ends: Any) -> Ruler:
+        """Rebuild from ``to_list``'s result.
+
+        Raises:
+            ValueError, TypeError: not two positions.
+        """
+        (a, b, c), (d, e, f) = ends
+        return cls((float(a), float(b), float(c)), (float(d), float(e), float(f)))
 
 
 @dataclass(frozen=True)

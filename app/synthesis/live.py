@@ -1,19 +1,67 @@
-"""The layers of a run: live while it goes, results when it is whole."""
+"""The rows of a run: live while it goes, results when it is whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from app.processes.protocol import Message
 from app.processes.shared_memory import SharedArray
-from app.state.results import Result
+from app.state.record import Given, Result, new_id
 from app.state.session import Session
 from app.state.values import Compare, Kind, Layout
 from core.grid import Grid
 from core.volume import Volume
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a run was asked, as it was when it began.
+
+    Attributes:
+        subset: the inputs.
+        given: modality → the volume the case held of it.
+        model: name of the model.
+        temperature, seed, samples: as in the form.
+    """
+
+    subset: tuple[str, ...]
+    given: Mapping[str, Given]
+    model: str
+    temperature: float
+    seed: int
+    samples: int
+
+    def answered_by(self, result: Result) -> bool:
+        """Tell whether a result is what this would give."""
+        return (
+            (result.subset, result.model) == (self.subset, self.model)
+            and (result.temperature, result.samples) == (self.temperature, self.samples)
+            and (result.seed == self.seed or self.temperature == 0)
+            and result.given.keys() == self.given.keys()
+            and all(
+                result.given[m].layer_id == g.layer_id and result.given[m].grid.same_as(g.grid)
+                for m, g in self.given.items()
+            )
+        )
+
+
+def question(session: Session) -> Question:
+    """Return what a run would be asked now."""
+    asked, form = session.synthesis, session.synthesis.form
+    layers = session.case_layers()
+    return Question(
+        subset=asked.subset(),
+        given={m: Given(x.id, x.name, x.volume.grid) for m, x in layers.items()},
+        model=asked.bundle.name if asked.bundle else "",
+        temperature=form.temperature,
+        seed=form.seed,
+        samples=form.samples,
+    )
 
 
 class LiveRun:
@@ -22,112 +70,142 @@ class LiveRun:
     Args:
         session: where the layers go.
         message: the engine's ``prepared``.
-        subset: the inputs.
+        asked: what the run was asked.
     """
 
-    def __init__(self, session: Session, message: Message, subset: Sequence[str]) -> None:
-        self.session = session
-        self.subset = tuple(subset)
+    def __init__(self, session: Session, message: Message, asked: Question) -> None:
+        self.session, self.asked = session, asked
         shape = tuple(int(n) for n in message["shape"])
         self.grid = Grid((shape[0], shape[1], shape[2]), np.array(message["affine"]))
         fov = SharedArray.attach(message["fov"]).array
-        self.layers: dict[str, str] = {}
+        self.records: dict[str, Result] = {}
         self._fresh = True
-        self._first_window: dict[str, tuple[float, float]] = {}
+        self._windows: dict[str, tuple[float, float]] = {}
+        self._before = session.results.current
         for modality, spec in message["arrays"].items():
+            record = self._record(modality)
             voxels = SharedArray.attach(spec).array
             volume = Volume(voxels, self.grid, modality, "running", synthetic=True)
-            layer_id = session.add_layer(volume, name=f"synthetic {modality} (running)")
-            session.update_layer(layer_id, field_of_view=fov)
-            self.layers[modality] = layer_id
+            session.add_layer(
+                volume, name=f"{record.title} (running)", layer_id=record.layer_id, result=record,
+                live=True,
+            )  # fmt: skip
+            session.update_layer(record.layer_id, field_of_view=fov)
+            self._windows[modality] = session.layer(record.layer_id).window
+            self.records[modality] = record
+        session.results.choose(next(iter(self.records.values())).id)
         self._show()
 
     def touch(self, regions: Iterable[Sequence[Sequence[int]]]) -> None:
         """Say which blocks of every live layer have new voxels."""
         for region in regions:
             i, j, k = (slice(int(a), int(b)) for a, b in region)
-            for layer_id in self.layers.values():
-                self.session.touch(layer_id, (i, j, k))
+            for record in self.records.values():
+                self.session.touch(record.layer_id, (i, j, k))
             if self._fresh:
                 self._fresh = False
                 self._first_windows((i, j, k))
 
-    def finish(self, message: Message, old: Mapping[str, Result | None]) -> dict[str, Result]:
-        """Turn live layers into results and remove the results they replace."""
+    def finish(self, message: Message) -> list[str]:
+        """Turn live layers into results; returns the ids of all their rows."""
         marks = message["provenance"]
-        results = {}
+        rows: list[str] = []
         for modality, found in message["results"].items():
-            live = self.layers[modality]
-            if live not in self.session:
-                continue  # the user removed it while it grew
-            before = old.get(modality)
-            if before is not None:
-                for layer_id in (before.layer_id, *before.others):
-                    if layer_id in self.session:
-                        self.session.remove_layer(layer_id)
-            inputs = " + ".join(self.subset)
-            self.session.update_layer(live, name=f"synthetic {modality} from {inputs}")
-            fov = self.session.layer(live).field_of_view
-            voxels = self.session.layer(live).volume.voxels
-            source = f"synthetic {modality}"
-            self.session.set_volume(live, Volume(voxels, self.grid, modality, source, True))
-            self.session.update_layer(live, field_of_view=fov)
-            if self.session.layer(live).window == self._first_window.get(modality):
-                self._forgetful(modality, partial(self.session.auto_window, live))
-            others = [
-                self._extra(modality, kind, found[name], label)
-                for name, kind, label in (
-                    ("difference", Kind.DIFFERENCE, f"synthetic − real {modality}"),
-                    ("spread", Kind.SIGMA, f"σ {modality}: model variability, not error"),
-                )
-                if found[name] is not None
-            ]
-            results[modality] = Result(
-                live,
-                found["kind"],
-                self.subset,
-                found["metrics"],
-                marks.get("targets", {}).get(modality, marks),
-                tuple(others),
+            live = self.records[modality].layer_id
+            record = replace(
+                self.records[modality],
+                kind=found["kind"],
+                metrics=found["metrics"],
+                provenance=marks.get("targets", {}).get(modality, marks),
             )
-        return results
+            self._whole(record)
+            rows.append(live)
+            against = record.truth_name
+            for name, kind, label in (
+                ("difference", Kind.DIFFERENCE, f"#{record.number} synthetic − {against}"),
+                ("spread", Kind.SIGMA, f"#{record.number} σ {modality}: model variability, "
+                 "not error"),
+            ):  # fmt: skip
+                if found[name] is not None:
+                    rows.append(self._extra(record, kind, found[name], label))
+            for n, spec in enumerate(found.get("samples", ()), 1):
+                label = f"#{record.number} {modality}, sample {n} of {record.samples}"
+                rows.append(self._extra(record, Kind.SYNTHETIC, spec, label, n))
+        return rows
 
     def drop(self) -> None:
         """Remove the layers of a run that did not become whole."""
-        for layer_id in self.layers.values():
-            if layer_id in self.session:
-                self.session.remove_layer(layer_id)
+        for record in self.records.values():
+            if record.layer_id in self.session:
+                self.session.remove_layer(record.layer_id)
+        if self._before is not None:
+            self.session.results.choose(self._before.id)
 
-    def _extra(self, modality: str, kind: Kind, spec: Message, name: str) -> str:
+    def _record(self, modality: str) -> Result:
+        asked = self.asked
+        return Result(
+            id=new_id(),
+            number=self.session.results.next_number(),
+            target=modality,
+            kind="reconstruction" if modality in asked.subset else "synthesis",
+            subset=asked.subset,
+            metrics={},
+            provenance={"notice": "SYNTHETIC IMAGE, not whole yet. Research use only."},
+            given=asked.given,
+            model=asked.model,
+            temperature=asked.temperature,
+            seed=asked.seed,
+            samples=asked.samples,
+        )
+
+    def _whole(self, record: Result) -> None:
+        session, live = self.session, record.layer_id
+        fov, voxels = session.layer(live).field_of_view, session.layer(live).volume.voxels
+        untouched = session.layer(live).window == self._windows[record.target]
+        source = f"synthetic {record.target}"
+        session.set_volume(live, Volume(voxels, self.grid, record.target, source, True))
+        session.update_layer(
+            live, name=record.title, field_of_view=fov, result=record, live=False
+        )
+        if untouched:
+            session.refit_window(live)
+
+    def _extra(self, record: Result, kind: Kind, spec: Message, name: str, sample: int = 0) -> str:
         voxels = SharedArray.attach(spec).array
-        volume = Volume(voxels, self.grid, modality, name, synthetic=True)
-        return self.session.add_layer(volume, kind, name=name)
+        volume = Volume(voxels, self.grid, record.target, name, synthetic=True)
+        part = f"sample-{sample}" if sample else str(kind)
+        made = self.session.add_layer(
+            volume, kind, name=name, layer_id=record.row(part), result=record, sample=sample
+        )
+        if sample:
+            fov = self.session.layer(record.layer_id).field_of_view
+            self.session.update_layer(made, field_of_view=fov, visible=False)
+        return made
 
     def _show(self) -> None:
         """Bring the first synthesis of this case beside the real volumes."""
-        first = len([x for x in self.session.layers if x.kind is Kind.SYNTHETIC]) == len(
-            self.layers
-        )
+        first = len(self.session.results.all) == 0
         display = self.session.display
         if first and display.layout is Layout.PLANES and display.compare is Compare.OFF:
             self.session.set_display(layout=Layout.COLUMNS)
 
     def _first_windows(self, region: tuple[slice, slice, slice]) -> None:
         """Find a window from the first tile where no real volume of the modality gave one."""
-        for modality, layer_id in self.layers.items():
-            if layer_id not in self.session:
+        for modality, record in self.records.items():
+            live = record.layer_id
+            if live not in self.session:
                 continue
-            layer = self.session.layer(layer_id)
+            layer = self.session.layer(live)
             if self.session.find(Kind.REAL, modality) is None and layer.window == layer.auto:
                 values = layer.volume.voxels[region]
                 inside = values[values != 0]
                 if inside.size:
                     low, high = (float(v) for v in np.percentile(inside, (1, 99.5)))
                     window = (low, max(high, low + 1e-6))
-                    self._forgetful(modality, partial(self.session.set_window, layer_id, *window))
-                    self._first_window[modality] = self.session.layer(layer_id).window
+                    self._forgetful(modality, partial(self.session.set_window, live, *window))
+                    self._windows[modality] = self.session.layer(live).window
 
-    def _forgetful(self, modality: str, change: Callable[[], None]) -> None:
+    def _forgetful(self, modality: str, change: Callable[[], Any]) -> None:
         """Change a window without making it the remembered choice for the modality."""
         known = self.session.remembered_windows.get(modality)
         change()

@@ -18,7 +18,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.shared.style import embolden
-from app.state.results import Result, Results
+from app.state.record import Result
+from app.state.results import Results
 
 UNITS = {"PSNR": "PSNR, dB"}
 """Headings of metrics that have a unit."""
@@ -83,7 +84,8 @@ class ResultsPanel(QWidget):
             cells = [modality, *(metric_text(name, result.metrics.get(name)) for name in names)]
             for n, text in enumerate(cells):
                 item = QTableWidgetItem(text)
-                item.setToolTip(f"{result.kind} from {from_}" if from_ else result.kind)
+                against = f"\nJudged against {result.truth_name}" if result.metrics else ""
+                item.setToolTip(f"{result.kind} from {from_}{against}")
                 if n:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
                 self.table.setItem(row, n, item)

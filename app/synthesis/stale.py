@@ -8,7 +8,8 @@ from PySide6.QtCore import QObject, QTimer
 
 from app.shared.context import Context
 from app.state.messages import Action
-from app.state.results import OUTDATED, Result
+from app.state.record import Result
+from app.state.results import OUTDATED
 from app.state.values import Kind
 
 SETTLE_MS = 600
@@ -29,18 +30,20 @@ class Stale(QObject):
         super().__init__(context.session)
         self._session, self._messages = context.session, context.messages
         self._run, self._running = run, running
-        self._told = False
+        self._told = self._by_user = False
         self._timer = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._timer.timeout.connect(self._look)
         context.session.layer_changed.connect(self._layer_changed)
+        context.session.synthesis.inputs_edited.connect(self._edited)
         context.session.results.changed.connect(self._mark)
 
     def moved_since(self, result: Result) -> list[str]:
         """Return the modalities that lie elsewhere now than when a result was made."""
-        volumes = self._session.case().volumes
+        session = self._session
         return [
-            m for m, grid in result.places.items()
-            if m in volumes and not volumes[m].grid.same_as(grid)
+            m for m, given in result.given.items()
+            if given.layer_id in session
+            and not session.layer(given.layer_id).volume.grid.same_as(given.grid)
         ]  # fmt: skip
 
     def stop(self) -> None:
@@ -51,15 +54,20 @@ class Stale(QObject):
         if field == "position" and self._session.layer(layer_id).kind is Kind.REAL:
             self._timer.start()
 
+    def _edited(self, what: str) -> None:
+        self._by_user = self._by_user or what == "position"
+
     def _look(self) -> None:
-        asked, results = self._session.synthesis, self._session.results.by_target
+        asked, results = self._session.synthesis, self._session.results
+        by_user, self._by_user = self._by_user, False
         asked.form_changed.emit()
         self._mark()  # what stands there until a new run is whole, or after it is cancelled
         if self._running():
             self._run()  # again, from where the volume is now
             return
-        moved = {m for result in results.values() for m in self.moved_since(result)}
-        if moved and asked.form.rerun and not asked.obstacle():
+        current = results.current
+        moved = set(self.moved_since(current)) if current else set()
+        if moved and by_user and asked.form.rerun and not asked.obstacle():
             self._run()
             return
         if moved and not self._told:
@@ -73,11 +81,10 @@ class Stale(QObject):
     def _mark(self) -> None:
         """Say in the names of layers whether they are out of date."""
         session = self._session
-        for result in session.results.by_target.values():
+        for result in session.results.all:
             moved = self.moved_since(result)
-            for layer_id in (result.layer_id, *result.others):
-                if result.places and layer_id in session:
-                    name = session.layer(layer_id).name.partition(OUTDATED)[0]
-                    if moved:
-                        name += f"{OUTDATED}{' and '.join(moved)} moved since"
-                    session.update_layer(layer_id, name=name)
+            for layer in session.results.rows(result):
+                name = layer.name.partition(OUTDATED)[0]
+                if moved:
+                    name += f"{OUTDATED}{' and '.join(moved)} moved since"
+                session.update_layer(layer.id, name=name)

@@ -51,7 +51,7 @@ def paint(
     if display.crosshair:
         _crosshair(painter, pane, projection)
     _compare_marks(painter, pane, pointer)
-    _ruler(painter, pane, projection)
+    _rulers(painter, pane, projection)
     if any(x.made_by_model for x in shown):
         _synthetic(painter, QRectF(pane.rect))
     _words(painter, pane, shown)
@@ -100,25 +100,24 @@ def _compare_marks(painter: QPainter, pane: PaneGeometry, pointer: QPointF | Non
         mode_of(pane.scene.session.display).mark(painter, pane, pointer)
 
 
-def _ruler(painter: QPainter, pane: PaneGeometry, projection: Projection) -> None:
-    """Draw the ruler where both its ends lie within a voxel of the plane."""
-    ruler = pane.scene.session.ruler
-    if ruler is None:
-        return
+def _rulers(painter: QPainter, pane: PaneGeometry, projection: Projection) -> None:
+    """Draw the rulers whose ends both lie within a voxel of the plane."""
     frame, axes = pane.frame, projection.axes
-    ends = [frame.to_frame(ruler.start), frame.to_frame(ruler.end)]
-    if max(abs(p[axes.through] - pane.depth()) for p in ends) > frame.steps[axes.through]:
-        return
-    a, b = (
-        QPointF(projection.x(float(p[axes.across])), projection.y(float(p[axes.up]))) for p in ends
-    )
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(QPen(RULER, 1.5))
-    painter.drawLine(a, b)
-    for p in (a, b):
-        painter.drawEllipse(p, 3, 3)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-    write(painter, f"{ruler.length:.1f} mm", b + QPointF(8, -8), RULER, 13, True)
+    for ruler in pane.scene.session.rulers:
+        if not (pane.on_plane(ruler.start) and pane.on_plane(ruler.end)):
+            continue
+        ends = (frame.to_frame(ruler.start), frame.to_frame(ruler.end))
+        a, b = (
+            QPointF(projection.x(float(p[axes.across])), projection.y(float(p[axes.up])))
+            for p in ends
+        )
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(RULER, 1.5))
+        painter.drawLine(a, b)
+        for p in (a, b):
+            painter.drawEllipse(p, 3, 3)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        write(painter, f"{ruler.length:.1f} mm", b + QPointF(8, -8), RULER, 13, True)
 
 
 def _synthetic(painter: QPainter, rect: QRectF) -> None:

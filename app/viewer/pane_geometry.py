@@ -82,6 +82,12 @@ class PaneGeometry:
             return None
         return session.secondary if active.id == self.slot.layer_id else None
 
+    def on_plane(self, world: tuple[float, float, float]) -> bool:
+        """Tell whether a world position lies within a voxel of the plane."""
+        axis = self.axes.through
+        away = abs(float(self.frame.to_frame(world)[axis]) - self.depth())
+        return away <= float(self.frame.steps[axis])
+
     def shows(self, layer_id: str) -> bool:
         """Tell whether a layer appears in the pane."""
         other = self.counterpart()

@@ -47,7 +47,8 @@ def actions(area: Viewers, ask_help: Callable[[], None]) -> dict[str, Callable[[
         "full_window": lambda: _window(area, session.full_window),
         "interpolation": lambda: _interpolation(area),
         "convention": lambda: _convention(area),
-        "ruler": lambda: _ruler(area),
+        "ruler": lambda: _toggle(area, "measuring"),
+        "remove_rulers": lambda: session.set_rulers(()),
         "help": ask_help,
         "next_slice": lambda: _through(area, 1),
         "previous_slice": lambda: _through(area, -1),
@@ -132,14 +133,6 @@ def _convention(area: Viewers) -> None:
     radiological = area.session.display.convention is Convention.RADIOLOGICAL
     side = Convention.NEUROLOGICAL if radiological else Convention.RADIOLOGICAL
     area.session.set_display(convention=side)
-
-
-def _ruler(area: Viewers) -> None:
-    """Start measuring; stopping takes the ruler away."""
-    measuring = not area.session.display.measuring
-    area.session.set_display(measuring=measuring)
-    if not measuring:
-        area.session.set_ruler(None)
 
 
 def _toggle(area: Viewers, name: str) -> None:

@@ -199,11 +199,11 @@ def test_the_ruler_is_drawn_on_its_plane_only(stage: tuple[Session, ViewerArea])
     a, b = grid.to_world((4, 6, 8)).tolist(), grid.to_world((14, 18, 8)).tolist()
     session.set_cursor(grid.to_world((10, 12, 8)))
     before = pixels(area.render_image(1.0))
-    session.set_ruler(Ruler(tuple(a), tuple(b)))
+    session.set_rulers([Ruler(tuple(a), tuple(b))])
     assert (pixels(area.render_image(1.0)) != before).any()
     session.set_cursor(grid.to_world((10, 12, 3)))
     session_off = pixels(area.render_image(1.0))
-    session.set_ruler(None)
+    session.set_rulers([])
     assert (pixels(area.render_image(1.0)) == session_off).all()
 
 
