@@ -15,6 +15,7 @@ from app.files.importing import Importer
 from app.files.open import PROJECT_SUFFIX, Opener
 from app.files.project import Entry
 from app.files.projects import Projects
+from app.files.recovery import Recovery
 from app.files.save import Saver
 from app.files.save_dialog import SaveVolume
 from app.files.screenshot import save_picture, with_footer
@@ -54,6 +55,7 @@ class FilesController(QObject):
         self.saver = Saver(context)
         self.projects = Projects(context, self.opener)
         self.work = Work(context, self.projects)
+        self.recovery = Recovery(context, self.projects, self.work)
         self.opener.project_found.connect(self.open_project)
         self.importer.table_wanted.connect(self.show_import)
 
@@ -83,6 +85,9 @@ class FilesController(QObject):
                     separated=True),
             Command("save_project_as", "Save project as…", menu, menu, self.ask_save_project,
                     enabled=any_layer),
+            Command("restore_unsaved", "Restore unsaved work", menu, menu, self.restore_unsaved,
+                    tip="What was open when the program last ended without asking",
+                    enabled=lambda: bool(self.recovery.found)),
             Command("close_case", "Close case", menu, menu, self.close_case, ("Ctrl+W",),
                     enabled=any_layer),
         ]  # fmt: skip
@@ -170,10 +175,20 @@ class FilesController(QObject):
         session.name = ""
         self.projects.forget()
         self.work.settle()
+        self.recovery.discard()
 
     def close(self) -> None:
         """End what is under way."""
         self.importer.dismiss()
+
+    def offer_unsaved(self) -> None:
+        """Offer the unsaved work of a window that ended without asking."""
+        self.recovery.look(self._missing)
+
+    def restore_unsaved(self) -> None:
+        """Bring back the newest copy of unsaved work."""
+        found = self.recovery.found[-1]
+        self.keep_first(partial(self.recovery.restore, found, self._missing))
 
     # ---- saving
 

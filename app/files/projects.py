@@ -81,7 +81,7 @@ class Projects(QObject):
         self.jobs.submit(f"Saving {path.name}", work, saved, self.messages.error)
 
     def writing(
-        self, path: Path, known: Mapping[str, Path]
+        self, path: Path, known: Mapping[str, Path], *, copy: bool = False
     ) -> Callable[[], tuple[Path, dict[str, Path]]]:
         """Return what writes the case as it is now, to be run in a thread.
 
@@ -90,6 +90,7 @@ class Projects(QObject):
         Args:
             path: the project file.
             known: rows whose voxels lie in files; those in the project's folder stay as they are.
+            copy: leave those in other folders where they are, too.
         """
         folder = results_folder(path)
         kept: list[tuple[Layer, Path, str]] = []
@@ -101,7 +102,7 @@ class Projects(QObject):
                 kept.append((layer, origin.path, origin.series))
             elif layer.kind in RESULT_KINDS and not layer.live:
                 file = known.get(layer.id)
-                if file is None or file.parent.resolve() != folder.resolve():
+                if file is None or not (copy or file.parent.resolve() == folder.resolve()):
                     file = folder / _file_name(layer)
                     to_write.append((layer.volume, file, self.session.results.marks(layer)))
                 files[layer.id] = file
@@ -124,7 +125,7 @@ class Projects(QObject):
         path: Path,
         missing: Callable[[Entry, Callable[[Path], None]], None],
         *,
-        recovered: bool = False,
+        recovered: Callable[[], None] | None = None,
     ) -> None:
         """Replace the case by a project's.
 
@@ -132,7 +133,8 @@ class Projects(QObject):
             path: the project file.
             missing: called for each volume that is not there any more, with what to call when the
                 user has located it.
-            recovered: it is a copy of unsaved work: the case has no project file then.
+            recovered: called when everything is there, for a copy of unsaved work, which is not
+                the case's project file.
         """
         try:
             project = load(path)
@@ -143,7 +145,7 @@ class Projects(QObject):
         self.session.clear()
         self.opener.origins.clear()
         self.forget()
-        if not recovered:
+        if recovered is None:
             self.set_path(path)
             self.settings.add_recent(path)
         self.session.name = project.name
@@ -152,8 +154,7 @@ class Projects(QObject):
 
         def done() -> None:
             self.restoring = False
-            if not recovered:
-                self.settled.emit()
+            (recovered or self.settled.emit)()
 
         Restoring(
             self.context, self.opener, project, missing, self.files, self.absent

@@ -24,15 +24,17 @@ class Work(QObject):
 
     changed = Signal()
     """The case is modified now, or no longer."""
+    touched = Signal()
+    """Something changed that a project holds."""
 
     def __init__(self, context: Context, projects: Projects) -> None:
         super().__init__(context.session)
         self.session, self.projects = context.session, projects
         self.modified = False
-        context.undo.indexChanged.connect(lambda _: self._touch())
+        context.undo.indexChanged.connect(lambda _: self.touch())
         self.session.layer_changed.connect(self._layer_changed)
-        self.session.results.changed.connect(self._touch)
-        self.session.pair.landmarks_changed.connect(self._touch)
+        self.session.results.changed.connect(self.touch)
+        self.session.pair.landmarks_changed.connect(self.touch)
         self.session.display_changed.connect(self._display_changed)
         projects.settled.connect(self.settle)
         projects.path_changed.connect(self.changed)
@@ -40,6 +42,12 @@ class Work(QObject):
     def settle(self) -> None:
         """Say that everything is kept, or that there is nothing."""
         self._set(False)
+
+    def touch(self) -> None:
+        """Say that something changed that a project holds."""
+        if not self.projects.restoring and self.session.layers:
+            self._set(True)
+            self.touched.emit()
 
     def unsaved(self) -> int:
         """Return how many results have a row that lies in no file of the project."""
@@ -69,15 +77,11 @@ class Work(QObject):
 
     def _layer_changed(self, layer_id: str, field: str) -> None:
         if field in KEPT_FIELDS and not self.session.layer(layer_id).live:
-            self._touch()
+            self.touch()
 
     def _display_changed(self, field: str) -> None:
         if field == "rulers":
-            self._touch()
-
-    def _touch(self) -> None:
-        if not self.projects.restoring and self.session.layers:
-            self._set(True)
+            self.touch()
 
     def _set(self, modified: bool) -> None:
         if modified != self.modified:

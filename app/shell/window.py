@@ -123,6 +123,7 @@ class MainWindow(QMainWindow):
         self.files.close()
         self.synthesis.close()
         context.jobs.close()
+        self.files.recovery.close()  # after the threads that may write it
         self.alignment.close()
         context.engine.close()
         super().closeEvent(event)
@@ -137,6 +138,7 @@ class MainWindow(QMainWindow):
         if self._to_open:
             self.files.opener.open(self._to_open)
         self.training.report_runs()
+        self.files.offer_unsaved()
         self._start_engine_when_idle()
 
     def _start_engine_when_idle(self) -> None:
