@@ -10,6 +10,7 @@ __all__ = [
     "image",
     "io",
     "models",
+    "pages",
     "registration",
     "schema",
     "simulator",
