@@ -127,6 +127,11 @@ class FakeBackend:
         spread = self._share(made.array.shape) if task["samples"] > 1 else None
         if spread:
             spread.array[...] = 1.5
+        singles = {}
+        for n in range(1, task["samples"] + 1) if task["samples"] > 1 else ():
+            one = SharedArray.copy_of(made.array + n)
+            self.arrays.append(one)
+            singles[str(n)] = one.spec
         difference = None
         if truth is not None:
             difference = SharedArray.copy_of(made.array - volumes[truth].voxels)
@@ -134,6 +139,7 @@ class FakeBackend:
         return {
             "spread": spread.spec if spread else None,
             "difference": difference.spec if difference else None,
+            "samples": singles,
             "metrics": {"PSNR": 20.0, "SSIM": 0.5} if truth else {},
             "kind": "reconstruction" if m in task["subset"] else "synthesis",
         }

@@ -58,8 +58,10 @@ class CasePanel(QScrollArea):
             self._mark_active()
 
     def _rebuild(self) -> None:
-        layers = self.session.layers
-        for layer_id in [i for i in self.rows if i not in self.session]:
+        # Single samples are stepped through in the Results panel; only the shown one has a row.
+        layers = [x for x in self.session.layers if not x.sample or x.visible]
+        ids = {x.id for x in layers}
+        for layer_id in [i for i in self.rows if i not in ids]:
             row = self.rows.pop(layer_id)
             self._column.removeWidget(row)
             row.hide()
@@ -108,6 +110,9 @@ class CasePanel(QScrollArea):
         remove_layer(self.context, layer_id)
 
     def _refresh(self, layer_id: str, field: str) -> None:
+        layer = self.session.layer(layer_id)
+        if layer.sample and field == "visible":
+            self._rebuild()
         if layer_id in self.rows and field != "position":
             self._show(layer_id)
             if field in ("volume", "window", "colormap"):

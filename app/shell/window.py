@@ -177,7 +177,7 @@ class MainWindow(QMainWindow):
         self.panels = Panels(
             case=CasePanel(context, self.files.opener),
             synthesis=SynthesisPanel(self.synthesis),
-            results=ResultsPanel(context.session.results),
+            results=ResultsPanel(context, self.files.ask_save),
             experts=ExpertsPanel(self.synthesis),
             align=AlignPanel(self.alignment),
             messages=MessageList(context.messages),

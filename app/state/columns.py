@@ -55,7 +55,8 @@ def automatic_columns(active: Layer | None, layers: Layers, results: Results) ->
 
 def _of_result(result: Result, layers: Layers, results: Results) -> list[Layer]:
     real = [g.layer_id for m, g in result.given.items() if m in result.subset]
-    ids = [*(i for i in real if i != result.truth), result.truth, result.layer_id]
+    sample = next((x.id for x in results.samples(result) if x.visible), result.layer_id)
+    ids = [*(i for i in real if i != result.truth), result.truth, sample]
     kinds = (Kind.DIFFERENCE, Kind.SIGMA)
     ids += [x.id for x in (results.row(result, kind) for kind in kinds) if x is not None]
     # Maps that were asked for (experts' shares) stand beside the result they explain.

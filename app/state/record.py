@@ -41,6 +41,7 @@ class Result:
         temperature, seed, samples: as asked.
         metrics: name → number, inside the field of view; empty when the truth is not known.
         provenance: the marks of a saved file.
+        name: what the user calls it; empty for none.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Result:
     temperature: float = 0.0
     seed: int = 0
     samples: int = 1
+    name: str = ""
 
     @property
     def layer_id(self) -> str:
@@ -80,7 +82,8 @@ class Result:
     @property
     def title(self) -> str:
         """A few words that tell it from the others of the case."""
-        return f"#{self.number} {self.target} from {' + '.join(self.subset)}"
+        what = self.name or f"{self.target} from {' + '.join(self.subset)}"
+        return f"#{self.number} {what}"
 
     @property
     def asked(self) -> str:
@@ -105,6 +108,7 @@ class Result:
             "temperature": self.temperature,
             "seed": self.seed,
             "samples": self.samples,
+            "name": self.name,
         }
 
     @classmethod
@@ -127,6 +131,7 @@ class Result:
             temperature=float(data["temperature"]),
             seed=int(data["seed"]),
             samples=int(data["samples"]),
+            name=str(data.get("name", "")),
         )
 
 

@@ -72,6 +72,20 @@ class Results(QObject):
         found = (x for x in self.rows(result) if x.kind is kind and not x.sample)
         return next(found, None)
 
+    def samples(self, result: Result) -> list[Layer]:
+        """Return the single samples of a result, the first first; none where they were not kept."""
+        return sorted((x for x in self.rows(result) if x.sample), key=lambda x: x.sample)
+
+    def shown_sample(self, result: Result) -> int:
+        """Return which single sample stands for a result in the viewers; 0 for their mean."""
+        return next((x.sample for x in self.samples(result) if x.visible), 0)
+
+    def show_sample(self, result: Result, number: int) -> None:
+        """Let a single sample stand for a result in the viewers; 0 returns to their mean."""
+        for layer in self.samples(result):
+            self._layers.update_layer(layer.id, visible=layer.sample == number)
+        self.changed.emit()
+
     def next_number(self) -> int:
         """Return a number that no result of this case has or had."""
         self._last = max([self._last, *(r.number for r in [*self.all, *self.live])]) + 1

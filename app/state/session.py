@@ -171,6 +171,33 @@ class Session(Layers):
         chosen = [self._layers[c] for c in self._columns if c in self._layers]
         return (chosen or automatic_columns(self.active, self, self.results))[:MAX_COLUMNS]
 
+    def put_in_column(self, number: int, layer_id: str) -> None:
+        """Show an image layer in the column ``number``, from 0; its old column takes what was here.
+
+        A number past the last column adds one, while there is room.
+
+        Raises:
+            KeyError: no layer has this id.
+        """
+        ids = [x.id for x in self.columns()]
+        if not self._layers[layer_id].is_image:
+            return
+        self.update_layer(layer_id, visible=True)
+        if number >= len(ids):
+            ids = [*(i for i in ids if i != layer_id), layer_id][-MAX_COLUMNS:]
+        elif layer_id in ids:
+            other = ids.index(layer_id)
+            ids[number], ids[other] = ids[other], ids[number]
+        else:
+            ids[number] = layer_id
+        self.set_columns(ids)
+
+    def remove_column(self, number: int) -> None:
+        """Take a column away; the last one stays."""
+        ids = [x.id for x in self.columns()]
+        if len(ids) > 1 and number < len(ids):
+            self.set_columns([i for n, i in enumerate(ids) if n != number])
+
     @property
     def chosen_columns(self) -> tuple[str, ...]:
         """Layer ids of columns the user chose; empty while they follow the current result."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from PySide6.QtGui import QUndoCommand
 
+from app.state.record import Result
 from app.state.session import Session
 from app.state.values import Kind, Layer, Placement
 
@@ -186,6 +188,29 @@ class MoveLayers(QUndoCommand):
         for layer_id, placement in placements.items():
             if layer_id in self._session:
                 self._session.place(layer_id, placement)
+
+
+class RenameResult(QUndoCommand):
+    """Call a result something; its rows follow."""
+
+    def __init__(self, session: Session, result: Result, name: str) -> None:
+        super().__init__(f"Rename #{result.number}")
+        self._session, self._before = session, result
+        self._after = replace(result, name=name)
+
+    def redo(self) -> None:
+        """Apply."""
+        self._put(self._after)
+
+    def undo(self) -> None:
+        """Take back."""
+        self._put(self._before)
+
+    def _put(self, result: Result) -> None:
+        for row in self._session.results.rows(result):
+            self._session.update_layer(row.id, result=result)
+            if row.id == result.layer_id:
+                self._session.update_layer(row.id, name=result.title)
 
 
 def _take(session: Session, layer_ids: Sequence[str]) -> list[tuple[int, Layer]]:

@@ -128,7 +128,7 @@ class LiveRun:
             ):  # fmt: skip
                 if found[name] is not None:
                     rows.append(self._extra(record, kind, found[name], label))
-            for n, spec in enumerate(found.get("samples", ()), 1):
+            for n, spec in enumerate(found["samples"].values(), 1):
                 label = f"#{record.number} {modality}, sample {n} of {record.samples}"
                 rows.append(self._extra(record, Kind.SYNTHETIC, spec, label, n))
         return rows

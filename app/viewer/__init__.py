@@ -3,6 +3,7 @@
 __all__ = [
     "area",
     "colormaps",
+    "column_titles",
     "commands",
     "compare",
     "geometry",

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QDragEnterEvent,
+    QDropEvent,
     QHideEvent,
     QImage,
     QKeyEvent,
@@ -25,6 +27,13 @@ from app.state.layers import Region
 from app.state.session import Session
 from app.state.values import Layout, Plane, Tool
 from app.viewer.arrange import arrange
+from app.viewer.column_titles import (
+    column_menu,
+    dragged_layer,
+    drop_layer,
+    on_title,
+    title_rect,
+)
 from app.viewer.compare import mode_of
 from app.viewer.keys import action_of
 from app.viewer.mouse import Mouse
@@ -67,6 +76,7 @@ class ViewerArea(QWidget):
         self._timers.settled.connect(self._on_settled)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
+        self.setAcceptDrops(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(240, 180)
         self.setAccessibleName("Viewers")
@@ -254,7 +264,12 @@ class ViewerArea(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin a gesture; the pressed pane's volume becomes the active one."""
         pane = self.pane_at(event.position())
-        if pane is not None:
+        left = event.button() == Qt.MouseButton.LeftButton
+        if pane is not None and left and on_title(pane, event.position()):
+            menu = column_menu(self.session, pane.slot.layer_id, self)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.popup(self.mapToGlobal(title_rect(pane).bottomLeft()))
+        elif pane is not None:
             self._set_focus(pane)
             self.session.set_active(pane.slot.layer_id)
             self.mouse.press(pane, event.button(), event.modifiers(), event.position())
@@ -271,9 +286,22 @@ class ViewerArea(QWidget):
         """End a gesture."""
         self.mouse.release(event.button(), event.position())
 
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take rows of the Case panel; files are the window's."""
+        event.setAccepted(bool(dragged_layer(event.mimeData(), self.session)))
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Show the dropped row's volume in the column it was dropped on."""
+        layer_id = dragged_layer(event.mimeData(), self.session)
+        event.setAccepted(bool(layer_id))
+        if layer_id:
+            drop_layer(self.session, self.pane_at(event.position()), layer_id)
+
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Maximise the pane, or go back."""
         pane = self.pane_at(event.position())
+        if pane is not None and on_title(pane, event.position()):
+            return
         if event.button() == Qt.MouseButton.LeftButton and pane is not None:
             self._set_focus(pane)
             self.toggle_maximised()

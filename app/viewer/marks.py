@@ -11,6 +11,7 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 
 from app.state.values import Compare, Kind, Layer
+from app.viewer.column_titles import has_columns
 from app.viewer.colormaps import table
 from app.viewer.compare import mode_of
 from app.viewer.geometry import LETTERS, Projection, edge_letters
@@ -63,7 +64,7 @@ def _scale(painter: QPainter, pane: PaneGeometry) -> None:
     layer, other = pane.layer, pane.counterpart()
     name, (low, high) = layer.colormap, layer.window
     if other is not None and pane.scene.session.display.compare is Compare.DIFFERENCE:
-        name, high = "diverging", difference_reach(layer, other)
+        name, high = "diverging", difference_reach(layer, other, pane.scene.session)
         low = -high
     elif name.startswith("gray"):
         return
@@ -161,7 +162,10 @@ def _words(painter: QPainter, pane: PaneGeometry, shown: list[Layer]) -> None:
         # The first line stops before the letter at the top edge, the others begin below it.
         room = rect.width() / 2 - big - inset if n == 0 else rect.width() - 2 * inset
         below = big + 4 + (n - 1) * line if n else 0
-        write(painter, _elide(name, small, room), QPointF(x, y + below), PALE, small)
+        text = _elide(name, small, room)
+        if n == 0 and has_columns(session):
+            text += " ▾"  # a click on it chooses another volume
+        write(painter, text, QPointF(x, y + below), PALE, small)
 
     badge = session.display.convention.value.capitalize()
     foot = rect.bottom() - inset - lift

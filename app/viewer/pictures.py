@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
+from app.state.session import Session
 from app.state.values import Interpolation, Kind, Layer
 from app.viewer import colormaps, raster
 from app.viewer.geometry import PlaneAxes
@@ -103,11 +104,11 @@ class Pictures:
             fields = (self._field(x, at, cut) for x in (layer, other))
             inside = _all(cut.inside, second.inside, *fields)
             colours = colormaps.table("diverging")
-            reach = difference_reach(layer, other)
             return raster.to_image(Cut(values, inside, cut.raster), (-reach, reach), colours)
 
         version = self.scene.version(other.id)
-        key = (cut, sampler, version, round(at.depth, 4), layer, other)
+        reach = difference_reach(layer, other, self.scene.session)
+        key = (cut, sampler, version, round(at.depth, 4), layer, other, reach)
         image = self._keep((layer.id, other.id, "difference", at.axes), key, make)
         return None if image is None else (image, cut.raster)
 
@@ -155,11 +156,15 @@ class Pictures:
         return cast(T, kept[key])
 
 
-def difference_reach(layer: Layer, other: Layer) -> float:
-    """Return the difference that gets the strongest colour, see ``Pictures.difference``."""
+def difference_reach(layer: Layer, other: Layer, session: Session) -> float:
+    """Return the difference that gets the strongest colour, see ``Pictures.difference``.
+
+    It is that of the difference maps of the modality, where there are any: one scale everywhere.
+    """
     if layer.modality != other.modality:
         return 1.0
-    return (layer.window[1] - layer.window[0]) / 2
+    known = session.find(Kind.DIFFERENCE, layer.modality)
+    return known.window[1] if known else (layer.window[1] - layer.window[0]) / 2
 
 
 def _where(sampler: Sampler, at: Place, linear: bool) -> Hashable:

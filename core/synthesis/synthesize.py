@@ -85,6 +85,7 @@ class Engine:
         request: Request,
         *,
         into: Mapping[str, Voxels] | None = None,
+        each: Mapping[str, Sequence[Voxels]] | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Synthesis:
@@ -96,6 +97,8 @@ class Engine:
             request: what to synthesise.
             into: target → (i, j, k) float32 array on ``prepared.grid`` that receives values in the
                 target's units as soon as they exist (shared memory, say); made here when absent.
+            each: target → one array like those of ``into`` for every sample, which receive the
+                single samples; they are not kept when absent.
             progress: called after every batch.
             cancelled: asked before every batch.
 
@@ -107,7 +110,7 @@ class Engine:
         shape = prepared.grid.shape
         out = into or {m: np.zeros(shape, np.float32) for m in request.targets}
         spread = {m: np.zeros(shape, np.float32) for m in request.targets if request.samples > 1}
-        slices = _SliceBuffers(prepared, request, out, spread)
+        slices = _SliceBuffers(prepared, request, out, spread, each or {})
         done = 0
         for batch in _batches(prepared.tiles, request.batch):
             if cancelled():
@@ -251,11 +254,13 @@ class _SliceBuffers:
         request: Request,
         out: Mapping[str, Voxels],
         spread: Mapping[str, Voxels],
+        each: Mapping[str, Sequence[Voxels]],
     ) -> None:
         self.prepared = prepared
         self.request = request
         self.out = {m: prepared.slices(a) for m, a in out.items()}
         self.spread = {m: prepared.slices(a) for m, a in spread.items()}
+        self.each = {m: [prepared.slices(a) for a in arrays] for m, arrays in each.items()}
         self.fov = prepared.slices(prepared.fov)
         self.waiting = Counter(t.index for t in prepared.tiles)
         self.sums: dict[int, dict[str, Voxels]] = {}
@@ -293,6 +298,8 @@ class _SliceBuffers:
             blended = total / weight
             normaliser = self.prepared.normalisers[m]
             self.out[m][index] = normaliser.inverse(blended.mean(axis=0), inside)
+            for sample, one in zip(blended, self.each.get(m, ()), strict=False):
+                one[index] = normaliser.inverse(sample, inside)
             if m in self.spread:
                 sigma = normaliser.inverse_deviation(blended.std(axis=0, ddof=1))
                 self.spread[m][index] = np.where(inside, sigma, np.float32(0))

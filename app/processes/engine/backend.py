@@ -27,6 +27,8 @@ from core.synthesis.score import judge
 from core.synthesis.synthesize import Engine, OutOfMemory, Progress
 from core.volume import Volume
 
+KEPT_SAMPLES = 16
+"""Up to so many samples are kept one by one; of more, their mean and spread."""
 KEPT_LAYOUTS = 2
 """Prepared cases kept: the current subset and the one before (toggling back and forth)."""
 
@@ -70,7 +72,7 @@ class EngineBackend:
         measure = task.get("measure", True)
         paces = self._measure(engine, case, prepared, request, cancelled) if measure else []
         now = psutil.Process().memory_info().rss
-        arrays = len(request.targets) * (1 + 2 * (request.samples > 1) + 1)
+        arrays = len(request.targets) * (2 + 2 * (request.samples > 1) + _singles(request))
         return {
             "tiles": len(prepared.tiles),
             "paces": paces,
@@ -85,7 +87,8 @@ class EngineBackend:
 
         Returns:
             results: target → {``spread``: array or None, ``difference``: array or None,
-            ``metrics``: name → number (empty without truth), ``kind``};
+            ``metrics``: name → number (empty without truth), ``kind``, ``samples``: number → array
+            of each sample (empty for one sample, and for many)};
             provenance; seconds; pace (seconds per tile); memory (MB); device.
         """
         started = time.perf_counter()
@@ -98,6 +101,10 @@ class EngineBackend:
             raise Cancelled
         self.release()
         into = {m: self._share(prepared.grid.shape) for m in request.targets}
+        each = {
+            m: [self._share(prepared.grid.shape) for _ in range(_singles(request))]
+            for m in request.targets
+        }
         fov = self._share_copy(prepared.fov)
         send(
             {
@@ -127,6 +134,7 @@ class EngineBackend:
                 prepared,
                 request,
                 into={m: a.array for m, a in into.items()},
+                each={m: [a.array for a in arrays] for m, arrays in each.items()},
                 progress=report,
                 cancelled=cancelled,
             )
@@ -134,8 +142,11 @@ class EngineBackend:
             raise EngineMemoryError(str(error)) from error
         send({"type": "progress", "stage": "comparing", "done": 1, "total": 1})
         seconds = synthesis.timings["synthesise"]
+        results = self._results(case, prepared, synthesis, cancelled)
+        for m, arrays in each.items():
+            results[m]["samples"] = {str(n): a.spec for n, a in enumerate(arrays, 1)}
         return {
-            "results": self._results(case, prepared, synthesis, cancelled),
+            "results": results,
             "provenance": dict(synthesis.provenance),
             "seconds": time.perf_counter() - started,
             "pace": seconds / max(1, len(prepared.tiles)),
@@ -261,6 +272,11 @@ class EngineBackend:
                 "kind": synthesis.provenance["targets"][m]["kind"],
             }
         return results
+
+
+def _singles(request: Request) -> int:
+    """Return how many samples are kept one by one."""
+    return request.samples if 1 < request.samples <= KEPT_SAMPLES else 0
 
 
 def _grid_fields(grid: Grid) -> Message:
