@@ -156,9 +156,7 @@ class Projects(QObject):
             self.restoring = False
             (recovered or self.settled.emit)()
 
-        Restoring(
-            self.context, self.opener, project, missing, self.files, self.absent
-        ).begin(done)
+        Restoring(self.context, self.opener, project, missing, self.files, self.absent).begin(done)
 
     def _describe(self, kept: list[tuple[Layer, Path, str]]) -> Project:
         session = self.session

@@ -16,6 +16,7 @@ from app.state.results import OUTDATED
 from app.state.values import Display, Kind, Ruler, View
 from core.volume import Volume
 
+
 class Restoring:
     """Reads a project's volumes one after the other and puts everything back.
 
@@ -87,8 +88,9 @@ class Restoring:
         volume = replace(volume, modality=entry.modality, synthetic=made)
         if made and result is not None:
             layer_id: str | None = session.add_layer(
-                volume, kind, layer_id=entry.id, result=result, sample=entry.sample
-            )
+                volume, kind, layer_id=entry.id, result=result, sample=entry.sample,
+                visible=entry.visible,
+            )  # fmt: skip
             assert layer_id is not None
             self.files[layer_id] = origin.path
         else:

@@ -81,6 +81,7 @@ class Layers(QObject):
         result: Result | None = None,
         sample: int = 0,
         live: bool = False,
+        visible: bool = True,
     ) -> str:
         """Add a layer and return its id; the first image becomes active and centres the cursor.
 
@@ -93,7 +94,7 @@ class Layers(QObject):
                 the one remembered for the modality, else robust percentiles.
             opacity: default 1, for label maps 0.4.
             layer_id: default "kind-n"; an id in use is an error.
-            result, sample, live: as in ``Layer``.
+            result, sample, live, visible: as in ``Layer``.
 
         Raises:
             ValueError: the id is in use.
@@ -121,6 +122,7 @@ class Layers(QObject):
             result=result,
             sample=sample,
             live=live,
+            visible=visible,
         )
         layer = replace(layer, window=window or self._first_window(layer))
         self._layers[layer_id] = layer
@@ -305,7 +307,7 @@ class Layers(QObject):
 
     def _window_group(self, layer: Layer) -> list[Layer]:
         """Return the layers of one scale; differences and σ of a modality always have one."""
-        shared = (Kind.REAL, Kind.SYNTHETIC)
+        shared: tuple[Kind, ...] = (Kind.REAL, Kind.SYNTHETIC)
         if layer.kind in (Kind.DIFFERENCE, Kind.SIGMA):
             shared = (layer.kind,)
         elif not self.display.lock_window or layer.kind not in shared:

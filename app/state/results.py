@@ -120,9 +120,7 @@ class Results(QObject):
             self._look()
 
     def _look(self) -> None:
-        seen = [
-            (x.id, id(x.result), x.live) for x in self._layers.layers if x.result is not None
-        ]
+        seen = [(x.id, id(x.result), x.live) for x in self._layers.layers if x.result is not None]
         if seen != self._seen:
             self._seen = seen
             self.changed.emit()

@@ -107,8 +107,10 @@ class Session(Layers):
         active, chosen = self.active, self._layers.get(self._secondary)
         if active is None:
             return None
-        return chosen if chosen is not None and chosen is not active else counterpart(
-            active, self, self.results
+        return (
+            chosen
+            if chosen is not None and chosen is not active
+            else counterpart(active, self, self.results)
         )
 
     def set_active(self, layer_id: str) -> None:

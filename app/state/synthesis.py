@@ -72,8 +72,10 @@ class SynthesisChoices(QObject):
     """The user changed the form."""
     models_changed = Signal()
     inputs_edited = Signal(str)
-    """The user just now gave or held back (``"available"``) or moved (``"position"``) a volume. Undo, redo and reopening are silent:
-    nothing runs because of them."""
+    """The user just now gave or held back (``"available"``) or moved (``"position"``) a volume.
+
+    Undo, redo and reopening are silent: nothing runs because of them.
+    """
 
     def __init__(self, layers: Layers) -> None:
         super().__init__(layers)

@@ -36,8 +36,6 @@ class _State:
     live: LiveRun | None = None
     again: bool = False
     asked: Question | None = None
-    given: frozenset[str] = frozenset()
-    """Ids of the input volumes at the last run or switch."""
 
 
 class SynthesisController(QObject):
@@ -127,7 +125,6 @@ class SynthesisController(QObject):
         if obstacle:
             self.context.messages.error(obstacle)
             return
-        self._state.given = self._given()
         if self._state.run is not None:
             self._state.again = True
             self._state.run.cancel()
@@ -259,21 +256,16 @@ class SynthesisController(QObject):
 
     def _rerun(self) -> None:
         """Run from what is left after a toggle: the honest test on the user's own patient."""
-        before, self._state.given = self._state.given, self._given()
-        if self._state.given == before or self.asked.obstacle():
-            return
-        if set(self.asked.subset()) == set(self.asked.known()):
+        if self.asked.obstacle() or set(self.asked.subset()) == set(self.asked.known()):
             return
         now = question(self.session)
+        if any(now.answered_by(r) for r in self.results.live):
+            return
         for result in reversed(self.results.all):
             if now.answered_by(result) and result.target in self.asked.targets():
                 self.results.choose(result.id)  # it is known: show it instead of waiting for it
                 return
         self.run()
-
-    def _given(self) -> frozenset[str]:
-        real = (x for x in self.session.layers if x.kind is Kind.REAL)
-        return frozenset(x.id for x in real if x.available and x.modality)
 
     def _engine_changed(self, state: str) -> None:
         if state == "ready" and not self.running:

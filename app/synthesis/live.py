@@ -94,6 +94,7 @@ class LiveRun:
             self._windows[modality] = session.layer(record.layer_id).window
             self.records[modality] = record
         session.results.choose(next(iter(self.records.values())).id)
+        session.set_columns(())  # what was asked for is shown, whatever stood there
         self._show()
 
     def touch(self, regions: Iterable[Sequence[Sequence[int]]]) -> None:
@@ -164,9 +165,7 @@ class LiveRun:
         untouched = session.layer(live).window == self._windows[record.target]
         source = f"synthetic {record.target}"
         session.set_volume(live, Volume(voxels, self.grid, record.target, source, True))
-        session.update_layer(
-            live, name=record.title, field_of_view=fov, result=record, live=False
-        )
+        session.update_layer(live, name=record.title, field_of_view=fov, result=record, live=False)
         if untouched:
             session.refit_window(live)
 
@@ -175,11 +174,12 @@ class LiveRun:
         volume = Volume(voxels, self.grid, record.target, name, synthetic=True)
         part = f"sample-{sample}" if sample else str(kind)
         made = self.session.add_layer(
-            volume, kind, name=name, layer_id=record.row(part), result=record, sample=sample
-        )
+            volume, kind, name=name, layer_id=record.row(part), result=record, sample=sample,
+            visible=not sample,
+        )  # fmt: skip
         if sample:
             fov = self.session.layer(record.layer_id).field_of_view
-            self.session.update_layer(made, field_of_view=fov, visible=False)
+            self.session.update_layer(made, field_of_view=fov)
         return made
 
     def _show(self) -> None:

@@ -90,13 +90,13 @@ class ResultsPanel(QWidget):
         buttons.addStretch(1)
         steps = QHBoxLayout(self.samples)
         steps.setContentsMargins(0, 0, 0, 0)
-        for button, arrow, tip in (
+        for step, arrow, tip in (
             (self.previous, Qt.ArrowType.LeftArrow, "Previous sample"),
             (self.next, Qt.ArrowType.RightArrow, "Next sample"),
         ):
-            button.setArrowType(arrow)
-            button.setToolTip(tip)
-            button.setAccessibleName(tip)
+            step.setArrowType(arrow)
+            step.setToolTip(tip)
+            step.setAccessibleName(tip)
         steps.addWidget(self.previous)
         steps.addWidget(self.sample)
         steps.addWidget(self.next)

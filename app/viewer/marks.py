@@ -11,8 +11,8 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 
 from app.state.values import Compare, Kind, Layer
-from app.viewer.column_titles import has_columns
 from app.viewer.colormaps import table
+from app.viewer.column_titles import has_columns
 from app.viewer.compare import mode_of
 from app.viewer.geometry import LETTERS, Projection, edge_letters
 from app.viewer.pane_geometry import PaneGeometry

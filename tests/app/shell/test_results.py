@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 from shell_stage import model, open_files, put, ran, staged
@@ -17,7 +17,7 @@ from app.state.values import Compare, Kind, Layout
 from app.viewer.column_titles import layer_data, title_rect
 from app.viewer.pictures import difference_reach
 
-pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+pytestmark = pytest.mark.qt_log_ignore("does not support")
 
 
 @pytest.fixture
@@ -117,9 +117,7 @@ def test_single_samples_are_stepped_through_and_saved(
     assert result.layer_id in column_ids(window)
 
 
-def test_a_result_under_way_is_marked_and_has_no_metrics(
-    qtbot: QtBot, window: MainWindow
-) -> None:
+def test_a_result_under_way_is_marked_and_has_no_metrics(qtbot: QtBot, window: MainWindow) -> None:
     session, panel = window.context.session, window.panels.results
     session.synthesis.use_model(model("slow"))
     window.synthesis.run()
@@ -165,9 +163,7 @@ def test_a_click_on_the_title_chooses_a_column(qtbot: QtBot, window: MainWindow)
     session, area = window.context.session, window.viewers
     assert session.display.layout is Layout.COLUMNS
     before = column_ids(window)
-    qtbot.mouseClick(
-        area, Qt.MouseButton.LeftButton, pos=title_rect(area.panes[0]).center()
-    )
+    qtbot.mouseClick(area, Qt.MouseButton.LeftButton, pos=title_rect(area.panes[0]).center())
     menu = next(w for w in QApplication.topLevelWidgets() if isinstance(w, QMenu) and w.isVisible())
     made = session.find(Kind.SYNTHETIC, "iUS")
     assert made is not None
@@ -182,8 +178,14 @@ def test_a_row_dropped_on_a_column_is_shown_there(qtbot: QtBot, window: MainWind
     first = session.results.all[0]
     pane = area.panes[1]
     none = Qt.KeyboardModifier.NoModifier
+    data = layer_data(first.layer_id)  # the event does not keep it
+    enter = QDragEnterEvent(
+        pane.rect.center(), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, none
+    )
+    QApplication.sendEvent(area, enter)
+    assert enter.isAccepted()
     event = QDropEvent(
-        QPointF(pane.rect.center()), Qt.DropAction.CopyAction, layer_data(first.layer_id),
+        QPointF(pane.rect.center()), Qt.DropAction.CopyAction, data,
         Qt.MouseButton.LeftButton, none,
     )  # fmt: skip
     QApplication.sendEvent(area, event)
