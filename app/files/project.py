@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from core.errors import UserError
 from core.files import write_text
 from core.grid import Grid, GridError
 from core.registration.alignment import AlignError
+from core.schema import rebuilt
 from core.version import __version__
 
 SCHEMA = 3
@@ -60,7 +61,7 @@ class Entry:
 
     path: Path
     series: str = ""
-    kind: str = "real"
+    kind: Kind = Kind.REAL
     name: str = ""
     modality: str = ""
     visible: bool = True
@@ -171,8 +172,8 @@ def load(path: Path) -> Project:
             f"version {SCHEMA}. Update MHVAE Studio to open it."
         )
     try:
-        entries = tuple(_entry(e, path.parent) for e in values.pop("entries"))
-        project: Project = _typed(Project, {**values, "entries": entries})
+        entries = [_found(e, path.parent) for e in values["entries"]]
+        project = rebuilt(Project, {**values, "entries": entries})
         if schema < SCHEMA:
             project = older(project)
         for entry in project.entries:
@@ -220,35 +221,9 @@ def older(project: Project) -> Project:
     return replace(project, entries=tuple(entries), results=described)
 
 
-def _entry(values: Mapping[str, Any], folder: Path) -> Entry:
-    path = Path(os.path.normpath(folder.resolve() / str(values["path"])))
-    return _typed(Entry, {**values, "path": path})
-
-
-def _typed(cls: Any, values: Mapping[str, Any]) -> Any:
-    """Build a dataclass, each value held against the type of the field's default.
-
-    Names this version does not know are left out; JSON lists become tuples.
-    """
-    known = {}
-    template = cls(Path()) if cls is Entry else cls()
-    for f in fields(cls):
-        if f.name not in values:
-            continue
-        value, default = values[f.name], getattr(template, f.name)
-        if isinstance(default, tuple) and isinstance(value, list | tuple):
-            value = tuple(value)
-            numbers = [isinstance(v, int | float) for v in value]
-            if default and (len(value) != len(default) or not all(numbers)):
-                raise ValueError(f"{f.name} must be {len(default)} numbers")
-        elif isinstance(default, float) and isinstance(value, int):
-            value = float(value)
-        elif not isinstance(value, type(default)) and not (
-            isinstance(default, Mapping) and isinstance(value, Mapping)
-        ):
-            raise ValueError(f"{f.name} has the wrong type")
-        known[f.name] = value
-    return cls(**known)
+def _found(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return an entry's values with its path made absolute."""
+    return {**values, "path": os.path.normpath(folder.resolve() / str(values["path"]))}
 
 
 def _relative(path: Path, folder: Path) -> str:
