@@ -11,7 +11,9 @@ import pytest
 from pytestqt.qtbot import QtBot
 from shell_stage import model, open_files, put, ran, staged
 
+from app.files.project import load
 from app.shell.window import MainWindow
+from app.state.record import Result
 from app.state.session import Session
 from app.state.values import Kind, Layer
 from core.grid import Grid
@@ -246,3 +248,26 @@ def test_a_file_left_by_another_project_is_not_overwritten(
     saved(qtbot, window)
     np.testing.assert_array_equal(read(made).voxels, before)
     assert len(list((tmp_path / "study-results").glob("*synthetic*.nii.gz"))) == 2
+
+
+def test_a_project_of_format_2_gets_records_and_ids(tmp_path: Path) -> None:
+    marks = {"kind": "synthesis", "seed": 4, "model": {"name": "old"}}
+    made = {"path": "a.nii.gz", "modality": "iUS", "marks": marks}
+    path = tmp_path / "old.mhvae.json"
+    path.write_text(
+        json.dumps(
+            {
+                "schema": 2,
+                "entries": [
+                    {"path": "T2.nii.gz", "kind": "real", "modality": "T2"},
+                    {**made, "kind": "synthetic", "subset": ["T2"], "metrics": {"PSNR": 20.0}},
+                    {**made, "kind": "difference"},
+                ],
+            }
+        )
+    )
+    project = load(path)
+    (result,) = (Result.from_dict(r) for r in project.results)
+    assert (result.model, result.seed, result.subset) == ("old", 4, ("T2",))
+    assert [e.result for e in project.entries] == ["", result.id, result.id]
+    assert project.entries[1].id == result.layer_id
