@@ -57,6 +57,7 @@ class FilesController(QObject):
         self.work = Work(context, self.projects)
         self.recovery = Recovery(context, self.projects, self.work)
         self.opener.project_found.connect(self.open_project)
+        self.opener.instead_wanted.connect(self.open_instead)
         self.importer.table_wanted.connect(self.show_import)
 
     def commands(self) -> list[Command]:
@@ -135,6 +136,10 @@ class FilesController(QObject):
             self.projects.open(path, self._missing)
 
         self.keep_first(go_on)
+
+    def open_instead(self, path: Path) -> None:
+        """Close the case, unless that is cancelled, and open another patient's volume."""
+        self.close_case(partial(self.opener.open, [path]))
 
     def close_case(self, then: Callable[[], None] = lambda: None) -> None:
         """Take everything out of the window; unsaved work is asked for."""

@@ -54,6 +54,8 @@ class Opener(QObject):
     """Id of a layer that was added."""
     volumes_found = Signal(object, bool)
     """(paths, whether to ask in any case): files and folders to look through for volumes."""
+    instead_wanted = Signal(object)
+    """Path of a volume to open in place of the case."""
     project_found = Signal(object)
     """Path of a project file to open."""
     model_found = Signal(object)
@@ -136,7 +138,10 @@ class Opener(QObject):
             matrix = None if placement is None else placement.alignment.matrix
             self._check_place(volume if matrix is None else moved(volume, matrix), replaces)
         except CaseError as error:
-            self.messages.error(str(error), self.offers(volume, origin, kind))
+            instead = Action(
+                "Close this case and open it", lambda: self.instead_wanted.emit(origin.path)
+            )
+            self.messages.error(str(error), [*self.offers(volume, origin, kind), instead])
             return None
         kind = kind or kind_of(volume, origin)
         if kind is Kind.LABEL:

@@ -88,7 +88,11 @@ class SaveVolume(QDialog):
                 text = f"that of {other.modality or other.name} ({describe(other.volume.grid)})"
                 self._grid.addItem(text, other.id)
         if layer.made_by_model and self._grid.count() > 1:
-            self._grid.setCurrentIndex(1)  # what other programs expect: the input's own grid
+            # What other programs expect: the grid of the volume that it was made from.
+            result = layer.result
+            made_from = [result.given[m].layer_id for m in result.subset] if result else []
+            places = [self._grid.findData(i) for i in made_from]
+            self._grid.setCurrentIndex(next((n for n in places if n > 0), 1))
         self._notice.setVisible(layer.made_by_model)
 
 

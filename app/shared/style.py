@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtCore import QByteArray, QEvent, QObject, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QSlider, QWidget
 
 from core.assets import ROOT
 
@@ -63,6 +63,25 @@ def embolden(label: QLabel) -> None:
     font = label.font()
     font.setWeight(QFont.Weight.DemiBold)
     label.setFont(font)
+
+
+class WheelGuard(QObject):
+    """Lets the wheel scroll a panel; it changes a box only while that has the focus."""
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        kinds = (QAbstractSpinBox, QComboBox, QSlider)
+        for box in (found for kind in kinds for found in window.findChildren(kind)):
+            box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            box.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Pass the wheel on from a box without focus."""
+        turned = event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget)
+        if turned and not watched.hasFocus():  # type: ignore[attr-defined]
+            event.ignore()
+            return True
+        return False
 
 
 def set_scheme(name: str) -> None:

@@ -78,8 +78,8 @@ class Row(QFrame):
         self.remove = self._button("Take this volume out of the case (can be undone)")
         self.available = QCheckBox("Input")
         self.available.setToolTip(
-            "Available to the model. Switch it off to hold this volume back and synthesise it "
-            "from the others."
+            "Use this volume as an input of the model. Switched off, it is predicted from the "
+            "others and compared with the prediction."
         )
         self.colormap = QComboBox()
         self.colormap.addItems(list(colormaps.NAMES))

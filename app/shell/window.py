@@ -185,6 +185,7 @@ class MainWindow(QMainWindow):
             messages=MessageList(context.messages),
         )
         self.docks = build_docks(self, self.panels)
+        self._wheel = style.WheelGuard(self)
         self.setStatusBar(StatusStrip(context.session, context.jobs, context.engine))
         self.commands = Commands(self)
         self.help = Help(context, self.commands, self.files.names, self)

@@ -41,6 +41,7 @@ class Result:
         temperature, seed, samples: as asked.
         metrics: name → number, inside the field of view; empty when the truth is not known.
         provenance: the marks of a saved file.
+        limits: what the model is known not to do, in its card's words.
         name: what the user calls it; empty for none.
     """
 
@@ -56,6 +57,7 @@ class Result:
     temperature: float = 0.0
     seed: int = 0
     samples: int = 1
+    limits: str = ""
     name: str = ""
 
     @property
@@ -108,6 +110,7 @@ class Result:
             "temperature": self.temperature,
             "seed": self.seed,
             "samples": self.samples,
+            "limits": self.limits,
             "name": self.name,
         }
 
@@ -131,6 +134,7 @@ class Result:
             temperature=float(data["temperature"]),
             seed=int(data["seed"]),
             samples=int(data["samples"]),
+            limits=str(data.get("limits", "")),
             name=str(data.get("name", "")),
         )
 

@@ -70,6 +70,7 @@ class Session(Layers):
         self.peeked: dict[str, Grid] = {}
         self._cursor: Vector = np.zeros(3)
         self._view = View()
+        self._home: tuple[View, Vector] | None = None
         self._own = Unlocked()
         self.synthesis = SynthesisChoices(self)
         self.results = Results(self)
@@ -258,15 +259,40 @@ class Session(Layers):
             self._view = view
         self.view_changed.emit(layer_id if own else "")
 
+    def look_from(self, view: View, position: ArrayLike) -> None:
+        """Set the opening view: what is shown now, and what ``reset`` returns to.
+
+        Args:
+            view: zoom and pan.
+            position: (3,) RAS mm of the cursor.
+        """
+        self._home = (view, np.array(position, dtype=np.float64))
+        self.set_view(view)
+        self.set_cursor(position)
+
     def reset(self) -> None:
-        """Fit the views, centre the cursor on the reference and reset the active window."""
+        """Return to the opening view and reset the active window."""
+        home = self._home
         self._own = Unlocked()
-        self._view = View()
+        self._view = home[0] if home else View()
         self.view_changed.emit("")
-        if self.reference is not None:
-            self.set_cursor(_middle(self.reference))
+        if home is not None:
+            self.set_cursor(home[1])
+        else:
+            self.centre()
         if self.active is not None:
             self.reset_window(self.active.id)
+
+    def fit(self) -> None:
+        """Show the whole reference volume in every pane; cursor and windows stay."""
+        self._own.views.clear()
+        self._view = View()
+        self.view_changed.emit("")
+
+    def centre(self) -> None:
+        """Put the cursor into the middle of the reference volume; zoom and windows stay."""
+        if self.reference is not None:
+            self.set_cursor(_middle(self.reference))
 
     def set_display(self, **edit: Unpack[DisplayEdit]) -> None:
         """Change display settings; ``display_changed`` is emitted once per field that changed."""
@@ -308,7 +334,7 @@ class Session(Layers):
 
     def clear(self) -> None:
         """Remove every layer, and what was chosen among them; display settings stay."""
-        self._secondary, self._columns, self._reference = "", (), ""
+        self._secondary, self._columns, self._reference, self._home = "", (), "", None
         self.set_rulers(())
         self.results.start_anew()
         super().clear()

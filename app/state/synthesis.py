@@ -149,7 +149,10 @@ class SynthesisChoices(QObject):
         if blind:
             return blind
         if not self.targets():
-            return "No output is wanted. Hold an input back, or tick an output."
+            return (
+                "Nothing to synthesise: every volume is an input. Untick Input of one to predict "
+                "it from the others, or tick an output."
+            )
         return ""
 
     def known(self) -> tuple[str, ...]:

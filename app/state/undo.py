@@ -39,7 +39,7 @@ class EditAvailable(QUndoCommand):
 
     def __init__(self, session: Session, layer_id: str, available: bool) -> None:
         name = session.layer(layer_id).modality or "volume"
-        super().__init__(f"{'Use' if available else 'Hold back'} {name}")
+        super().__init__(f"{'Use' if available else 'Do not use'} {name} as input")
         self._session, self._id, self._available = session, layer_id, available
         self._before = _state(session)
         self._done = False

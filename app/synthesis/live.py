@@ -27,6 +27,7 @@ class Question:
         given: modality → the volume the case held of it.
         model: name of the model.
         temperature, seed, samples: as in the form.
+        limits: what the model is known not to do.
     """
 
     subset: tuple[str, ...]
@@ -35,6 +36,7 @@ class Question:
     temperature: float
     seed: int
     samples: int
+    limits: str = ""
 
     def answered_by(self, result: Result) -> bool:
         """Tell whether a result is what this would give."""
@@ -61,6 +63,7 @@ def question(session: Session) -> Question:
         temperature=form.temperature,
         seed=form.seed,
         samples=form.samples,
+        limits=str(asked.bundle.card.get("limits", "")) if asked.bundle else "",
     )
 
 
@@ -157,6 +160,7 @@ class LiveRun:
             temperature=asked.temperature,
             seed=asked.seed,
             samples=asked.samples,
+            limits=asked.limits,
         )
 
     def _whole(self, record: Result) -> None:

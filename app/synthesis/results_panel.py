@@ -64,6 +64,9 @@ class ResultsPanel(QWidget):
         self.table.verticalHeader().setDefaultSectionSize(self.fontMetrics().lineSpacing() + 8)
         self.about = QLabel()
         self.about.setWordWrap(True)
+        self.limits = QLabel()
+        self.limits.setWordWrap(True)
+        self.limits.setAccessibleName("Known limits of the model")
         self.tree = QTreeWidget()
         self.tree.setHeaderLabels(["Provenance", ""])
         self.tree.setUniformRowHeights(True)
@@ -104,7 +107,14 @@ class ResultsPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(4)
-        for widget in (self.notice, self.empty, self.table, self.about, self.samples):
+        for widget in (
+            self.notice,
+            self.empty,
+            self.table,
+            self.about,
+            self.limits,
+            self.samples,
+        ):
             column.addWidget(widget)
         column.addLayout(buttons)
         column.addWidget(self.tree, 1)
@@ -135,6 +145,9 @@ class ResultsPanel(QWidget):
             button.setEnabled(whole)
         self.compare.setEnabled(whole and len(self.results.all) > 1)
         self.about.setText(why(current, live=not whole) if current else "")
+        limits = current.limits if current else ""
+        self.limits.setText(f"Known limits of {current.model}: {limits}" if current else "")
+        self.limits.setVisible(bool(limits))
         self._show_samples(current)
         self.tree.clear()
         if current is not None:

@@ -35,6 +35,7 @@ from app.viewer.column_titles import (
     title_rect,
 )
 from app.viewer.compare import mode_of
+from app.viewer.geometry import plane_axes
 from app.viewer.keys import action_of
 from app.viewer.mouse import Mouse
 from app.viewer.pane import Pane
@@ -162,13 +163,21 @@ class ViewerArea(QWidget):
         self.pictures.forget_missing()
         kept = {(p.slot.plane, p.slot.layer_id): p for p in self.panes}
         panes = []
-        for slot in arrange(self.session, self.rect(), self._maximised):
+        for slot in arrange(self.session, self.rect(), self._maximised, self._aspect()):
             pane = kept.get((slot.plane, slot.layer_id)) or Pane(self.pictures, slot, self.extras)
             pane.slot = slot
             panes.append(pane)
         self.panes = panes
         self._run_flicker()
         self.update()
+
+    def _aspect(self) -> float:
+        """Return width to height of the reference volume in the chosen plane."""
+        frame, shown = self.scene.frame, self.session.display
+        if frame is None:
+            return 1.0
+        axes = plane_axes(shown.plane, shown.convention)
+        return float(frame.size[axes.across] / frame.size[axes.up])
 
     def _on_layer(self, layer_id: str, field: str) -> None:
         if field in ("visible", "volume", "modality"):

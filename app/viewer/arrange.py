@@ -23,13 +23,16 @@ class Slot:
     rect: QRect
 
 
-def arrange(session: Session, area: QRect, maximised: tuple[Plane, str] | None) -> list[Slot]:
+def arrange(
+    session: Session, area: QRect, maximised: tuple[Plane, str] | None, aspect: float = 1.0
+) -> list[Slot]:
     """Return the slots of the session's layout inside ``area``; none without an image.
 
     Args:
         session: its layout, plane, active layer and columns decide.
         area: pixels to fill.
         maximised: plane and layer of the ``SINGLE`` layout; default the plane of the active layer.
+        aspect: width to height of what a column shows.
     """
     active = session.active
     if active is None or area.isEmpty():
@@ -41,13 +44,33 @@ def arrange(session: Session, area: QRect, maximised: tuple[Plane, str] | None) 
     if shown.layout is Layout.PLANES:
         return _planes(area, shown.plane, active.id)
     columns = [x.id for x in session.columns()] or [active.id]
-    planes = [shown.plane] if shown.layout is Layout.COLUMNS else list(Plane)
+    if shown.layout is Layout.COLUMNS:
+        return _wrapped(area, shown.plane, columns, aspect)
+    planes = list(Plane)
     widths = _split(area.left(), area.width(), len(columns))
     heights = _split(area.top(), area.height(), len(planes))
     return [
         Slot(plane, layer_id, QRect(x, y, w, h))
         for plane, (y, h) in zip(planes, heights, strict=True)
         for layer_id, (x, w) in zip(columns, widths, strict=True)
+    ]
+
+
+def _wrapped(area: QRect, plane: Plane, columns: list[str], aspect: float) -> list[Slot]:
+    """Put columns side by side, or in two rows where each is larger then; all of one size."""
+
+    def scale(rows: int) -> float:
+        across = -(-len(columns) // rows)
+        return min(area.width() / across / aspect, area.height() / rows)
+
+    rows = max((1, 2), key=scale) if len(columns) > 1 else 1
+    across = -(-len(columns) // rows)
+    widths = _split(area.left(), area.width(), across)
+    heights = _split(area.top(), area.height(), rows)
+    return [
+        Slot(plane, layer_id, QRect(x, y, w, h))
+        for n, layer_id in enumerate(columns)
+        for (x, w), (y, h) in [(widths[n % across], heights[n // across])]
     ]
 
 

@@ -43,6 +43,8 @@ def actions(area: Viewers, ask_help: Callable[[], None]) -> dict[str, Callable[[
         "mix_less": lambda: _mix(area, -1),
         "mix_more": lambda: _mix(area, 1),
         "reset": session.reset,
+        "fit": session.fit,
+        "centre": session.centre,
         "auto_window": lambda: _window(area, session.reset_window),
         "full_window": lambda: _window(area, session.full_window),
         "interpolation": lambda: _interpolation(area),

@@ -72,10 +72,12 @@ class Pictures:
             if layer.kind is Kind.LABEL:
                 return raster.to_labels(cut, colours)
             field = self._field(layer, at, cut) if inside_field else None
+            if inside_field and field is None:
+                field = cut.values > layer.auto[0]  # nothing was imaged: what lies below stays
             shown = cut if field is None else Cut(cut.values, _all(cut.inside, field), cut.raster)
             return raster.to_image(shown, layer.window, colours)
 
-        key = (cut, layer.window, layer.colormap, self.scene.field_sampler(layer))
+        key = (cut, layer.window, layer.auto, layer.colormap, self.scene.field_sampler(layer))
         return self._keep((layer.id, "picture", at.axes, inside_field), key, make), cut.raster
 
     def difference(self, layer: Layer, other: Layer, at: Place) -> Drawn | None:
