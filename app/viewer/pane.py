@@ -112,9 +112,13 @@ class Pane(PaneGeometry):
             strokes += self._picture(projection, layer, at)
             if layer.outline:
                 outlined.append((layer, self.scene.sampler(layer), LABEL_EDGE))
+        current = session.results.current
         for layer in session.image_layers():
             field = self.scene.field_sampler(layer)
-            if field is not None:
+            # Of several results' fields of view: the pane's own, else the current result's.
+            about = self.layer.result or current
+            other = layer.result is not None and about is not None and layer.result.id != about.id
+            if field is not None and not other and not (layer.sample and layer is not self.layer):
                 outlined.append((layer, field, FIELD_EDGE))
         for layer, sampler, colour in outlined if session.display.outlines else []:
             kept = self.pictures.outline(layer, sampler, at)
