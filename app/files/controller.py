@@ -11,8 +11,8 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
 from app.files.dialogs import FileDialogs
-from app.files.importing import Importer
-from app.files.open import PROJECT_SUFFIX, Opener
+from app.files.importer import Importer
+from app.files.opener import PROJECT_SUFFIX, FileOpener
 from app.files.project import Entry
 from app.files.projects import Projects
 from app.files.save import Saver
@@ -48,7 +48,7 @@ class FilesController(QObject):
         super().__init__(parent)
         self.context, self._parent, self._render = context, parent, render
         self.dialogs = FileDialogs(parent)
-        self.opener = Opener(context)
+        self.opener = FileOpener(context)
         self.importer = Importer(self.opener, context.jobs)
         self.saver = Saver(context)
         self.projects = Projects(context, self.opener)

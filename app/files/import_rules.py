@@ -26,7 +26,7 @@ Key = tuple[Path, str]
 
 
 @dataclass(frozen=True)
-class Intake:
+class ImportItem:
     """One volume that was found.
 
     Attributes:
@@ -86,7 +86,7 @@ class Intake:
         return self.header.modality_reason if guessed else ""
 
 
-def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[Intake]:
+def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[ImportItem]:
     """Guess what the user wants of each volume.
 
     Args:
@@ -105,14 +105,14 @@ def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[I
             modality = LABEL_MAP
         skip = bool(header.problem or header.duplicate or held or aside)
         in_case = f"The case holds it already, as {held}." if held else ""
-        rows.append(Intake(header, modality, SKIP if skip else KEEP, known=in_case))
+        rows.append(ImportItem(header, modality, SKIP if skip else KEEP, known=in_case))
     rows = _say_frames(rows)
     if sum(row.kept for row in rows) > MANY:
         rows = [replace(row, action=SKIP) for row in rows]
     return rows
 
 
-def _say_frames(rows: Sequence[Intake]) -> list[Intake]:
+def _say_frames(rows: Sequence[ImportItem]) -> list[ImportItem]:
     """Say of DICOM volumes whose positions are in another frame of reference than the first's."""
     framed = [row for row in rows if row.kept and row.header.frame]
     if not framed:
@@ -129,7 +129,7 @@ def _say_frames(rows: Sequence[Intake]) -> list[Intake]:
     ]
 
 
-def needs_decision(rows: Sequence[Intake]) -> bool:
+def needs_decision(rows: Sequence[ImportItem]) -> bool:
     """Tell whether there is something to decide before opening."""
     usable = [row for row in rows if row.usable]
     series = [row for row in rows if row.header.members]
@@ -145,7 +145,7 @@ def needs_decision(rows: Sequence[Intake]) -> bool:
     return doubt or problem or len(usable) > FEW or len(series) > 1
 
 
-def summary(rows: Sequence[Intake]) -> str:
+def summary(rows: Sequence[ImportItem]) -> str:
     """Return one line about all rows."""
     kept = sum(row.kept for row in rows)
     bad = sum(not row.usable for row in rows)
@@ -167,6 +167,6 @@ def size_text(header: Header) -> str:
     return f"{shape}\n{'×'.join(f'{s:.3g}' for s in header.grid.spacing)} mm"
 
 
-def rank(row: Intake) -> tuple[bool, bool]:
+def rank(row: ImportItem) -> tuple[bool, bool]:
     """Order volumes for opening: anatomy, then ultrasound, then what nobody can name."""
     return row.modality in ("", LABEL_MAP, OTHER), row.modality == "iUS"

@@ -58,7 +58,7 @@ def warning_colour(palette: QPalette) -> str:
     return "#ff8a80" if is_dark(palette) else "#b3261e"
 
 
-def embolden(label: QLabel) -> None:
+def make_bold(label: QLabel) -> None:
     """Make a label bold, by its font: one with a style sheet keeps the colour of its first day."""
     font = label.font()
     font.setWeight(QFont.Weight.DemiBold)

@@ -76,7 +76,7 @@ class Interpolation(StrEnum):
 
 
 class MousePreset(StrEnum):
-    """Which gesture does what; the tables are in ``app.viewer.keys``."""
+    """Which gesture does what; the tables are in ``app.viewer.key_bindings``."""
 
     SLICER = "Slicer"
     PACS = "PACS"
@@ -281,7 +281,7 @@ class DisplayEdit(TypedDict, total=False):
 
 
 @dataclass
-class Unlocked:
+class UnlockedLayers:
     """What single layers keep for themselves while a lock is open (layer id → value)."""
 
     cursors: dict[str, Vector] = field(default_factory=dict)

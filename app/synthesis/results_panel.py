@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.style import embolden
+from app.shared.style import make_bold
 from app.state.results import Result, Results
 
 UNITS = {"PSNR": "PSNR, dB"}
@@ -31,7 +31,7 @@ class ResultsPanel(QWidget):
         super().__init__(parent)
         self.results = results
         self.notice = QLabel("Simulated data, research use only.")
-        embolden(self.notice)
+        make_bold(self.notice)
         self.empty = QLabel("Nothing synthesised yet.")
         self.empty.setEnabled(False)
         self.table = QTableWidget()

@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 from app.training.runs.actions import RunActions
 from app.training.runs.curves import CurvesPage
 from app.training.runs.filmstrip import Filmstrip
-from app.training.runs.follow import RunFollower
+from app.training.runs.follower import RunFollower
 from app.training.runs.history import History
 from app.training.runs.notes import PlanAndNotes
 from app.training.runs.report_page import ReportPage
@@ -183,7 +183,7 @@ class RunPage(QWidget):
         self.sentence.setText(" ".join(filter(None, (state_sentence(info), epoch_of(history)))))
         self.words.setVisible(info.crashed and info.words.count("\n") > 0)
         self.words.setText(
-            f"<p>The process's last words:</p><pre>{escape(info.words)}</pre>"
+            f"<p>The process's last lines:</p><pre>{escape(info.words)}</pre>"
             if self.words.isVisibleTo(self)
             else ""
         )

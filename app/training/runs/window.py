@@ -25,8 +25,8 @@ from app.training.runs.actions import RunActions
 from app.training.runs.compare import ComparePage
 from app.training.runs.fine_tune import FineTune
 from app.training.runs.list_panel import RunList
-from app.training.runs.overview import Overview
 from app.training.runs.page import RunPage
+from app.training.runs.watcher import RunWatcher
 from trainer.run.folder import is_run
 from trainer.run.registry import add_folder, known_runs
 from trainer.run.state import find_runs
@@ -57,7 +57,7 @@ class RunsWindow(QWidget):
         self.resize(1280, 860)
         self.jobs = Jobs(self)
         self.use_model = use_model or (lambda _: None)
-        self.overview = Overview(self.jobs, self)
+        self.overview = RunWatcher(self.jobs, self)
         self.actions_ = RunActions(self.jobs, self)
         self.list = RunList()
         self.empty = QLabel(EMPTY)

@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.training.wizard.base import Page, Sentence, Task, Tools
 from app.training.wizard.case_list import CaseList
 from app.training.wizard.draft import DraftError
-from app.training.wizard.overlay import CHECKER, OVERLAY
+from app.training.wizard.page import CommandProcess, MessageLabel, Page, WizardContext
+from app.training.wizard.pair_picture import CHECKER, OVERLAY
 from app.training.wizard.pair_view import PairView
 from trainer.cohort.scan import write_csv
 
@@ -34,9 +34,9 @@ class CheckPage(Page):
         "V changes the view."
     )
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
-        self.task = Task(self)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
+        self.task = CommandProcess(self)
         self.bar = QProgressBar()
         self.stop = QPushButton("Stop")
         self.again = QPushButton("Check again")
@@ -55,7 +55,7 @@ class CheckPage(Page):
         self.previous = QPushButton("Previous")
         self.following = QPushButton("Next case")
         self.counts = QLabel()
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         self.other = QComboBox()
         self.other.setToolTip("The image the first one is compared with")
         self.modes = QButtonGroup(self)
@@ -100,14 +100,14 @@ class CheckPage(Page):
         draft = self.draft
         draft.checked, draft.checks = "", {}
         try:
-            folder = self.tools.store.folder(draft)
+            folder = self.context.store.folder(draft)
             write_csv(draft.used(), folder / "check.csv", draft.modalities)
         except (DraftError, OSError) as error:
             self._ended(f"The list of cases cannot be written ({error}).")
             return
         spacing = max(draft.plan.data.spacing)
         self.task.start(
-            self.tools.command(
+            self.context.command(
                 ["check", str(folder / "check.csv"), "--events",
                  "--modalities", ",".join(draft.modalities), "--spacing", f"{spacing:g}",
                  "--pictures", str(folder / "pictures")]
@@ -163,7 +163,7 @@ class CheckPage(Page):
         facts = self.draft.checks.get(case, {})
         mode = self.modes.checkedId()
         picture = facts.get("picture")
-        folder = self.tools.store.root / self.draft.id / "pictures"
+        folder = self.context.store.root / self.draft.id / "pictures"
         self.view.show_case(
             folder / picture if picture else None,
             len(self.draft.modalities),

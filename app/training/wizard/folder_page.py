@@ -24,8 +24,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.shared.drops import DropTarget
-from app.training.wizard.base import Page, Sentence, Tools
 from app.training.wizard.draft import MODALITIES, Draft
+from app.training.wizard.page import MessageLabel, Page, WizardContext
 
 LAYOUTS = (
     "<p>Drop a folder or a CSV here, or choose one. It may be</p><table cellpadding='2'>"
@@ -50,8 +50,8 @@ class FolderPage(Page):
     resume = Signal(object)
     """A draft (Draft) is to be gone on with."""
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
         self.path = QLineEdit()
         self.path.setPlaceholderText("Folder or CSV")
         self.path.setClearButtonEnabled(True)
@@ -61,7 +61,7 @@ class FolderPage(Page):
         self.csv = QPushButton("Choose CSV…")
         self.modalities = QLineEdit(", ".join(MODALITIES))
         self.modalities.setToolTip("Names of the modalities the model is to know, with commas")
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         about = QLabel(LAYOUTS)
         about.setWordWrap(True)
         row = QHBoxLayout()
@@ -112,7 +112,7 @@ class FolderPage(Page):
             box.blockSignals(False)
         self._list_drafts()
         self._list_recent()
-        self._judge()
+        self._validate()
 
     def isComplete(self) -> bool:
         """Tell whether there is something to scan."""
@@ -125,7 +125,7 @@ class FolderPage(Page):
         if (source, chosen) != (self.draft.source, self.draft.modalities):
             fresh = Draft(id=self.draft.id, source=source, modalities=chosen)
             vars(self.draft).update(vars(fresh))
-        self.tools.settings.add_recent_cohort(source)
+        self.context.settings.add_recent_cohort(source)
         self._list_recent()
         return True
 
@@ -156,10 +156,10 @@ class FolderPage(Page):
         return ""
 
     def _typed(self) -> None:
-        self._judge()
+        self._validate()
         self.completeChanged.emit()
 
-    def _judge(self) -> None:
+    def _validate(self) -> None:
         self.sentence.say(self._problem().strip(), bad=True)
 
     def _ask_folder(self) -> None:
@@ -177,13 +177,13 @@ class FolderPage(Page):
     def _list_recent(self) -> None:
         menu = self.recent.menu()
         menu.clear()
-        for path in self.tools.settings.recent_cohorts():
+        for path in self.context.settings.recent_cohorts():
             menu.addAction(f"{path.name}   ({path.parent.name})", partial(self.take, [path]))
         self.recent.setEnabled(not menu.isEmpty())
 
     def _list_drafts(self) -> None:
         self.drafts.clear()
-        for draft in self.tools.store.all():
+        for draft in self.context.store.all():
             if draft.id == self.draft.id:
                 continue
             when = datetime.fromtimestamp(draft.changed).strftime("%d %b %Y, %H:%M")
@@ -208,7 +208,7 @@ class FolderPage(Page):
     def _delete(self) -> None:
         draft = self._chosen()
         if draft is not None:
-            self.tools.store.remove(draft)
+            self.context.store.remove(draft)
             self._list_drafts()
 
 

@@ -18,10 +18,10 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.shared.style import embolden
-from app.training.wizard.base import Page, Sentence, Tools
+from app.shared.style import make_bold
 from app.training.wizard.draft import Draft
 from app.training.wizard.fields import summary
+from app.training.wizard.page import MessageLabel, Page, WizardContext
 from app.training.wizard.plan_tree import PlanTree, check
 from core.errors import UserError
 from core.models.bundle import Bundle
@@ -43,8 +43,8 @@ class PresetPage(Page):
     title_text = "Preset"
     about = "A preset decides everything; any setting below may be changed, which makes it custom."
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
         self._job = 0
         self.buttons = QButtonGroup(self)
         self.radios: dict[str, QRadioButton] = {}
@@ -62,10 +62,10 @@ class PresetPage(Page):
         self.about_model.setWordWrap(True)
         self.about_model.setEnabled(False)
         self.tree = PlanTree()
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         self.shown = QLabel()
         self.shown.setWordWrap(True)
-        embolden(self.shown)
+        make_bold(self.shown)
         left = QVBoxLayout()
         for radio in self.radios.values():
             left.addWidget(radio)
@@ -91,14 +91,14 @@ class PresetPage(Page):
         """Show the plan; look for models the first time."""
         self._take(_with_modalities(self.draft.plan, self.draft.modalities))
         if not self.models.count():
-            self.tools.jobs.drop(self._job)
-            self._job = self.tools.jobs.submit(
+            self.context.jobs.drop(self._job)
+            self._job = self.context.jobs.submit(
                 "Looking for models", _models, self._models_found, self._no_models
             )
 
     def leave(self) -> None:
         """Forget a search under way."""
-        self.tools.jobs.drop(self._job)
+        self.context.jobs.drop(self._job)
 
     def isComplete(self) -> bool:
         """Tell whether the plan can be used."""
@@ -156,7 +156,7 @@ class PresetPage(Page):
             self.tune.setChecked(True)
             self._tuned()
 
-        self._job = self.tools.jobs.submit(
+        self._job = self.context.jobs.submit(
             f"Reading {path.name}", work, read, lambda text: self.sentence.say(text, bad=True)
         )
 

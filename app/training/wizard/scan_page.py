@@ -19,9 +19,9 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.training.wizard.base import Page, Sentence, Tools
 from app.training.wizard.case_table import CaseTable
-from app.training.wizard.cases import Table, Trouble, absent, merge, table_of, troubles
+from app.training.wizard.cases import Table, TableProblem, absent, merge, table_of, table_problems
+from app.training.wizard.page import MessageLabel, Page, WizardContext
 from trainer.cohort.scan import FOV, SUFFIXES, no_cases, survey
 
 
@@ -33,18 +33,18 @@ class ScanPage(Page):
         "What the names tell. Correct a cell with a double click or Enter; Del takes a file out."
     )
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
         self.gone: frozenset[Path] = frozenset()
         self._past: list[Table] = []
         self._future: list[Table] = []
         self._job = 0
-        self._found: dict[str, list[Trouble]] = {}
+        self._found: dict[str, list[TableProblem]] = {}
         self.table = CaseTable()
         self.first = self.table
         self.state = QLabel()
-        self.sentence = Sentence()
-        self.detail = Sentence()
+        self.sentence = MessageLabel()
+        self.detail = MessageLabel()
         self.rescan = QPushButton("Scan again")
         self.rescan.setToolTip("Look for new and removed files; your corrections stay (F5)")
         self.undo = QPushButton("Undo")
@@ -86,7 +86,7 @@ class ScanPage(Page):
 
     def leave(self) -> None:
         """Forget a scan under way."""
-        self.tools.jobs.drop(self._job)
+        self.context.jobs.drop(self._job)
 
     def scan(self) -> None:
         """Look what is there now, in a thread."""
@@ -97,16 +97,16 @@ class ScanPage(Page):
             found = table_of(survey(source, modalities))
             return found, absent(found)
 
-        self.tools.jobs.drop(self._job)
+        self.context.jobs.drop(self._job)
         self.state.setText("Looking for cases…")
         self.sentence.say("")
-        self._job = self.tools.jobs.submit(
+        self._job = self.context.jobs.submit(
             f"Looking through {source.name}", work, self._scanned, self._failed
         )
 
     def isComplete(self) -> bool:
         """Tell whether there is a case to check, and none is in error."""
-        found = troubles(self.draft.table, self.draft.modalities, self.gone)
+        found = table_problems(self.draft.table, self.draft.modalities, self.gone)
         return bool(found) and not any(t.severity == "error" for ts in found.values() for t in ts)
 
     # ---- inside
@@ -132,8 +132,8 @@ class ScanPage(Page):
             self._show()
             self.completeChanged.emit()
 
-        self.tools.jobs.drop(self._job)
-        self._job = self.tools.jobs.submit(
+        self.context.jobs.drop(self._job)
+        self._job = self.context.jobs.submit(
             "Looking for the files", lambda: absent(table), looked, self._failed
         )
 
@@ -165,7 +165,7 @@ class ScanPage(Page):
 
     def _show(self) -> None:
         draft = self.draft
-        found = troubles(draft.table, draft.modalities, self.gone)
+        found = table_problems(draft.table, draft.modalities, self.gone)
         self._found = found
         self.table.fill(draft.table, draft.modalities, found)
         used = draft.used()

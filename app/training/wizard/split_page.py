@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.training.wizard.base import Page, Sentence, Tools
+from app.training.wizard.page import MessageLabel, Page, WizardContext
 from core.errors import UserError
 from trainer.cohort.split import PARTS, Split, check_leakage, draw
 
@@ -37,8 +37,8 @@ class SplitPage(Page):
         "run and never drawn again."
     )
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
         self.split: Split = {part: [] for part in PARTS}
         self.validation = _percent("Held out to watch the training")
         self.test = _percent("Held out for the report; never seen before")
@@ -60,7 +60,7 @@ class SplitPage(Page):
         for column in (0, 1):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         seed = QHBoxLayout()
         seed.addWidget(self.seed)
         seed.addWidget(self.again)
@@ -151,9 +151,9 @@ class SplitPage(Page):
                 f"{_number(len(owners), 'patient')}, {_number(len(self.split[part]), 'case')}"
             )
         self.counts.setText("<br>".join(told))
-        self._judge()
+        self._validate()
 
-    def _judge(self) -> None:
+    def _validate(self) -> None:
         leak = self._leak()
         if leak:
             self.sentence.say(leak, bad=True)

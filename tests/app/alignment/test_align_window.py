@@ -15,9 +15,9 @@ from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, staged
 from viewer_stage import drag
 
-from app.alignment.registration import RegistrationRequest, _arguments
+from app.alignment.registration_process import RegistrationRequest, _arguments
 from app.cli import main as command_line
-from app.processes.protocol import Lines
+from app.processes.protocol import JsonLines
 from app.shell.window import MainWindow
 from app.state.messages import Action
 from app.state.session import Session
@@ -420,7 +420,7 @@ def test_the_command_begins_where_the_window_says(
     arguments = _arguments(tmp_path, fixed, replace(moving, modality="T2"), TURN, wish)
     assert command_line(arguments) == 0
     assert np.allclose(began[0], TURN, atol=1e-9)
-    events = Lines().feed(capsys.readouterr().out.encode())
+    events = JsonLines().feed(capsys.readouterr().out.encode())
     result = events[-1]
     assert result["event"] == "result"
     assert np.allclose(result["matrix"], TURN, atol=1e-9)

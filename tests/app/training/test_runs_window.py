@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox, QTableWid
 from pytestqt.qtbot import QtBot
 from run_stage import line, make_run, start, step, write_log
 
-import app.training.runs.evaluation
+import app.training.runs.evaluation_process
 from app.training.runs import launch
 from app.training.runs.charts import charts_for
 from app.training.runs.export import export_run
@@ -136,7 +136,7 @@ def test_a_page_follows_its_run_and_shows_a_crash(
     assert "The process is gone; it was stopped by the system or killed" in page.sentence.text()
     assert page.resume.isVisible()
     assert not page.pause.isVisible()
-    (run / "last-words.txt").write_text("trainer.loop.step, line 3\nMemoryError: no memory\n")
+    (run / "crash.txt").write_text("trainer.loop.step, line 3\nMemoryError: no memory\n")
     qtbot.waitUntil(lambda: page.info.state == "failed", timeout=10_000)
     assert "no memory" in page.sentence.text()
     assert "trainer.loop.step" in page.words.text()
@@ -305,7 +305,7 @@ print(json.dumps({"event": "done", "cases": 2}), flush=True)
 
 def fake_evaluation(monkeypatch: pytest.MonkeyPatch, run: Path, mode: str) -> None:
     command = [sys.executable, "-c", FAKE_EVALUATE, mode, str(run)]
-    monkeypatch.setattr(app.training.runs.evaluation, "program_command", lambda _: command)
+    monkeypatch.setattr(app.training.runs.evaluation_process, "program_command", lambda _: command)
 
 
 def test_a_finished_run_is_evaluated_and_its_model_used(

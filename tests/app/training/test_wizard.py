@@ -27,9 +27,9 @@ from trainer_cohort import write_case
 import core.models.bundle
 from app.processes.jobs import Jobs, program_command
 from app.state.settings import Settings
-from app.training.wizard.base import Tools
-from app.training.wizard.begin import begin
 from app.training.wizard.draft import Draft, DraftStore
+from app.training.wizard.page import WizardContext
+from app.training.wizard.start_run import start_run
 from app.training.wizard.wizard import TrainerWizard
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.config import MHVAEConfig
@@ -75,9 +75,9 @@ class Stage:
         self.wizard = self.make()
 
     def make(self) -> TrainerWizard:
-        start: Callable[[Draft], Path] = lambda draft: begin(draft, self.resumed.append)  # noqa: E731
-        tools = Tools(self.settings, self.jobs, self.store, start, fake)
-        wizard = TrainerWizard(tools)
+        start: Callable[[Draft], Path] = lambda draft: start_run(draft, self.resumed.append)  # noqa: E731
+        context = WizardContext(self.settings, self.jobs, self.store, start, fake)
+        wizard = TrainerWizard(context)
         self.qtbot.addWidget(wizard)
         wizard.show()
         return wizard
@@ -114,7 +114,7 @@ class Stage:
 @pytest.fixture
 def stage(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(core.models.bundle, "available", lambda: [])
-    monkeypatch.setattr("app.training.wizard.begin.default_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr("app.training.wizard.start_run.default_folder", lambda: tmp_path / "runs")
     monkeypatch.setattr("app.training.wizard.train_page.default_folder", lambda: tmp_path / "runs")
     before = {child.pid for child in psutil.Process().children()}
     made = Stage(qtbot, tmp_path)
@@ -542,7 +542,7 @@ def test_a_start_that_fails_leaves_nothing_and_can_be_repeated(
     def fail(_: Path) -> None:
         raise TrainerError("The training could not be started.")
 
-    z.tools.begin = lambda draft: begin(draft, fail)
+    z.context.start_run = lambda draft: start_run(draft, fail)
     z.button(QWizard.WizardButton.FinishButton).click()
     assert z.isVisible()
     assert z.train.sentence.text() == "The training could not be started."
@@ -658,7 +658,7 @@ def test_the_pages_understand_the_real_commands(stage: Stage) -> None:
         write_case(source, f"Case{n:03d}", n, size=48, slices=24)
     (source / "Case003-T2.nii.gz").write_bytes(b"torn")
     z = stage.wizard
-    z.tools.command = program_command
+    z.context.command = program_command
     stage.patience = 90_000
     z = stage.go(CHECK, source)
     assert not z.draft.usable("Case003")

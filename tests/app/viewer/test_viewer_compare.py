@@ -12,7 +12,7 @@ from app.state.session import Session
 from app.state.values import Compare, Kind, Layout, Ruler
 from app.viewer.area import ViewerArea
 from app.viewer.colormaps import NAMES, table
-from app.viewer.marks import SYNTHETIC
+from app.viewer.overlay import SYNTHETIC
 from app.viewer.strokes import CHECKER
 from core.volume import Volume
 

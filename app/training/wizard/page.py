@@ -10,32 +10,32 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel, QWidget, QWizardPage
 
-from app.processes.jobs import Child, Jobs, Outcome, program_command
-from app.processes.protocol import Lines, Message
+from app.processes.jobs import ChildProcess, Jobs, Outcome, program_command
+from app.processes.protocol import JsonLines, Message
 from app.shared.style import warning_colour
 from app.state.settings import Settings
 from app.training.wizard.draft import Draft, DraftStore
 
-OURS = "mhvae-studio: "
+SENTENCE_PREFIX = "mhvae-studio: "
 """What a command puts before its sentence."""
 
 
 @dataclass
-class Tools:
+class WizardContext:
     """What the pages work with.
 
     Attributes:
         settings: what is remembered between starts.
         jobs: threads for reading names and headers.
         store: keeps the draft.
-        begin: makes a run of a draft and starts it; returns its folder.
+        start_run: makes a run of a draft and starts it; returns its folder.
         command: how a command of the program is started; tests pass another.
     """
 
     settings: Settings
     jobs: Jobs
     store: DraftStore
-    begin: Callable[[Draft], Path]
+    start_run: Callable[[Draft], Path]
     command: Callable[[Sequence[str]], list[str]] = program_command
 
 
@@ -52,9 +52,9 @@ class Page(QWizardPage):
     title_text = ""
     about = ""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, context: WizardContext) -> None:
         super().__init__()
-        self.tools = tools
+        self.context = context
         self.draft = Draft()
         self.first: QWidget | None = None
         self.setTitle(self.title_text)
@@ -80,7 +80,7 @@ class Page(QWizardPage):
         self.completeChanged.emit()
 
 
-class Task(QObject):
+class CommandProcess(QObject):
     """A command of the program in a child process, with its events.
 
     Args:
@@ -94,7 +94,7 @@ class Task(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     @property
     def running(self) -> bool:
@@ -104,7 +104,7 @@ class Task(QObject):
     def start(self, command: Sequence[str]) -> None:
         """Start a command; one under way is ended."""
         self.cancel()
-        child = Child(command, self, Lines())
+        child = ChildProcess(command, self, JsonLines())
         self._child = child
         child.message.connect(self._tell)
         child.ended.connect(self._end)
@@ -129,13 +129,13 @@ class Task(QObject):
             child.deleteLater()
         if outcome.status == "finished":
             self.ended.emit("")
-        elif outcome.last_words and outcome.last_words[-1].startswith(OURS):
-            self.ended.emit(outcome.last_words[-1].removeprefix(OURS))
+        elif outcome.error_lines and outcome.error_lines[-1].startswith(SENTENCE_PREFIX):
+            self.ended.emit(outcome.error_lines[-1].removeprefix(SENTENCE_PREFIX))
         else:
             self.ended.emit(outcome.sentence("It"))
 
 
-class Sentence(QLabel):
+class MessageLabel(QLabel):
     """One sentence for the user, in the colour of its weight; hidden when empty."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QMetaMethod, QObject, Signal
 
-from app.files.import_rules import LABEL_MAP, LABEL_NAME, OTHER, Intake, rank
+from app.files.import_rules import LABEL_MAP, LABEL_NAME, OTHER, ImportItem, rank
 from app.files.sweep import Sweep, find_sweep, look_at
 from app.shared.context import Context
 from app.state.messages import Action
@@ -47,7 +47,7 @@ Offer = Callable[[Volume, Origin, Kind | None], Sequence[Action]]
 """What can be done with a volume that was refused for lying elsewhere."""
 
 
-class Opener(QObject):
+class FileOpener(QObject):
     """Reads in worker threads and adds layers; every failure is one sentence."""
 
     opened = Signal(str)
@@ -91,7 +91,7 @@ class Opener(QObject):
         if volumes:
             self.volumes_found.emit(volumes, ask)
 
-    def take(self, rows: Sequence[Intake]) -> None:
+    def take(self, rows: Sequence[ImportItem]) -> None:
         """Read volumes one after the other and add them, as one step that can be undone."""
         wanted = sorted((row for row in rows if row.kept), key=rank)
         if wanted:
@@ -180,7 +180,7 @@ class Opener(QObject):
             "Apply it in the program that made it and open the moved volume."
         )
 
-    def _read_next(self, rows: list[Intake], step: ImportLayers, *, pushed: bool) -> None:
+    def _read_next(self, rows: list[ImportItem], step: ImportLayers, *, pushed: bool) -> None:
         """Read one after the other, so that the same folder always looks the same."""
         row, *rest = rows
         header = row.header
@@ -245,7 +245,7 @@ def kind_of(volume: Volume, origin: Origin) -> Kind:
     return Kind.REAL
 
 
-def _said_kind(row: Intake, volume: Volume) -> Kind | None:
+def _said_kind(row: ImportItem, volume: Volume) -> Kind | None:
     """Return what the user said the voxels are; None leaves it to :func:`kind_of`."""
     if not row.said or volume.synthetic:
         return None

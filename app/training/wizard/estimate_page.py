@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.training.wizard.base import Page, Sentence, Task, Tools
 from app.training.wizard.draft import DraftError
+from app.training.wizard.page import CommandProcess, MessageLabel, Page, WizardContext
 from app.training.wizard.preset_page import begun
 from core.errors import UserError
 
@@ -58,15 +58,15 @@ class Light(QWidget):
         painter.end()
 
 
-class ProbePage(Page):
+class EstimatePage(Page):
     """Runs ``mhvae-studio probe`` and offers what would help."""
 
     title_text = "Probe"
     about = "A few real steps on this computer tell what the whole run will take."
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
-        self.task = Task(self)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
+        self.task = CommandProcess(self)
         self.light = Light()
         self.word = QLabel()
         font = self.word.font()
@@ -83,7 +83,7 @@ class ProbePage(Page):
         }
         self.fixes: list[QPushButton] = []
         self._fix_row = QVBoxLayout()
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         words = QVBoxLayout()
         words.addWidget(self.word)
         words.addWidget(self.reason)
@@ -131,14 +131,14 @@ class ProbePage(Page):
         draft.probed, draft.probe = "", {}
         self._show()
         try:
-            folder = self.tools.store.folder(draft)
+            folder = self.context.store.folder(draft)
             path = folder / "plan.json"
             draft.write_cohort(folder).save(path)
         except (DraftError, OSError) as error:
             self._ended(f"The plan cannot be written ({error}).")
             return
         self.sentence.say("")
-        self.task.start(self.tools.command(["probe", str(path), "--events"]))
+        self.task.start(self.context.command(["probe", str(path), "--events"]))
         self.bar.setRange(0, 0)
         self.bar.setFormat("starting")
         self._show_running(True)
