@@ -77,7 +77,7 @@ def error_summary(error: BaseException) -> str:
 
 
 def crash_report(run: Path) -> str:
-    """Return what the process of a run said last which nobody trains; empty when it left nothing.
+    """Return what the dead process of a run said last; empty when it left nothing.
 
     What a killed process had no time to clean is cleaned and put into :data:`FILE` first.
     """
