@@ -62,7 +62,7 @@ def main() -> None:
             wizard.grab().save(str(IMAGES / f"wizard-{name}.png"))
 
         def rest() -> None:
-            tasks = (wizard.check.task, wizard.probe.task)
+            tasks = (wizard.check.task, wizard.estimate.task)
             while jobs.busy or any(task.running for task in tasks):
                 wait(100)
 
@@ -89,7 +89,7 @@ def main() -> None:
         wizard.preset.radios["paper"].click()
         wizard.next()
         rest()
-        keep("probe")
+        keep("estimate")
         wizard.back()
         wizard.preset.radios["smoke"].click()
         wizard.next()

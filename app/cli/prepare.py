@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; finished cases are kept, so a stopped run goes on where it was."""
-    from trainer.cohort.prepare import LIST, PAGE, TABLE, prepare_cohort
-    from trainer.cohort.prepare_case import Preparation
+    from trainer.cohort.prepare_files import PrepareOptions
+    from trainer.cohort.prepare_input import LIST, PAGE, TABLE, prepare_cohort
     from trainer.cohort.scan import scan
 
     if not 0.05 <= args.spacing <= 20:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out.resolve() == args.source.resolve():
         raise CommandError("--out is the cohort itself; choose another folder.")
     modalities = tuple(m.strip() for m in args.modalities.split(",") if m.strip())
-    how = Preparation(
+    how = PrepareOptions(
         modalities=modalities,
         spacing=(args.spacing,) * 3,
         kind=args.register,

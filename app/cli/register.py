@@ -17,7 +17,7 @@ from core.case import box_distance
 from core.errors import Cancelled, UserError
 from core.io.modality import guess_from_text
 from core.registration.alignment import AlignProgress, Registration, moved
-from core.registration.choice import Choice, align, record
+from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.registration.register import centred
 from core.volume import Volume
 
@@ -93,7 +93,7 @@ def _run(args: argparse.Namespace) -> int:
     report = Reporter()
     with report.stage("read"):
         fixed, moving = _read(args.fixed), _read(args.moving)
-    choice = Choice(
+    choice = AlignmentChoice(
         kind,
         args.method,
         args.transform,
@@ -124,7 +124,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _read(text: str) -> Volume:
-    from core.io import probe, read
+    from core.io import read, read_headers
 
     modality, equals, path = text.partition("=")
     if equals and modality.isalnum() and not Path(text).exists():
@@ -133,7 +133,7 @@ def _read(text: str) -> Volume:
     guess, _ = guess_from_text(Path(text).name, "")
     if not guess:
         # A DICOM series says more about itself than its folder's name.
-        guess = next((h.modality for h in probe(text) if not h.problem and h.modality), "")
+        guess = next((h.modality for h in read_headers(text) if not h.problem and h.modality), "")
     return replace(volume, modality=guess)
 
 

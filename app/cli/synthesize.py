@@ -14,9 +14,9 @@ from core.case import Case
 from core.files import shown
 from core.models.bundle import Bundle, find
 from core.registration.alignment import moved
-from core.registration.choice import Choice, align, record
+from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.registration.pair import SWEPT
-from core.synthesis.request import Synthesis, on_grid, prepare
+from core.synthesis.request import Synthesis, on_grid, prepare_input
 from core.volume import Volume
 
 FORMATS = ("nii.gz", "nrrd", "mha")
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         args, tuple(m for m in bundle.config.modalities if m in inputs), targets, fov
     )
     with report.stage("prepare"):
-        prepared = prepare(case, bundle, request)
+        prepared = prepare_input(case, bundle, request)
     with report.stage("load model"):
         from core.models.weights import load
         from core.synthesis.backends import choose_device
@@ -163,7 +163,9 @@ def _aligned(
     args: argparse.Namespace, case: Case, report: Reporter
 ) -> tuple[Case, dict[str, dict[str, object]]]:
     """Bring the other volumes onto the one whose grid decides (the iUS, where there is one)."""
-    choice = Choice(args.register, transform=args.transform, inverse=args.inverse, seed=args.seed)
+    choice = AlignmentChoice(
+        args.register, transform=args.transform, inverse=args.inverse, seed=args.seed
+    )
     if not choice.changes:
         return case, {}
     first = next((m for m in SWEPT if m in case.volumes), next(iter(case.volumes)))

@@ -30,9 +30,9 @@ def output_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".mhvae-write-test"
-        probe.touch()
-        probe.unlink()
+        trial = path / ".mhvae-write-test"
+        trial.touch()
+        trial.unlink()
     except OSError as error:
         raise OutputError(
             f"{path}: results cannot be written there ({error.strerror}). Expected a folder you "

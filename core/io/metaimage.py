@@ -152,7 +152,7 @@ def located(path: Path, text: Text, files: list[Path], layout: Layout) -> Layout
     return replace(layout, dtype=dtype, encoding=encoding, pieces=pieces)
 
 
-def probe(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Read a MetaImage header.
 
     Raises:

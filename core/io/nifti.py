@@ -214,7 +214,7 @@ def _inspect(path: Path) -> tuple[_Layout, Path, Path, Header]:
     return layout, header_path, image_path, header
 
 
-def probe(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Read a NIfTI or Analyze header.
 
     Raises:

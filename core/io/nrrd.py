@@ -236,7 +236,7 @@ def _pieces(
 _PLAIN = ("domain", "space", "time", "list", "point", "stub", "scalar", "none", "???")
 
 
-def probe(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Read an NRRD header.
 
     Raises:

@@ -16,16 +16,16 @@ _LABELS = {"nifti": "NIfTI", "nrrd": "NRRD", "metaimage": "MetaImage", "minc": "
 
 
 def reader(kind: str) -> ModuleType:
-    """Return the module of a single-file format; each offers ``probe`` and ``read``."""
+    """Return the module of a single-file format; each offers ``read_header`` and ``read``."""
     from core.io import metaimage, minc, nifti, nrrd
 
     return {"nifti": nifti, "nrrd": nrrd, "metaimage": metaimage, "minc": minc}[kind]
 
 
-def probe_file(path: Path, kind: str) -> Header:
+def read_file_header(path: Path, kind: str) -> Header:
     """Return the header of a single-file volume; what is wrong with it is its problem."""
     try:
-        return reader(kind).probe(path)
+        return reader(kind).read_header(path)
     except VolumeError as error:
         return Header(path, _LABELS[kind], problem=str(error))
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from core.io.door import load
 from core.io.header import SYNTHETIC_MARK
 from core.io.limits import size_text
+from core.io.reader import load
 from core.volume import Volume, VolumeError
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")

@@ -91,7 +91,7 @@ def which_is_swept(fixed: Volume, moving: Volume) -> bool:
     return sizes[0] <= sizes[1]
 
 
-def lay_out(swept: Volume, other: Volume, spacing: float) -> Pair:
+def make_pair(swept: Volume, other: Volume, spacing: float) -> Pair:
     """Bring two volumes that share space onto the working grids.
 
     Raises:

@@ -31,7 +31,7 @@ from core.registration.pair import MARGIN, SWEPT, swept_region, which_is_swept
 from core.registration.register import check_overlap, register
 from core.registration.similarity import similarity
 from core.synthesis.backends import choose_device
-from core.synthesis.request import Request, prepare
+from core.synthesis.request import Request, prepare_input
 from core.synthesis.synthesize import Engine
 from core.volume import Volume
 
@@ -64,7 +64,7 @@ def through_model(name: str | None = None, device: str = "auto") -> Callable[...
         check_overlap(fixed, placed)
         swept_is_fixed = which_is_swept(fixed, placed)
         swept, other = (fixed, placed) if swept_is_fixed else (placed, fixed)
-        made = pretend(engine, bundle, swept, other, progress, cancelled)
+        made = synthesise_swept(engine, bundle, swept, other, progress, cancelled)
         pair = (swept, made) if swept_is_fixed else (made, swept)
         found = register(
             *pair, kind=kind, method=LC2, seed=seed, progress=progress, cancelled=cancelled
@@ -89,7 +89,7 @@ def through_model(name: str | None = None, device: str = "auto") -> Callable[...
     return search
 
 
-def pretend(
+def synthesise_swept(
     engine: Engine,
     bundle: Bundle,
     swept: Volume,
@@ -114,7 +114,7 @@ def pretend(
     region = near(swept, other)
     case = Case("registration", {source: other})
     request = Request((source,), (target,), fov=region, batch=4)
-    prepared = prepare(case, bundle, request)
+    prepared = prepare_input(case, bundle, request)
 
     def tell(step: object) -> None:
         if progress is not None:

@@ -40,7 +40,7 @@ _EDGES = "-_. "
 
 
 @dataclass(frozen=True)
-class Told:
+class NameParts:
     """What one name tells.
 
     Attributes:
@@ -65,7 +65,7 @@ class Told:
         return not (self.lead or self.tail)
 
 
-def told_by(stem: str, modalities: Sequence[str]) -> Told:
+def parse_name(stem: str, modalities: Sequence[str]) -> NameParts:
     """Read a name.
 
     Args:
@@ -100,7 +100,7 @@ def told_by(stem: str, modalities: Sequence[str]) -> Told:
     if masks and role == IMAGE:
         # A mask of nothing else but the case is its field of view; any other marks a structure.
         role = FIELD if not tail and set(kinds) <= {"iUS"} else LABEL
-    return Told(role, tuple(dict.fromkeys(kinds)), reason, stage, lead, tail)
+    return NameParts(role, tuple(dict.fromkeys(kinds)), reason, stage, lead, tail)
 
 
 def _own_words(lowered: str, modalities: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
@@ -137,5 +137,5 @@ def case_key(name: str) -> str:
 
 def patient_of(case: str) -> str:
     """Return the patient of a case: its name without a session, and without before and after."""
-    told = told_by(_SESSION.sub("", case), ())
+    told = parse_name(_SESSION.sub("", case), ())
     return "-".join(filter(None, (told.lead, told.tail))) or case

@@ -20,7 +20,7 @@ from trainer.loop.average import update_average
 from trainer.loop.data import load_data
 from trainer.loop.discriminator import discriminators
 from trainer.loop.distributed import Team
-from trainer.loop.grow import begin
+from trainer.loop.grow import initialise
 from trainer.loop.journal import Due, Journal
 from trainer.loop.schedule import Weights
 from trainer.loop.step import Stepper
@@ -84,7 +84,7 @@ class Session:
         torch.manual_seed(plan.seed)
         model = build(plan.model)
         if self.begins and plan.start_from:
-            begin(model, plan, self.folder.log)
+            initialise(model, plan, self.folder.log)
         self.model = model.to(self.device).train()
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.discriminators = discriminators(plan, self.device)

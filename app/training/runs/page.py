@@ -30,7 +30,7 @@ from app.training.runs.report_page import ReportPage
 from app.training.runs.wording import COLOURS, state_sentence, state_word
 from core.errors import UserError
 from trainer.plan.schema import load_plan
-from trainer.run.balance import WON_LINES, Balance, judge, overall
+from trainer.run.balance import WON_LINES, Balance, assess_balance, overall
 from trainer.run.state import RunInfo
 
 LIGHTS = {"off": "#8a8f98", "green": "#4aa564", "yellow": "#e0902f", "red": "#c9564c"}
@@ -228,7 +228,7 @@ def balance_of(history: History) -> Balance:
             )
             seen = ~np.isnan(real) if len(real) == len(fake) else np.zeros(0, bool)
             if len(seen):
-                found.append(judge(parts[1], real[seen].tolist(), fake[seen].tolist()))
+                found.append(assess_balance(parts[1], real[seen].tolist(), fake[seen].tolist()))
     return overall(found)
 
 

@@ -21,7 +21,7 @@ from trainer.plan.presets import preset
 from trainer.plan.schema import Plan, plan_from_dict
 from trainer.run.state import default_folder
 
-SCHEMA = 1
+SCHEMA = 2
 MODALITIES = ("iUS", "T2")
 
 
@@ -45,8 +45,8 @@ class Draft:
         decisions: case → accepted by the user or not; others follow the check.
         plan: the plan so far; its cohort is filled in when it is written.
         custom: whether settings beside the preset's were chosen.
-        probe: what the last probe said; empty before.
-        probed: fingerprint of the plan and cohort it was about.
+        estimate: what the last estimate said; empty before.
+        estimated: fingerprint of the plan and cohort it was about.
         name, place: of the run.
         changed: when it was last saved, s since 1970.
     """
@@ -62,8 +62,8 @@ class Draft:
     decisions: dict[str, bool] = field(default_factory=dict)
     plan: Plan = field(default_factory=lambda: preset("quick"))
     custom: bool = False
-    probe: dict[str, Any] = field(default_factory=dict)
-    probed: str = ""
+    estimate: dict[str, Any] = field(default_factory=dict)
+    estimated: str = ""
     name: str = ""
     place: Path | None = None
     changed: float = 0.0
@@ -101,7 +101,7 @@ class Draft:
         return _fingerprint([self.modalities, rows])
 
     def plan_fingerprint(self) -> str:
-        """Name what a probe depends on."""
+        """Name what an estimate depends on."""
         accepted = [(c.id, c.patient) for c in self.accepted()]
         return _fingerprint([self.plan.to_dict(), self.cohort_fingerprint(), accepted])
 

@@ -39,7 +39,7 @@ LAYOUTS = (
     "<p>The volumes of a case must lie in one space, not on one grid. Nothing is written into your "
     "files; preprocessed copies are kept in a hidden folder beside them.</p>"
 )
-STEPS = ("Data folder", "Scan and pair", "Check", "Split", "Preset", "Probe", "Train")
+STEPS = ("Data folder", "Scan and pair", "Check", "Split", "Preset", "Estimate", "Train")
 
 
 class FolderPage(Page):

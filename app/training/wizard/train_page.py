@@ -127,7 +127,7 @@ class TrainPage(Page):
             self._typed()
 
     def _summarise(self) -> None:
-        draft, found = self.draft, self.draft.probe
+        draft, found = self.draft, self.draft.estimate
         cases = draft.accepted()
         split = draw(cases, draft.plan.data)
         parts = ", ".join(f"{len(split[part])} for {part}" for part in PARTS)

@@ -51,10 +51,10 @@ class TrainerWizard(QWizard):
         self.check = CheckPage(context)
         self.split = SplitPage(context)
         self.preset = PresetPage(context)
-        self.probe = EstimatePage(context)
+        self.estimate = EstimatePage(context)
         self.train = TrainPage(context)
         self.steps: list[Page] = [
-            self.folder, self.scan, self.check, self.split, self.preset, self.probe, self.train
+            self.folder, self.scan, self.check, self.split, self.preset, self.estimate, self.train
         ]  # fmt: skip
         self.marks = [QLabel(f"{n}  {name}") for n, name in enumerate(STEPS, start=1)]
         for number, page in enumerate(self.steps):

@@ -26,7 +26,7 @@ from app.training.runs.export import export_run
 from app.training.runs.filmstrip import chosen, sheet_columns
 from app.training.runs.window import RunsWindow
 from app.training.runs.wording import duration
-from trainer.run.balance import judge
+from trainer.run.balance import assess_balance
 from trainer.run.folder import lock_for
 from trainer.run.registry import known_runs
 
@@ -414,7 +414,7 @@ def test_the_filmstrip_knows_a_sheets_columns_and_thins_a_long_one() -> None:
      (0.0, 60, "yellow"), (0.4, 0, "off")],
 )  # fmt: skip
 def test_the_balance_light(gap: float, lines: int, light: str) -> None:
-    found = judge("iUS", [gap] * lines, [0.0] * lines)
+    found = assess_balance("iUS", [gap] * lines, [0.0] * lines)
     assert found.light == light
     assert found.reason.startswith("iUS: ")
 

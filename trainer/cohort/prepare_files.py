@@ -21,7 +21,7 @@ from core.image.resample import resample_mask
 from core.io import read
 from core.io.modality import guess_from_text
 from core.registration.alignment import AlignError, moved
-from core.registration.choice import Choice, align, record
+from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.registration.methods import DEFAULT_METHOD
 from core.volume import Mask, Volume, Voxels
 from trainer.cohort.case import CohortCase
@@ -39,7 +39,7 @@ PICTURES = ".qc"
 
 
 @dataclass(frozen=True)
-class Preparation:
+class PrepareOptions:
     """What is done to every case.
 
     Attributes:
@@ -63,7 +63,7 @@ class Preparation:
     seed: int = 0
 
 
-def prepare_files(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
+def prepare_files(case: CohortCase, how: PrepareOptions, out: Path) -> dict[str, Any]:
     """Prepare one case and write it as ``out/ID-T2.nii.gz``, ``-iUS``, ``-fov`` and ``ID.json``.
 
     An expected echo of the ultrasound stays one, ``ID-iUS-expected.nii.gz``.
@@ -139,7 +139,7 @@ def _is_transform(path: Path) -> bool:
         return file.read(23) == b"#Insight Transform File"
 
 
-def _prepare(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
+def _prepare(case: CohortCase, how: PrepareOptions, out: Path) -> dict[str, Any]:
     volumes = {
         m: replace(read(case.files[m]), modality=m) for m in how.modalities if m in case.files
     }
@@ -190,7 +190,7 @@ def _prepare(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
 
 
 def _align(
-    case: CohortCase, how: Preparation, volumes: Mapping[str, Volume], first: str, out: Path
+    case: CohortCase, how: PrepareOptions, volumes: Mapping[str, Volume], first: str, out: Path
 ) -> tuple[dict[str, Volume], dict[str, dict[str, Any]]]:
     """Move everything onto the fixed volume; draw every pair before and after."""
     from core.registration.picture import checkerboards
@@ -200,7 +200,7 @@ def _align(
         if m == first:
             continue
         transform = transform_of(case, m, how.transforms)
-        choice = Choice(how.kind, how.method, transform, how.inverse, seed=how.seed)
+        choice = AlignmentChoice(how.kind, how.method, transform, how.inverse, seed=how.seed)
         result = align(choice, volumes[first], volume)
         aligned[m] = moved(volume, result.alignment.matrix)
         notes[m] = record(result)
@@ -249,7 +249,7 @@ def _save(image: Voxels, grid: Grid, path: Path, slope: float) -> None:
         nib.save(file, part)
 
 
-def _key(case: CohortCase, how: Preparation) -> str:
+def _key(case: CohortCase, how: PrepareOptions) -> str:
     """Name a finished case after everything that decides it."""
     sources = [*(case.files[m] for m in how.modalities if m in case.files)]
     sources += [case.fov] if case.fov else []
