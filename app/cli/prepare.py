@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; finished cases are kept, so a stopped run goes on where it was."""
     from trainer.cohort.prepare_files import PrepareOptions
-    from trainer.cohort.prepare_input import LIST, PAGE, TABLE, prepare_cohort
+    from trainer.cohort.prepare import LIST, PAGE, TABLE, prepare_cohort
     from trainer.cohort.scan import scan
 
     if not 0.05 <= args.spacing <= 20:
