@@ -9,5 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent / "assets"
 
 DEMO_CASE = ROOT / "demo"
 MODELS = ROOT / "models"
+MODALITIES = ROOT / "modalities.toml"
+"""Table of the modalities known by name."""
 GUIDE = ROOT / "guide" if (ROOT / "guide").is_dir() else ROOT.parent / "docs"
 """Pages and pictures of the user guide: packed with the assets, or where they are written."""

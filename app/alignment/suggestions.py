@@ -14,6 +14,7 @@ from app.files.opener import FileOpener, Origin
 from app.state.messages import Action
 from app.state.values import Kind, Layer, Placement
 from core.case import box_distance
+from core.modalities import SWEPT
 from core.registration.alignment import Alignment, moved
 from core.volume import Volume
 
@@ -115,7 +116,7 @@ class AlignmentSuggestions(QObject):
 
     def _anchor(self) -> Layer | None:
         """Return the volume others are brought to: the ultrasound, else the first."""
-        real = sorted(self.aligner.candidates(), key=lambda x: x.modality != "iUS")
+        real = sorted(self.aligner.candidates(), key=lambda x: x.modality not in SWEPT)
         return real[0] if real else None
 
     # ---- two volumes that were not aligned yet

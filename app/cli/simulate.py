@@ -105,8 +105,8 @@ def _from_t2(args: argparse.Namespace) -> int:
     }
     name = f"Case{args.seed:03d}"
     outputs = {
-        "T2": str(write(case.t2, args.out / f"{name}-T2.nii.gz")),
-        "iUS": str(write(case.ius, args.out / f"{name}-iUS.nii.gz", marks=marks)),
+        made.modality: str(write(made, args.out / f"{name}-{made.modality}.nii.gz", marks=said))
+        for made, said in ((case.t2, {}), (case.ius, marks))
     }
     answer(
         {

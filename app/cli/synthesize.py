@@ -12,10 +12,10 @@ from app.cli.options import CommandError, add_transform, measure, request_of
 from app.cli.terminal import DEVICES, Reporter, answer, output_folder, peak_memory
 from core.case import Case
 from core.files import shown
+from core.modalities import reference_of
 from core.models.bundle import Bundle, find
 from core.registration.alignment import moved
 from core.registration.alignment_choice import AlignmentChoice, align, record
-from core.registration.pair import SWEPT
 from core.synthesis.request import Synthesis, on_grid, prepare_input
 from core.volume import Volume
 
@@ -168,7 +168,7 @@ def _aligned(
     )
     if not choice.changes:
         return case, {}
-    first = next((m for m in SWEPT if m in case.volumes), next(iter(case.volumes)))
+    first = reference_of(case.volumes)
     others = [m for m in case.volumes if m != first]
     if not others:
         raise CommandError(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.modalities import SWEPT
+
 if TYPE_CHECKING:
     from core.io import Header
 
@@ -169,4 +171,4 @@ def size_text(header: Header) -> str:
 
 def rank(row: ImportItem) -> tuple[bool, bool]:
     """Order volumes for opening: anatomy, then ultrasound, then what nobody can name."""
-    return row.modality in ("", LABEL_MAP, OTHER), row.modality == "iUS"
+    return row.modality in ("", LABEL_MAP, OTHER), row.modality in SWEPT

@@ -17,6 +17,7 @@ from app.state.messages import Action
 from app.state.undo import AddLayers, ImportLayers, RemoveLayers, layer_name
 from app.state.values import Kind, Placement
 from core.case import Case, CaseError
+from core.modalities import SWEPT
 from core.registration.alignment import moved
 from core.volume import Volume
 
@@ -192,7 +193,7 @@ class FileOpener(QObject):
             if not modality and not row.said:
                 modality = volume.modality
             volume = replace(volume, modality=modality)
-            return volume, find_sweep(volume) if volume.modality == "iUS" else None
+            return volume, find_sweep(volume) if volume.modality in SWEPT else None
 
         def named(found: tuple[Volume, Sweep | None]) -> None:
             if step.undone and step in self._under_way:

@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.modalities import COMMON
 from app.shared.style import SYNTHETIC, icon
 from app.state.values import Kind, Layer
 from app.viewer import colormaps
+from core.modalities import OFFERED
 
 THUMBNAIL = 52
 UNKNOWN = "modality?"
@@ -103,7 +103,7 @@ class Row(QFrame):
         """
         real = layer.kind is Kind.REAL
         with QSignalBlocker(self.modality):
-            names = list(dict.fromkeys([*modalities, *COMMON]))
+            names = list(dict.fromkeys([*modalities, *OFFERED]))
             if [self.modality.itemText(n) for n in range(self.modality.count())] != names:
                 self.modality.clear()
                 self.modality.addItems(names)

@@ -27,7 +27,7 @@ from core.registration.alignment import (
     moved,
 )
 from core.registration.methods import LC2, THROUGH_THE_MODEL
-from core.registration.pair import MARGIN, SWEPT, swept_region, which_is_swept
+from core.registration.pair import MARGIN, swept_region, which_is_swept
 from core.registration.register import check_overlap, register
 from core.registration.similarity import similarity
 from core.synthesis.backends import choose_device
@@ -103,7 +103,7 @@ def synthesise_swept(
         AlignError: the model does not make an iUS of this modality, or no brain is near.
         Cancelled: ``cancelled`` said so.
     """
-    target = next((m for m in SWEPT if m in bundle.config.modalities), "")
+    target = next((m for m in bundle.preprocessing.swept if m in bundle.config.modalities), "")
     source = other.modality
     if not target or source not in bundle.config.modalities or source == target:
         raise AlignError(

@@ -19,12 +19,13 @@ from core.image.intensity import STEP
 from core.image.preprocess import image_on, measure, working_grid
 from core.image.resample import resample_mask
 from core.io import read
+from core.modalities import SWEPT, reference_of
 from core.models.bundle import PLANES
 from core.volume import Volume
 from trainer.cohort.case import CohortCase
 from trainer.cohort.check import content_hash
 from trainer.cohort.expected import expected_on, in_range, read_expected
-from trainer.plan.schema import SWEPT, DataPlan
+from trainer.plan.schema import DataPlan
 
 VERSION = 3
 """Raised when the arrays' meaning changes, so that old caches are made anew."""
@@ -64,7 +65,7 @@ def _preprocess(
     volumes = {m: read(case.files[m]).canonical() for m in modalities if m in case.files}
     Case(case.id, volumes).check_overlap()
     # The ultrasound's grid when there is one: it is the smaller and the one a user looks at.
-    first = next((m for m in SWEPT if m in volumes), next(iter(volumes)))
+    first = reference_of(volumes)
     grid = working_grid(volumes[first], plan.spacing)
     channels, seen = [], {}
     for m in modalities:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.files import shown
 from core.io.modality import guess_from_text
+from core.modalities import SWEPT
 from trainer.cohort.names import (
     AFTER,
     BEFORE,
@@ -29,9 +30,8 @@ from trainer.cohort.names import (
     parse_name,
     patient_of,
 )
-from trainer.plan.schema import SWEPT
 
-__all__ = ["EXPECTED", "FOV", "SWEPT", "Found", "Group", "name_of", "pair"]
+__all__ = ["EXPECTED", "FOV", "Found", "Group", "name_of", "pair"]
 
 FOV = "fov"
 _CONTAINER = re.compile(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.io.modality import guess_from_text, names_in, plain, words_in
+from core.modalities import SWEPT
 
 IMAGE, FIELD, LABEL, MADE, EXPECTED = "image", "fov", "label", "made", "expected"
 """What a file is for: an image, a field of view, a map of labels, made by a model, or the expected
@@ -93,13 +94,13 @@ def parse_name(stem: str, modalities: Sequence[str]) -> NameParts:
             if name != DURING or not stage:
                 stage = name if not stage else ""
             marks = [*marks, *hits]
-    if "iUS" in kinds and stage == DURING and re.search(rf"{_A}intra", lowered):
+    if set(kinds) & set(SWEPT) and stage == DURING and re.search(rf"{_A}intra", lowered):
         stage = ""
     masks = [m.span() for m in _MASK.finditer(lowered)]
     lead, tail = _around(text, lowered, [*spans, *marks, *masks])
     if masks and role == IMAGE:
         # A mask of nothing else but the case is its field of view; any other marks a structure.
-        role = FIELD if not tail and set(kinds) <= {"iUS"} else LABEL
+        role = FIELD if not tail and set(kinds) <= set(SWEPT) else LABEL
     return NameParts(role, tuple(dict.fromkeys(kinds)), reason, stage, lead, tail)
 
 

@@ -20,6 +20,7 @@ from core.image.preprocess import STORED, image_on, measure, working_grid
 from core.image.resample import resample_mask
 from core.io import read
 from core.io.modality import guess_from_text
+from core.modalities import PAPER, SWEPT, reference_of
 from core.registration.alignment import AlignError, moved
 from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.registration.methods import DEFAULT_METHOD
@@ -28,7 +29,6 @@ from trainer.cohort.case import CohortCase
 from trainer.cohort.expected import expected_on, read_expected
 from trainer.cohort.scan import FOV, name_of, names_of
 from trainer.errors import TrainerError
-from trainer.plan.schema import SWEPT
 
 VERSION = 2
 """Raised when the files' meaning changes, so that finished cases are made anew."""
@@ -53,7 +53,7 @@ class PrepareOptions:
         seed: of the search.
     """
 
-    modalities: tuple[str, ...] = ("iUS", "T2")
+    modalities: tuple[str, ...] = PAPER
     spacing: tuple[float, float, float] = (0.5, 0.5, 0.5)
     percentiles: tuple[float, float] = (0.0, 99.95)
     kind: str = "none"
@@ -143,7 +143,7 @@ def _prepare(case: CohortCase, how: PrepareOptions, out: Path) -> dict[str, Any]
     volumes = {
         m: replace(read(case.files[m]), modality=m) for m in how.modalities if m in case.files
     }
-    first = next((m for m in SWEPT if m in volumes), next(iter(volumes)))
+    first = reference_of(volumes)
     aligned, notes = _align(case, how, volumes, first, out)
     Case(case.id, aligned).check_overlap()
     own = {m: v.canonical() for m, v in aligned.items()}
@@ -254,7 +254,7 @@ def _key(case: CohortCase, how: PrepareOptions) -> str:
     sources = [*(case.files[m] for m in how.modalities if m in case.files)]
     sources += [case.fov] if case.fov else []
     sources += [case.expected[m] for m in how.modalities if m in case.expected]
-    first = next((m for m in SWEPT if m in case.files), next(iter(case.files)))
+    first = reference_of(case.files)
     for m in case.files:
         if m != first and m in how.modalities:
             transform = transform_of(case, m, how.transforms)

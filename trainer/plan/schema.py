@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from core.modalities import TABLE
 from core.models.bundle import PLANES
 from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
@@ -16,8 +17,6 @@ from trainer.plan.migration import SCHEMA, migrated
 NORMS = ("spectral", "instance")
 PRIVATE = ("cohort", "start_from", "exclude")
 """Settings that name files or cases; they never leave the machine."""
-SWEPT = ("iUS",)
-"""Modalities that exist only where a probe passed; the first a case has gives its field of view."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,9 @@ class DataPlan:
     flip: float = 0.5
     rotate: float = 10.0
     scale: float = 0.1
-    gamma: Mapping[str, float] = field(default_factory=lambda: {"T2": 0.2, "iUS": 0.05})
+    gamma: Mapping[str, float] = field(
+        default_factory=lambda: {one.name: one.gamma for one in TABLE if one.gamma}
+    )
     validation: float = 0.1
     test: float = 0.15
     split_seed: int = 0

@@ -15,6 +15,7 @@ from typing import Any
 from app.training.wizard.cases import Row, Table
 from core.errors import UserError
 from core.files import write_text
+from core.modalities import PAPER
 from trainer.cohort.case import CohortCase
 from trainer.cohort.scan import write_csv
 from trainer.plan.presets import preset
@@ -22,7 +23,6 @@ from trainer.plan.schema import Plan, plan_from_dict
 from trainer.run.state import default_folder
 
 SCHEMA = 2
-MODALITIES = ("iUS", "T2")
 
 
 class DraftError(UserError):
@@ -54,7 +54,7 @@ class Draft:
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     page: int = 0
     source: Path | None = None
-    modalities: tuple[str, ...] = MODALITIES
+    modalities: tuple[str, ...] = PAPER
     table: Table = field(default_factory=Table)
     scanned: Table = field(default_factory=Table)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)

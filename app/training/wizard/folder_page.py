@@ -24,8 +24,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.shared.drops import DropTarget
-from app.training.wizard.draft import MODALITIES, Draft
+from app.training.wizard.draft import Draft
 from app.training.wizard.page import MessageLabel, Page, WizardContext
+from core.modalities import PAPER
 
 LAYOUTS = (
     "<p>Drop a folder or a CSV here, or choose one. It may be</p><table cellpadding='2'>"
@@ -59,7 +60,7 @@ class FolderPage(Page):
         self.recent.setMenu(QMenu(self.recent))
         self.folder = QPushButton("Choose folder…")
         self.csv = QPushButton("Choose CSV…")
-        self.modalities = QLineEdit(", ".join(MODALITIES))
+        self.modalities = QLineEdit(", ".join(PAPER))
         self.modalities.setToolTip("Names of the modalities the model is to know, with commas")
         self.sentence = MessageLabel()
         about = QLabel(LAYOUTS)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from core.errors import UserError
+from core.modalities import PAPER
 
 
 class ModelError(UserError):
@@ -22,7 +23,7 @@ class MHVAEConfig:
     """Architecture of one model; see METHOD in the docs for where it departs from the paper.
 
     Attributes:
-        modalities: names in the model's order, for example ``("iUS", "T2")``.
+        modalities: names in the model's order, the paper's by default.
         tile: height and width in pixels the network was built for; multiples of ``2 ** pools``.
         base_features: channels at full resolution in the encoders.
         max_features: upper bound of channels; z_L has twice as many components.
@@ -38,7 +39,7 @@ class MHVAEConfig:
         hierarchical: ``False`` for the paper's ablation, an MVAE with z_L alone.
     """
 
-    modalities: tuple[str, ...] = ("iUS", "T2")
+    modalities: tuple[str, ...] = PAPER
     tile: tuple[int, int] = (192, 192)
     base_features: int = 16
     max_features: int = 128
