@@ -21,7 +21,7 @@ class Modality:
         swept: whether it has an image only where a probe passed.
         dicom: values of the DICOM tag Modality that say it.
         authors: what the authors' checkpoints call it; empty when they do not know it.
-        gamma: largest \\|ln γ\\| of the random intensity curve in training; 0 for none.
+        gamma: largest |ln γ| of the random intensity curve in training; 0 for none.
     """
 
     name: str
@@ -36,7 +36,8 @@ _FILE = tomllib.loads(MODALITIES.read_text(encoding="utf-8"))
 
 
 def _entry(values: dict[str, Any]) -> Modality:
-    return Modality(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Modality(**given)
 
 
 TABLE = tuple(_entry(values) for values in _FILE["modality"])
@@ -45,6 +46,8 @@ PAPER: tuple[str, ...] = tuple(_FILE["paper"])
 """What the paper's model knows, in its order; the default wherever modalities are asked for."""
 OFFERED: tuple[str, ...] = tuple(_FILE["offered"])
 """Names that are offered where no model is known yet."""
+GAMMA = {one.name: one.gamma for one in TABLE if one.gamma}
+"""Modality → its largest |ln γ| in training."""
 SWEPT = tuple(dict.fromkeys(one.name for one in TABLE if one.swept))
 """Modalities with an image only where a probe passed, where no model says so itself."""
 

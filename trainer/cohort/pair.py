@@ -156,7 +156,7 @@ def picture(
         ((M + 1) · 224, 3 · 224) uint8: a row per modality and the field of view last, a column per
         plane: axial, coronal, sagittal.
     """
-    own = volumes[reference(volumes)].grid
+    own = volumes[reference_of(volumes)].grid
     turned = Volume(mask.astype(np.float32), own).canonical()
     box = _boxed(turned.grid, turned.voxels > 0.5)
     extent = float((box.spacing * box.shape).max()) * 1.1
