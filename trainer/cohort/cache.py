@@ -31,7 +31,7 @@ VERSION = 3
 """Raised when the arrays' meaning changes, so that old caches are made anew."""
 
 LOWEST = -STEP
-"""The darkest value inside the mask; the background is exactly -1 (METHOD 1, normalisation)."""
+"""The darkest value inside the mask; the background is exactly -1."""
 
 
 @dataclass(frozen=True, eq=False)

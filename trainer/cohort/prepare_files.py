@@ -45,7 +45,7 @@ class PrepareOptions:
     Attributes:
         modalities: which to take; the first swept one (iUS) is the fixed volume.
         spacing: mm of the new grid.
-        percentiles: mapped to the ends of [-1, 1] (METHOD: normalisation).
+        percentiles: inside the mask, mapped to -255/256 and 1.
         kind: ``"none"``, ``"rigid"`` or ``"affine"``: what to search for.
         method: of the search.
         transforms: folder to look for the cases' transform files in; beside the cases without it.

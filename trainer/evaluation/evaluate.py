@@ -97,7 +97,7 @@ def evaluate(
     Args:
         models: bundles; their labels are their file's folder or stem.
         cohort: folder or CSV of the cases.
-        protocol: ``"masked"`` (METHOD 5) or ``"authors"``.
+        protocol: ``"masked"`` (inside the field of view) or ``"authors"``.
         split: a run's ``split.json``; only its test cases are used.
         max_slices: score at most this many slices per case, evenly spaced; 0 = all.
         lpips: file with LPIPS weights; without it LPIPS is not computed.

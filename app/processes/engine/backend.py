@@ -1,4 +1,4 @@
-"""What the engine process does for the window: lay out, synthesise, judge, explain.
+"""What the engine process does for the window: lay out, synthesise, score, explain.
 
 Everything that needs torch is imported here, in the engine process, and nowhere in the window.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QSplitter,
     QStackedWidget,
@@ -28,7 +30,7 @@ from app.training.runs.list_panel import RunList
 from app.training.runs.page import RunPage
 from app.training.runs.watcher import RunWatcher
 from trainer.run.folder import is_run
-from trainer.run.registry import add_folder, known_runs
+from trainer.run.registry import add_folder, added_folders, forget_folder, known_runs
 from trainer.run.state import find_runs
 
 EMPTY = (
@@ -84,6 +86,7 @@ class RunsWindow(QWidget):
             return
         if path not in known_runs():
             add_folder(path)
+            self._list_folders()
         self.list.select(path)
         self._show_page(path)
         self.overview.look()
@@ -110,6 +113,10 @@ class RunsWindow(QWidget):
         add = QPushButton("Add folder…")
         add.setToolTip("A folder of runs, or one run, that lies elsewhere on this computer")
         add.clicked.connect(self._add_folder)
+        self.forget = QPushButton("Forget folder")
+        self.forget.setToolTip("Take a folder that was added out of this list; its files stay")
+        self.forget.setMenu(QMenu(self.forget))
+        self._list_folders()
         hint = QLabel("Select several runs to compare them.")
         hint.setWordWrap(True)
         hint.setEnabled(False)
@@ -118,7 +125,10 @@ class RunsWindow(QWidget):
         column.setContentsMargins(8, 8, 0, 8)
         column.addWidget(self.list, 1)
         column.addWidget(hint)
-        column.addWidget(add)
+        folders = QHBoxLayout()
+        folders.addWidget(add)
+        folders.addWidget(self.forget)
+        column.addLayout(folders)
         parts = QSplitter()
         parts.addWidget(left)
         parts.addWidget(self.stack)
@@ -190,9 +200,27 @@ class RunsWindow(QWidget):
             runs = find_runs([Path(found)])
             if runs:
                 add_folder(Path(found))
+                self._list_folders()
                 self.overview.look()
             else:
                 self._failed(f"{Path(found).name} holds no training run; nothing was added.")
+
+    def _list_folders(self) -> None:
+        menu = self.forget.menu()
+        menu.clear()
+        for folder in added_folders():
+            menu.addAction(str(folder), partial(self._forget_folder, folder))
+        self.forget.setEnabled(not menu.isEmpty())
+
+    def _forget_folder(self, folder: Path) -> None:
+        forget_folder(folder)
+        # An open page would put its run back into the list.
+        if self.page is not None and self.page.path not in known_runs():
+            self._drop_page()
+            self.stack.setCurrentWidget(self.empty)
+        self.message.setText(f"{folder.name} is forgotten; its files stay where they are.")
+        self._list_folders()
+        self.overview.look()
 
     def _failed(self, sentence: str) -> None:
         colour = warning_colour(self.palette())

@@ -23,7 +23,7 @@ Side = Annotated[int, setting(ge=1, le=65536)]
 
 @dataclass(frozen=True)
 class MHVAEConfig:
-    """Architecture of one model; see METHOD in the docs for where it departs from the paper."""
+    """Architecture of one model; the defaults are the paper's."""
 
     modalities: Annotated[
         tuple[str, ...],

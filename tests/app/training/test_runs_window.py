@@ -108,6 +108,26 @@ def test_runs_are_listed_wherever_they_were_started(
     assert states == {"one": "paused", "two": "interrupted"}
 
 
+def test_an_added_folder_can_be_forgotten(
+    qtbot: QtBot, window: RunsWindow, runs: Path, tmp_path: Path
+) -> None:
+    make_run(runs / "one", [start(), step(1)])
+    elsewhere = make_run(tmp_path / "elsewhere" / "two", [start(), step(2)])
+    window.look()
+    assert not window.forget.isEnabled()
+    window.show_run(elsewhere)
+    qtbot.waitUntil(lambda: window.list.count() == 2, timeout=10_000)
+    (action,) = window.forget.menu().actions()
+    assert action.text() == str(elsewhere)
+    action.trigger()
+    assert known_runs() == [runs / "one"]
+    assert window.page is None
+    assert not window.forget.isEnabled()
+    qtbot.waitUntil(lambda: window.list.count() == 1, timeout=10_000)
+    assert known_runs() == [runs / "one"]
+    assert elsewhere.is_dir()
+
+
 def test_a_page_follows_its_run_and_shows_a_crash(
     qtbot: QtBot, window: RunsWindow, runs: Path, sleeper: int
 ) -> None:
