@@ -1,4 +1,4 @@
-"""The plan of a run: every choice the method leaves open, with a unit and a default, as one JSON."""
+"""The plan of a run: every choice of a training, with a unit and a default, as one JSON."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_only_models_that_look_at_a_case_alike_share_its_preparation(
         seen.append(bundle.preprocessing.spacing[0])
         return prepare_input(case, bundle, request)
 
-    monkeypatch.setattr("trainer.evaluation.evaluate.prepare", counted)
+    monkeypatch.setattr("trainer.evaluation.evaluate.prepare_input", counted)
     together = evaluate([*models, coarse], cohort, max_slices=2)
     assert seen == [0.5, 2.0]
     for model in (*models, coarse):
