@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from app.cli.terminal import Reporter, answer, output_folder
+from core.marks import SIMULATED_MARK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             "folder": str(args.out),
             "physics": args.physics,
             "seconds": round(time.perf_counter() - start, 1),
-            "notice": "Simulated data. Research use only.",
+            "notice": f"{SIMULATED_MARK}.",
         },
         as_json=args.json,
     )

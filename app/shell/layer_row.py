@@ -23,13 +23,14 @@ from PySide6.QtWidgets import (
 from app.shared.style import SYNTHETIC, icon
 from app.state.values import Kind, Layer
 from app.viewer import colormaps
+from core.marks import WORD
 from core.modalities import OFFERED
 
 THUMBNAIL = 52
 UNKNOWN = "modality?"
 
 _KIND_WORDS = {
-    Kind.SYNTHETIC: "SYNTHETIC",
+    Kind.SYNTHETIC: WORD,
     Kind.DIFFERENCE: "DIFFERENCE",
     Kind.SIGMA: "σ MAP",
     Kind.SHARE: "SHARE",

@@ -161,7 +161,7 @@ class Layer:
 
     @property
     def made_by_model(self) -> bool:
-        """Whether the layer must carry the mark of simulated data."""
+        """Whether the layer must carry the mark of synthetic images."""
         return self.volume.synthetic or self.kind in (
             Kind.SYNTHETIC,
             Kind.DIFFERENCE,

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from app.shared.style import make_bold
 from app.state.results import Result, Results
+from core.marks import SYNTHETIC_SENTENCE
 
 UNITS = {"PSNR": "PSNR, dB"}
 """Headings of metrics that have a unit."""
@@ -30,7 +31,7 @@ class ResultsPanel(QWidget):
     def __init__(self, results: Results, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.results = results
-        self.notice = QLabel("Simulated data, research use only.")
+        self.notice = QLabel(SYNTHETIC_SENTENCE)
         make_bold(self.notice)
         self.empty = QLabel("Nothing synthesised yet.")
         self.empty.setEnabled(False)

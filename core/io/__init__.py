@@ -3,13 +3,12 @@
 Reading libraries are imported when a file is opened, not when this package is.
 """
 
-from core.io.header import SYNTHETIC_MARK, Header
+from core.io.header import Header
 from core.io.reader import find, read, read_headers
 from core.io.search import survey
 from core.io.writer import write
 
 __all__ = [
-    "SYNTHETIC_MARK",
     "Header",
     "dicom_tags",
     "find",

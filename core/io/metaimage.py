@@ -16,6 +16,7 @@ from core.io.limits import data_file
 from core.io.metaimage_header import Text, numbers, parse, sizes, stored_type
 from core.io.modality import guess_from_text
 from core.io.raw_image import Layout, check_pieces, decode
+from core.marks import WORD
 from core.volume import Volume, VolumeError
 
 _POSITION = ("Offset", "Origin", "Position")
@@ -107,7 +108,7 @@ def _inspect(path: Path) -> Layout:
         modality,
         reason,
         files=1 if files == [path] else 1 + len(files),
-        synthetic="SYNTHETIC" in fields,
+        synthetic=WORD in fields,
     )
     layout = located(path, text, files, Layout(header, dtype, "raw", ()))
     notes += [*check_pieces(name, layout), *grid_warnings(grid)]

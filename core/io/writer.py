@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from core.io.header import SYNTHETIC_MARK
 from core.io.limits import size_text
 from core.io.reader import load
+from core.marks import SYNTHETIC_MARK, WORD
 from core.volume import Volume, VolumeError
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -115,7 +115,7 @@ def _write_plain(
     """Write NRRD or MetaImage by the format's own rules, in a file of any name."""
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.grid.affine
     sizes = " ".join(str(n) for n in volume.grid.shape)
-    keys = {"SYNTHETIC": SYNTHETIC_MARK} if volume.synthetic else {}
+    keys = {WORD: SYNTHETIC_MARK} if volume.synthetic else {}
     for key, value in (marks or {}).items():
         if isinstance(value, str | int | float | bool):
             text = " ".join(str(value).split())[:_HEADER_TEXT]

@@ -14,6 +14,7 @@ import numpy as np
 
 from core.child_process import worker_pool
 from core.files import replacing, write_text
+from core.marks import SIMULATED_MARK
 from core.simulator.case import Echo, SimulatedCase, simulate_case
 from core.simulator.physics import PhysicsName
 from core.volume import Volume
@@ -131,7 +132,7 @@ def save_volume(volume: Volume, path: Path, *, integer: bool) -> None:
     image: Any = nib.Nifti1Image(data, volume.grid.affine)
     image.header.set_slope_inter(slope, 0.0)
     image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"Simulated data, research use only"
+    image.header["descrip"] = SIMULATED_MARK.encode()
     image.set_qform(volume.grid.affine, 1)
     image.set_sform(volume.grid.affine, 1)
     with replacing(path) as part:

@@ -22,6 +22,7 @@ from core.image.brain_mask import brain_mask
 from core.image.intensity import Normaliser
 from core.image.preprocess import Measured, image_on, measure, working_grid
 from core.image.resample import resample_inside, resample_mask
+from core.marks import synthetic_notice
 from core.models.bundle import Bundle
 from core.synthesis.tiles import Tiling
 from core.version import __version__
@@ -266,7 +267,7 @@ def provenance(case: Case, bundle: Bundle, request: Request, target: str) -> dic
     """Record how a synthetic volume came to be: the marks of a saved file (no names, no paths)."""
     return {
         "synthetic": True,
-        "notice": f"SYNTHETIC IMAGE. {bundle.intended_use}",
+        "notice": synthetic_notice(bundle.intended_use),
         "modality": target,
         "kind": "reconstruction" if target in request.subset else "synthesis",
         "inputs": {

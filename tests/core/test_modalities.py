@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from code_strings import code_strings
 
 from core.io.modality import guess_from_text, names_in
 from core.modalities import OFFERED, PAPER, SWEPT, TABLE, reference_of
 from core.models.bundle import Preprocessing
 
-ROOT = Path(__file__).parents[2]
-SIMULATOR = ROOT / "core" / "simulator"
+SIMULATOR = "core/simulator/"
 """Makes an ultrasound of a T2, so it may say so."""
-
-
-def code_strings(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line and value of every string that is no documentation."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Constant) or id(node) in documentation:
-            continue
-        if isinstance(node.value, str):
-            yield node.lineno, node.value
 
 
 def names_swept(text: str) -> bool:
@@ -37,12 +23,9 @@ def names_swept(text: str) -> bool:
 
 def test_no_code_knows_the_swept_modality_by_name() -> None:
     found = [
-        f"{path.relative_to(ROOT)}:{line}: {text!r}"
-        for room in ("app", "core", "trainer")
-        for path in sorted((ROOT / room).rglob("*.py"))
-        if SIMULATOR not in path.parents
-        for line, text in code_strings(path)
-        if names_swept(text)
+        f"{file}:{line}: {text!r}"
+        for file, line, text in code_strings("app", "core", "trainer")
+        if names_swept(text) and not file.startswith(SIMULATOR)
     ]
     assert found == []
 

@@ -17,7 +17,8 @@ import pytest
 import SimpleITK as sitk
 from conftest import oblique_affine
 
-from core.io import SYNTHETIC_MARK, read, read_headers, write
+from core.io import read, read_headers, write
+from core.marks import SYNTHETIC_MARK
 from core.volume import Volume, VolumeError
 
 nib: Any = nibabel  # it ships types in part only
