@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from app.cli.options import CommandError, add_method, add_transform, searcher
-from app.cli.terminal import DEVICES, Reporter, answer, output_folder
+from app.cli.terminal import FORMATS, Reporter, answer, output_folder
 from core.case import box_distance
 from core.errors import Cancelled, UserError
 from core.io.modality import guess_from_text
 from core.registration.alignment import AlignProgress, Registration, moved
 from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.registration.register import centred
+from core.synthesis.devices import DEVICES
 from core.volume import Volume
 
 
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("moving", "fixed"),
         help="of the saved volume: its own voxels at their new place, or resampled to the fixed",
     )
-    parser.add_argument("--format", default="nii.gz", choices=("nii.gz", "nrrd", "mha"))
+    parser.add_argument("--format", default="nii.gz", choices=FORMATS)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--events", action="store_true", help="print progress and result as one JSON object a line"

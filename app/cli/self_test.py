@@ -6,8 +6,9 @@ import argparse
 
 import numpy as np
 
-from app.cli.terminal import DEVICES, answer, peak_memory
+from app.cli.terminal import answer, peak_memory
 from core.errors import UserError
+from core.synthesis.devices import DEVICES
 
 
 class SelfTestError(UserError):

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.options import CommandError, add_transform, measure, request_of
-from app.cli.terminal import DEVICES, Reporter, answer, output_folder, peak_memory
+from app.cli.terminal import FORMATS, Reporter, answer, output_folder, peak_memory
 from core.case import Case
 from core.files import shown
 from core.modalities import reference_of
 from core.models.bundle import Bundle, find
 from core.registration.alignment import moved
 from core.registration.alignment_choice import AlignmentChoice, align, record
+from core.synthesis.devices import DEVICES
 from core.synthesis.request import Synthesis, on_grid, prepare_input
 from core.volume import Volume
 
-FORMATS = ("nii.gz", "nrrd", "mha")
 MASK = "mask"
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 
 from core.errors import UserError
+from core.io import WRITTEN
 
-DEVICES = ("auto", "cpu", "cuda", "mps", "openvino")
+FORMATS = tuple(ending[1:] for ending in WRITTEN)
 """What ``--device`` takes; kept here so that ``--help`` need not import torch."""
 
 

@@ -23,10 +23,11 @@ from app.shared.context import Context
 from app.state.messages import Action
 from app.state.values import Kind
 from core.assets import DEMO_CASE
+from core.io import ENDINGS
 
 PROJECT_FILTER = f"MHVAE Studio project (*{PROJECT_SUFFIX})"
 VOLUME_FILTER = (
-    "Volumes, projects, models (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.mnc *.dcm *.hdr *.img "
+    f"Volumes, projects, models ({' '.join(f'*{e}' for e in ENDINGS)} *.dcm *.hdr *.img "
     f"*{PROJECT_SUFFIX} *.safetensors);;All files (*)"
 )
 ALL_FILES = ""

@@ -6,9 +6,12 @@ Reading libraries are imported when a file is opened, not when this package is.
 from core.io.header import Header
 from core.io.reader import find, read, read_headers
 from core.io.search import survey
-from core.io.writer import write
+from core.io.sniff import ENDINGS
+from core.io.writer import WRITTEN, write
 
 __all__ = [
+    "ENDINGS",
+    "WRITTEN",
     "Header",
     "dicom_tags",
     "find",

@@ -20,7 +20,14 @@ from core.io.reader import load
 from core.marks import SYNTHETIC_MARK, WORD
 from core.volume import Volume, VolumeError
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+WRITTEN = {
+    ".nii.gz": "NIfTI, compressed",
+    ".nii": "NIfTI",
+    ".nrrd": "NRRD",
+    ".mha": "MetaImage",
+}
+"""Ending → what people call the format, for every format that is written."""
+SUFFIXES = tuple(WRITTEN)
 _HEADER_TEXT = 200
 _LEVEL = 6
 _TOLERANCE = 1e-3

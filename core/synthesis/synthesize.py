@@ -15,7 +15,7 @@ from core.case import Case
 from core.errors import Cancelled
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE
-from core.synthesis.backends import OPENVINO, OpenVinoPass, Pass, TorchPass
+from core.synthesis.backends import Pass, build_pass
 from core.synthesis.request import (
     PreparedInput,
     Request,
@@ -81,9 +81,7 @@ class Engine:
         self.bundle = bundle
         self.device = device
         self.model = model
-        self.network: Pass = (
-            OpenVinoPass(model, bundle) if device == OPENVINO else TorchPass(model, device)
-        )
+        self.network: Pass = build_pass(model, bundle, device)
 
     def run(
         self,

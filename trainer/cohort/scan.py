@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.files import shown
+from core.io import ENDINGS
 from core.io.sniff import first_bytes, sniff
 from trainer.cohort.case import CohortCase
 from trainer.cohort.listing import from_csv, is_csv, write_csv
@@ -21,7 +22,7 @@ __all__ = [
     "no_cases", "scan", "survey", "write_csv",
 ]  # fmt: skip
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mnc")
+SUFFIXES = ENDINGS
 CACHE = ".mhvae-cache"
 """Folder inside a cohort that holds preprocessed cases."""
 _DICOM = (".dcm", ".ima")
