@@ -63,6 +63,11 @@ class SimulatedCase:
     landmarks: dict[str, NDArray[np.float64]]
     meta: dict[str, Any]
 
+    @property
+    def volumes(self) -> dict[str, Volume]:
+        """Modality → image, for every modality that is simulated."""
+        return {volume.modality: volume for volume in (self.t2, self.ius)}
+
 
 @dataclass(frozen=True, eq=False)
 class Head:

@@ -110,8 +110,8 @@ def write_case(
 def save_case(case: SimulatedCase, out: Path, name: str) -> Path:
     """Write a case's volumes and JSON as ``out/name-…``; returns the JSON's path."""
     fov = replace(case.labels, voxels=case.fov.astype(np.float32), modality="fov")
-    save_volume(case.t2, out / f"{name}-T2.nii.gz", integer=False)
-    save_volume(case.ius, out / f"{name}-iUS.nii.gz", integer=False)
+    for modality, volume in case.volumes.items():
+        save_volume(volume, out / f"{name}-{modality}.nii.gz", integer=False)
     if case.expected is not None:
         save_volume(case.expected, out / f"{name}-iUS-expected.nii.gz", integer=False)
     save_volume(fov, out / f"{name}-fov.nii.gz", integer=True)
