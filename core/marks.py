@@ -9,7 +9,7 @@ SYNTHETIC_MARK = f"{WORD} - {RESEARCH_USE}"
 """Over every pane, in every picture, header and sidecar of what a model made."""
 SYNTHETIC_RGB = (255, 145, 20)
 """Colour of the frame around what a model made; red, green, blue, 0 to 255."""
-SYNTHETIC_SENTENCE = f"Synthetic images, made by a model: {RESEARCH_USE}."
+SYNTHETIC_SENTENCE = f"Synthetic images, made by a model. {RESEARCH_USE.capitalize()}."
 """Beside numbers and pictures of what a model made."""
 SIMULATED_MARK = f"Simulated data, {RESEARCH_USE}"
 """In every file of the simulator, whose images are of nobody."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtGui import QImage, QPainter
 
 from app.files.project import ProjectError
+from app.shared.style import SYNTHETIC
 from core.files import replacing
 from core.marks import SYNTHETIC_SENTENCE
 
@@ -44,7 +45,7 @@ def with_footer(image: QImage, made_by_model: bool) -> QImage:
     taller.fill("#000000")
     painter = QPainter(taller)
     painter.drawImage(0, 0, marked)
-    painter.setPen("#ff9114")
+    painter.setPen(SYNTHETIC)
     top = image.height() / ratio
     painter.drawText(8, round(top + 15), SYNTHETIC_SENTENCE)
     painter.end()
