@@ -12,6 +12,7 @@ __all__ = [
     "marks",
     "modalities",
     "models",
+    "pages",
     "registration",
     "schema",
     "simulator",
