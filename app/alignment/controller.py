@@ -52,7 +52,7 @@ class AlignmentController(QObject):
         self.registrar = RegistrationProcess(self.aligner)
         self.landmarks = Landmarks(self.aligner)
         self.method = DEFAULT_METHOD
-        self.offers = AlignmentSuggestions(
+        self.suggestions = AlignmentSuggestions(
             files.opener,
             self.aligner,
             self.transforms,

@@ -35,7 +35,7 @@ class ImportItem:
         header: what its files say.
         modality: ``"T2"``, …, ``LABEL_MAP``, ``OTHER``, or empty while nobody knows.
         action: ``KEEP``, ``SKIP``, or the id of the layer it replaces.
-        said: whether the user named the modality.
+        named_by_user: whether the user named the modality.
         known: sentence saying that the case holds it already; empty otherwise.
         apart: sentence saying that its positions are not those of the others; empty otherwise.
     """
@@ -43,7 +43,7 @@ class ImportItem:
     header: Header
     modality: str = ""
     action: str = KEEP
-    said: bool = False
+    named_by_user: bool = False
     known: str = ""
     apart: str = ""
 
@@ -82,7 +82,7 @@ class ImportItem:
     @property
     def reason(self) -> str:
         """Why the modality was guessed so; empty once the user named it."""
-        guessed = self.modality and not self.said
+        guessed = self.modality and not self.named_by_user
         if self.modality == LABEL_MAP and guessed:
             return "file name"
         return self.header.modality_reason if guessed else ""

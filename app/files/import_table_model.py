@@ -120,7 +120,7 @@ class ImportModel(QAbstractTableModel):
         if column is Column.MODALITY:
             return row.modality or (UNKNOWN if row.usable else "")
         if column is Column.WHY:
-            return "you said so" if row.said else row.reason
+            return "you said so" if row.named_by_user else row.reason
         if column is Column.SIZE:
             return size_text(header)
         if column is Column.VERDICT:

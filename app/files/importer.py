@@ -111,7 +111,7 @@ class Importer(QObject):
         for n in places:
             row = self.rows[n]
             if row.usable and modality:
-                row = replace(row, modality=modality, said=True)
+                row = replace(row, modality=modality, named_by_user=True)
                 if row.replaces and row.replaces not in dict(self.replaceable(row)):
                     row = replace(row, action=KEEP)
             if row.usable and (action in (KEEP, SKIP) or action in dict(self.replaceable(row))):
@@ -177,8 +177,8 @@ def _as_before(row: ImportItem, old: ImportItem | None) -> ImportItem:
     """Keep what the user said about a volume that is found again."""
     if old is None or not row.usable:
         return row
-    modality = old.modality if old.said else row.modality
-    return replace(row, modality=modality, said=old.said, action=old.action)
+    modality = old.modality if old.named_by_user else row.modality
+    return replace(row, modality=modality, named_by_user=old.named_by_user, action=old.action)
 
 
 def _survey(paths: Sequence[Path], stop: Event, tell: Callable[[int, int], None]) -> list[Header]:

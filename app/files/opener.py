@@ -190,7 +190,7 @@ class FileOpener(QObject):
         def read() -> tuple[Volume, Sweep | None]:
             volume = _read(header)
             modality = "" if row.modality in (LABEL_MAP, OTHER) else row.modality
-            if not modality and not row.said:
+            if not modality and not row.named_by_user:
                 modality = volume.modality
             volume = replace(volume, modality=modality)
             return volume, find_sweep(volume) if volume.modality in SWEPT else None
@@ -248,7 +248,7 @@ def kind_of(volume: Volume, origin: Origin) -> Kind:
 
 def _said_kind(row: ImportItem, volume: Volume) -> Kind | None:
     """Return what the user said the voxels are; None leaves it to :func:`kind_of`."""
-    if not row.said or volume.synthetic:
+    if not row.named_by_user or volume.synthetic:
         return None
     return Kind.LABEL if row.modality == LABEL_MAP else Kind.REAL
 

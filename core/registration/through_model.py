@@ -111,7 +111,7 @@ def synthesise_swept(
             f"; it knows {', '.join(bundle.config.modalities)}. Register by another method, or "
             "name the modality."
         )
-    region = near(swept, other)
+    region = region_near(swept, other)
     case = Case("registration", {source: other})
     request = Request((source,), (target,), fov=region, batch=4)
     prepared = prepare_input(case, bundle, request)
@@ -128,7 +128,7 @@ def synthesise_swept(
     return result.volumes[target]
 
 
-def near(swept: Volume, other: Volume) -> Volume:
+def region_near(swept: Volume, other: Volume) -> Volume:
     """Return a mask of the brain around the field of view, for the model to work in."""
     mask = swept_region(swept)
     box = np.argwhere(mask)

@@ -46,7 +46,7 @@ class RunPage(QWidget):
     """
 
     gone = Signal()
-    said = Signal(str)
+    reported = Signal(str)
     fine_tune_wanted = Signal(object)
 
     def __init__(

@@ -59,7 +59,7 @@ class RunsWindow(QWidget):
         self.resize(1280, 860)
         self.jobs = Jobs(self)
         self.use_model = use_model or (lambda _: None)
-        self.overview = RunWatcher(self.jobs, self)
+        self.watcher = RunWatcher(self.jobs, self)
         self.actions_ = RunActions(self.jobs, self)
         self.list = RunList()
         self.empty = QLabel(EMPTY)
@@ -73,10 +73,10 @@ class RunsWindow(QWidget):
         self.message.setWordWrap(True)
         self._lay_out()
         self.list.chosen.connect(self._chosen)
-        self.overview.changed.connect(self._listed)
-        self.actions_.said.connect(self.message.setText)
+        self.watcher.changed.connect(self._listed)
+        self.actions_.reported.connect(self.message.setText)
         self.actions_.failed.connect(self._failed)
-        self.actions_.changed.connect(self.overview.look)
+        self.actions_.changed.connect(self.watcher.look)
 
     def show_run(self, path: Path) -> None:
         """Show a run's page, also of a folder that is not in the list yet."""
@@ -89,11 +89,11 @@ class RunsWindow(QWidget):
             self._list_folders()
         self.list.select(path)
         self._show_page(path)
-        self.overview.look()
+        self.watcher.look()
 
     def look(self) -> None:
         """Begin to look at the runs."""
-        self.overview.look()
+        self.watcher.look()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop looking; the runs go on."""
@@ -103,7 +103,7 @@ class RunsWindow(QWidget):
 
     def stop(self) -> None:
         """End timers and threads."""
-        self.overview.stop()
+        self.watcher.stop()
         self._drop_page()
         self.jobs.close()
 
@@ -144,11 +144,11 @@ class RunsWindow(QWidget):
         whole.addLayout(row)
 
     def _listed(self) -> None:
-        self.list.show_runs(self.overview.runs)
+        self.list.show_runs(self.watcher.runs)
         if self.page is not None:
             self.list.select(self.page.path)
-        elif self.compared is None and self.overview.runs:
-            self.list.select(self.overview.runs[0].path)
+        elif self.compared is None and self.watcher.runs:
+            self.list.select(self.watcher.runs[0].path)
 
     def _chosen(self, paths: list[Path]) -> None:
         if len(paths) == 1:
@@ -167,7 +167,7 @@ class RunsWindow(QWidget):
         page = RunPage(path, self.actions_, self.use_model)
         page.fine_tune_wanted.connect(self._fine_tune)
         page.gone.connect(self._page_gone)
-        page.said.connect(self.message.setText)
+        page.reported.connect(self.message.setText)
         self.page = page
         self.stack.addWidget(page)
         self.stack.setCurrentWidget(page)
@@ -186,7 +186,7 @@ class RunsWindow(QWidget):
         self._drop_page()
         self.stack.setCurrentWidget(self.empty)
         self.message.setText(f"{name} was discarded.")
-        self.overview.look()
+        self.watcher.look()
 
     def _fine_tune(self, model: Path) -> None:
         dialog = FineTune(model, self)
@@ -201,7 +201,7 @@ class RunsWindow(QWidget):
             if runs:
                 add_folder(Path(found))
                 self._list_folders()
-                self.overview.look()
+                self.watcher.look()
             else:
                 self._failed(f"{Path(found).name} holds no training run; nothing was added.")
 
@@ -220,7 +220,7 @@ class RunsWindow(QWidget):
             self.stack.setCurrentWidget(self.empty)
         self.message.setText(f"{folder.name} is forgotten; its files stay where they are.")
         self._list_folders()
-        self.overview.look()
+        self.watcher.look()
 
     def _failed(self, sentence: str) -> None:
         colour = warning_colour(self.palette())

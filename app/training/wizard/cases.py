@@ -134,7 +134,7 @@ def merge(scanned: Table, mine: Table, found: Table) -> Table:
     return Table(tuple(ordered), tuple(strays))
 
 
-def absent(table: Table) -> frozenset[Path]:
+def missing_files(table: Table) -> frozenset[Path]:
     """Return the files of a table that are not there; slow on a network."""
     return frozenset(p for row in table.rows for p in row.files.values() if not p.exists())
 
@@ -147,7 +147,7 @@ def table_problems(
     Args:
         table: the cases.
         modalities: what the model is to know.
-        gone: files that are not there; see :func:`absent`.
+        gone: files that are not there; see :func:`missing_files`.
     """
     owners: dict[Path, list[str]] = {}
     for row in table.rows:

@@ -61,7 +61,7 @@ class CheckPage(Page):
         self.modes = QButtonGroup(self)
         self._mode_row = QHBoxLayout()
         self._lay_out()
-        self.task.told.connect(self._event)
+        self.task.event_received.connect(self._event)
         self.task.ended.connect(self._ended)
         self.list.currentRowChanged.connect(lambda _: self._show_case())
         self.stop.clicked.connect(self._stop)
@@ -113,13 +113,13 @@ class CheckPage(Page):
                  "--pictures", str(folder / "pictures")]
             )
         )  # fmt: skip
-        self.sentence.say("")
+        self.sentence.show_message("")
         self.bar.setRange(0, len(draft.used()))
         self.bar.setValue(0)
         self.bar.setFormat("checking, %v of %m")
         self._show_running(True)
         self._fill_list()
-        self.said()
+        self.draft_changed()
 
     def isComplete(self) -> bool:
         """Tell whether all was checked and something is left to train on."""
@@ -142,11 +142,11 @@ class CheckPage(Page):
     def _ended(self, sentence: str) -> None:
         self._show_running(False)
         if sentence:
-            self.sentence.say(f"The check did not come to its end. {sentence}", bad=True)
+            self.sentence.show_message(f"The check did not come to its end. {sentence}", bad=True)
         else:
             self.draft.checked = self.draft.cohort_fingerprint()
             self._rest()
-        self.said()
+        self.draft_changed()
 
     def _stop(self) -> None:
         self.task.cancel()
@@ -205,7 +205,7 @@ class CheckPage(Page):
         self.list.mark(self.draft, case)
         self._count()
         self._show_case()
-        self.said()
+        self.draft_changed()
 
     def _next_mode(self) -> None:
         buttons = self.modes.buttons()
@@ -224,9 +224,11 @@ class CheckPage(Page):
         taken = sum(draft.accepts(case) for case in known)
         self.counts.setText(f"{taken} accepted, {len(known) - taken} left out" if known else "")
         if draft.checked and not draft.accepted():
-            self.sentence.say("No case is left to train on; accept one, or go back.", bad=True)
+            self.sentence.show_message(
+                "No case is left to train on; accept one, or go back.", bad=True
+            )
         elif draft.checked:
-            self.sentence.say("")
+            self.sentence.show_message("")
 
     def _show_running(self, on: bool) -> None:
         self.bar.setVisible(on)

@@ -109,7 +109,7 @@ class EstimatePage(Page):
         column.addWidget(self.sentence)
         column.addStretch(1)
         column.addLayout(below)
-        self.task.told.connect(self._event)
+        self.task.event_received.connect(self._event)
         self.task.ended.connect(self._ended)
         self.stop.clicked.connect(self._stop)
         self.again.clicked.connect(self.estimate)
@@ -137,12 +137,12 @@ class EstimatePage(Page):
         except (DraftError, OSError) as error:
             self._ended(f"The plan cannot be written ({error}).")
             return
-        self.sentence.say("")
+        self.sentence.show_message("")
         self.task.start(self.context.command(["estimate", str(path), "--events"]))
         self.bar.setRange(0, 0)
         self.bar.setFormat("starting")
         self._show_running(True)
-        self.said()
+        self.draft_changed()
 
     def isComplete(self) -> bool:
         """Tell whether the run is possible."""
@@ -167,11 +167,13 @@ class EstimatePage(Page):
             self._ran_out()
         elif sentence or not self.draft.estimate:
             self.reason.setText("")
-            self.sentence.say(f"The estimate did not come to its end. {sentence}".strip(), bad=True)
+            self.sentence.show_message(
+                f"The estimate did not come to its end. {sentence}".strip(), bad=True
+            )
         else:
             self.draft.estimated = self.draft.plan_fingerprint()
             self._show()
-        self.said()
+        self.draft_changed()
 
     def _ran_out(self) -> None:
         """The system ended the estimate: that is an answer too."""
@@ -229,7 +231,7 @@ class EstimatePage(Page):
                 draft.plan = draft.plan.override(settings)
                 draft.custom = True
         except UserError as error:
-            self.sentence.say(str(error), bad=True)
+            self.sentence.show_message(str(error), bad=True)
             return
         self.estimate()
 

@@ -161,7 +161,7 @@ class FolderPage(Page):
         self.completeChanged.emit()
 
     def _validate(self) -> None:
-        self.sentence.say(self._problem().strip(), bad=True)
+        self.sentence.show_message(self._problem().strip(), bad=True)
 
     def _ask_folder(self) -> None:
         found = QFileDialog.getExistingDirectory(self, "Folder of cases", self.path.text())

@@ -74,7 +74,7 @@ class Page(QWizardPage):
         """Keep everything: going back loses nothing."""
         self.leave()
 
-    def said(self) -> None:
+    def draft_changed(self) -> None:
         """Save the draft and look again whether the page is complete."""
         self.changed.emit()
         self.completeChanged.emit()
@@ -87,7 +87,7 @@ class CommandProcess(QObject):
         parent: owner; the child is ended with it.
     """
 
-    told = Signal(object)
+    event_received = Signal(object)
     """One event (dict)."""
     ended = Signal(str)
     """It is over; a sentence when it failed, empty when it finished. Not after a cancel."""
@@ -121,7 +121,7 @@ class CommandProcess(QObject):
             child.deleteLater()
 
     def _tell(self, message: Message) -> None:
-        self.told.emit(message)
+        self.event_received.emit(message)
 
     def _end(self, outcome: Outcome) -> None:
         child, self._child = self._child, None
@@ -143,7 +143,7 @@ class MessageLabel(QLabel):
         self.setWordWrap(True)
         self.hide()
 
-    def say(self, text: str, *, bad: bool = False) -> None:
+    def show_message(self, text: str, *, bad: bool = False) -> None:
         """Show a sentence."""
         colour = warning_colour(QGuiApplication.palette()) if bad else "palette(text)"
         self.setStyleSheet(f"color:{colour}")

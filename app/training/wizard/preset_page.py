@@ -85,7 +85,7 @@ class PresetPage(Page):
         self.models.activated.connect(lambda _: self._tuned())
         self.browse.clicked.connect(self._ask_model)
         self.tree.edited.connect(self._edited)
-        self.tree.refused.connect(lambda text: self.sentence.say(text, bad=True))
+        self.tree.refused.connect(lambda text: self.sentence.show_message(text, bad=True))
 
     def enter(self) -> None:
         """Show the plan; look for models the first time."""
@@ -115,16 +115,16 @@ class PresetPage(Page):
             self.draft.custom = True
             self._show()
             self.tree.setFocus()
-            self.said()
+            self.draft_changed()
             return
         self.draft.custom = False
         self._take(begun(PRESETS[number], self.draft))
-        self.said()
+        self.draft_changed()
 
     def _edited(self, plan: Plan) -> None:
         self.draft.custom = True
         self._take(plan)
-        self.said()
+        self.draft_changed()
 
     def _tuned(self) -> None:
         if not self.tune.isChecked():
@@ -134,7 +134,7 @@ class PresetPage(Page):
             bundle = self.models.currentData()
             if isinstance(bundle, Bundle):
                 self._take(begin_from(self.draft.plan, bundle))
-        self.said()
+        self.draft_changed()
 
     def _ask_model(self) -> None:
         found, _ = QFileDialog.getOpenFileName(
@@ -157,7 +157,10 @@ class PresetPage(Page):
             self._tuned()
 
         self._job = self.context.jobs.submit(
-            f"Reading {path.name}", work, read, lambda text: self.sentence.say(text, bad=True)
+            f"Reading {path.name}",
+            work,
+            read,
+            lambda text: self.sentence.show_message(text, bad=True),
         )
 
     # ---- inside
@@ -179,7 +182,7 @@ class PresetPage(Page):
         known = isinstance(bundle, Bundle) and self.tune.isChecked()
         self.about_model.setText(str(bundle.card.get("summary", "")) if known else "")
         self.about_model.setVisible(bool(self.about_model.text()))
-        self.sentence.say(self._problem(), bad=True)
+        self.sentence.show_message(self._problem(), bad=True)
 
     def _problem(self) -> str:
         plan = self.draft.plan
@@ -214,7 +217,7 @@ class PresetPage(Page):
         self._show()
 
     def _no_models(self, sentence: str) -> None:
-        self.sentence.say(sentence, bad=True)
+        self.sentence.show_message(sentence, bad=True)
 
     def _add(self, bundle: Bundle) -> None:
         self.models.addItem(

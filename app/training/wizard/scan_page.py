@@ -20,7 +20,14 @@ from PySide6.QtWidgets import (
 )
 
 from app.training.wizard.case_table import CaseTable
-from app.training.wizard.cases import Table, TableProblem, absent, merge, table_of, table_problems
+from app.training.wizard.cases import (
+    Table,
+    TableProblem,
+    merge,
+    missing_files,
+    table_of,
+    table_problems,
+)
 from app.training.wizard.page import MessageLabel, Page, WizardContext
 from trainer.cohort.scan import FOV, SUFFIXES, no_cases, survey
 
@@ -95,11 +102,11 @@ class ScanPage(Page):
 
         def work() -> tuple[Table, frozenset[Path]]:
             found = table_of(survey(source, modalities))
-            return found, absent(found)
+            return found, missing_files(found)
 
         self.context.jobs.drop(self._job)
         self.state.setText("Looking for cases…")
-        self.sentence.say("")
+        self.sentence.show_message("")
         self._job = self.context.jobs.submit(
             f"Looking through {source.name}", work, self._scanned, self._failed
         )
@@ -123,8 +130,8 @@ class ScanPage(Page):
         self._show()
         if not draft.table.rows:
             assert draft.source is not None
-            self.sentence.say(no_cases(draft.source, draft.modalities), bad=True)
-        self.said()
+            self.sentence.show_message(no_cases(draft.source, draft.modalities), bad=True)
+        self.draft_changed()
 
     def _look(self, table: Table) -> None:
         def looked(gone: frozenset[Path]) -> None:
@@ -134,12 +141,12 @@ class ScanPage(Page):
 
         self.context.jobs.drop(self._job)
         self._job = self.context.jobs.submit(
-            "Looking for the files", lambda: absent(table), looked, self._failed
+            "Looking for the files", lambda: missing_files(table), looked, self._failed
         )
 
     def _failed(self, sentence: str) -> None:
         self.state.setText("")
-        self.sentence.say(sentence, bad=True)
+        self.sentence.show_message(sentence, bad=True)
 
     def _edit(self, table: Table) -> None:
         if table == self.draft.table:
@@ -161,7 +168,7 @@ class ScanPage(Page):
     def _put(self, table: Table) -> None:
         self.draft.table = table
         self._show()
-        self.said()
+        self.draft_changed()
 
     def _show(self) -> None:
         draft = self.draft
@@ -179,9 +186,9 @@ class ScanPage(Page):
         wrong = sum(t.severity == "error" for ts in found.values() for t in ts)
         if wrong:
             cases = "One case needs" if wrong == 1 else f"{wrong} problems need"
-            self.sentence.say(f"{cases} a correction before the check.", bad=True)
+            self.sentence.show_message(f"{cases} a correction before the check.", bad=True)
         elif self.draft.table.rows:
-            self.sentence.say("")
+            self.sentence.show_message("")
         self.undo.setEnabled(bool(self._past))
         self.redo.setEnabled(bool(self._future))
         self._detail()
@@ -192,7 +199,9 @@ class ScanPage(Page):
         index = self.table.currentRow()
         rows = self.draft.table.rows
         told = self._found.get(rows[index].id, []) if 0 <= index < len(rows) else []
-        self.detail.say(f"{rows[index].id}: {' '.join(t.text for t in told)}" if told else "")
+        self.detail.show_message(
+            f"{rows[index].id}: {' '.join(t.text for t in told)}" if told else ""
+        )
 
     def _show_strays(self) -> None:
         table = self.draft.table

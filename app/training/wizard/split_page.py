@@ -103,7 +103,7 @@ class SplitPage(Page):
     def _changed(self) -> None:
         held, test = self.validation.value(), self.test.value()
         if held + test >= 100:
-            self.sentence.say(
+            self.sentence.show_message(
                 "Validation and test leave nobody to train on; lower one of them.", bad=True
             )
             self.split = {part: [] for part in PARTS}
@@ -115,7 +115,7 @@ class SplitPage(Page):
         )
         self.draft.plan = replace(plan, data=data)
         self._draw()
-        self.said()
+        self.draft_changed()
 
     def _leak(self) -> str:
         try:
@@ -156,9 +156,11 @@ class SplitPage(Page):
     def _validate(self) -> None:
         leak = self._leak()
         if leak:
-            self.sentence.say(leak, bad=True)
+            self.sentence.show_message(leak, bad=True)
         elif not self.split["training"]:
-            self.sentence.say("Nobody is left to train on; lower validation or test.", bad=True)
+            self.sentence.show_message(
+                "Nobody is left to train on; lower validation or test.", bad=True
+            )
         else:
             hints = ["No patient is in two parts."]
             if not self.split["test"]:
@@ -167,7 +169,7 @@ class SplitPage(Page):
                 hints.append(f"With fewer than {FEWEST_TESTS} test cases it gives no p-values.")
             if not self.split["validation"]:
                 hints.append("Without validation patients the curves show training cases.")
-            self.sentence.say(" ".join(hints))
+            self.sentence.show_message(" ".join(hints))
 
 
 def _number(count: int, of: str) -> str:

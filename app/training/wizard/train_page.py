@@ -89,7 +89,7 @@ class TrainPage(Page):
         try:
             self.started = self.context.start_run(self.draft)
         except UserError as error:
-            self.sentence.say(str(error), bad=True)
+            self.sentence.show_message(str(error), bad=True)
             return False
         return True
 
@@ -112,10 +112,10 @@ class TrainPage(Page):
         self.draft.name = self.name.text().strip()
         self.draft.place = Path(self.place.text().strip())
         self._validate()
-        self.said()
+        self.draft_changed()
 
     def _validate(self) -> None:
-        self.sentence.say(self._problem(), bad=True)
+        self.sentence.show_message(self._problem(), bad=True)
         run = Path(self.place.text().strip()) / self.name.text().strip()
         words = ["mhvae-studio", "train", "--resume", "--out", str(run)]
         self.command.setText(shlex.join(words))

@@ -237,7 +237,7 @@ def test_what_lies_far_away_can_come_by_a_transform_in_either_direction(
 ) -> None:
     there = from_parameters((499, 0, 0, 0, 0, 0), (0, 0, 0))
     path = write_transform(tmp_path / "far.tfm", Alignment(there, "rigid"))
-    window.alignment.offers._ask = lambda use: use(path)
+    window.alignment.suggestions._ask = lambda use: use(path)
     open_files(qtbot, window, put(tmp_path, "iUS.nii.gz"))
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz", shift=500, seed=1))
     last_action(window, "Load a transform…").run()

@@ -96,7 +96,7 @@ def test_runs_are_listed_wherever_they_were_started(
     qtbot: QtBot, window: RunsWindow, runs: Path, tmp_path: Path
 ) -> None:
     window.look()
-    qtbot.waitUntil(lambda: window.overview._timer.isActive())
+    qtbot.waitUntil(lambda: window.watcher._timer.isActive())
     assert window.stack.currentWidget() is window.empty
     make_run(runs / "one", [start(), step(1), line("end", step=1, state="paused")])
     elsewhere = make_run(tmp_path / "elsewhere" / "two", [start(), step(2)])
@@ -104,7 +104,7 @@ def test_runs_are_listed_wherever_they_were_started(
     assert set(known_runs()) == {runs / "one", elsewhere}
     qtbot.waitUntil(lambda: window.list.count() == 2, timeout=10_000)
     assert window.list.selected() == [elsewhere]
-    states = {info.path.name: info.state for info in window.overview.runs}
+    states = {info.path.name: info.state for info in window.watcher.runs}
     assert states == {"one": "paused", "two": "interrupted"}
 
 
