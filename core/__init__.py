@@ -9,6 +9,8 @@ __all__ = [
     "grid",
     "image",
     "io",
+    "marks",
+    "modalities",
     "models",
     "pages",
     "registration",

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.files.open import Opener
+from app.files.opener import FileOpener
 from app.files.project import (
     RESULT_KINDS,
     Entry,
@@ -19,7 +19,7 @@ from app.files.project import (
     save,
 )
 from app.files.project_alignment import described, described_pairs
-from app.files.restore import Restoring
+from app.files.project_restore import ProjectRestore
 from app.shared.context import Context
 from app.state.synthesis import Form
 from app.state.values import Layer, View
@@ -40,7 +40,7 @@ class Projects(QObject):
     settled = Signal()
     """The case is as its file says: it was saved, or opened."""
 
-    def __init__(self, context: Context, opener: Opener) -> None:
+    def __init__(self, context: Context, opener: FileOpener) -> None:
         super().__init__(context.session)
         self.context, self.opener = context, opener
         self.session, self.settings = context.session, context.settings
@@ -156,7 +156,9 @@ class Projects(QObject):
             self.restoring = False
             (recovered or self.settled.emit)()
 
-        Restoring(self.context, self.opener, project, missing, self.files, self.absent).begin(done)
+        ProjectRestore(self.context, self.opener, project, missing, self.files, self.absent).begin(
+            done
+        )
 
     def _describe(self, kept: list[tuple[Layer, Path, str]]) -> Project:
         session = self.session

@@ -21,17 +21,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.modalities import COMMON
 from app.shared.style import SYNTHETIC, icon
 from app.state.values import Kind, Layer
 from app.viewer import colormaps
 from app.viewer.column_titles import layer_data
+from core.marks import WORD
+from core.modalities import OFFERED
 
 THUMBNAIL = 52
 UNKNOWN = "modality?"
 
 _KIND_WORDS = {
-    Kind.SYNTHETIC: "SYNTHETIC",
+    Kind.SYNTHETIC: WORD,
     Kind.DIFFERENCE: "DIFFERENCE",
     Kind.SIGMA: "σ MAP",
     Kind.SHARE: "SHARE",
@@ -106,7 +107,7 @@ class Row(QFrame):
         """
         real = layer.kind is Kind.REAL
         with QSignalBlocker(self.modality):
-            names = list(dict.fromkeys([*modalities, *COMMON]))
+            names = list(dict.fromkeys([*modalities, *OFFERED]))
             if [self.modality.itemText(n) for n in range(self.modality.count())] != names:
                 self.modality.clear()
                 self.modality.addItems(names)

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from app.state.layers import Layers
 from app.state.record import Result
 from app.state.values import Kind, Layer
+from core.marks import synthetic_notice
 
 OUTDATED = " – outdated, "
 """Begins what is added to the names of layers that are out of date."""
@@ -104,7 +105,7 @@ class Results(QObject):
             about["sample"] = layer.sample
         if layer.result is not None:
             return {**layer.result.provenance, "result": layer.result.id, **about}
-        return {"notice": "SYNTHETIC IMAGE. Research use only.", **about}
+        return {"notice": synthetic_notice(), **about}
 
     # ---- inside
 

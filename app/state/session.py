@@ -25,7 +25,7 @@ from app.state.values import (
     Layer,
     Ruler,
     Tool,
-    Unlocked,
+    UnlockedLayers,
     Vector,
     View,
 )
@@ -71,7 +71,7 @@ class Session(Layers):
         self._cursor: Vector = np.zeros(3)
         self._view = View()
         self._home: tuple[View, Vector] | None = None
-        self._own = Unlocked()
+        self._own = UnlockedLayers()
         self.synthesis = SynthesisChoices(self)
         self.results = Results(self)
         self.results.changed.connect(self.active_changed)
@@ -273,7 +273,7 @@ class Session(Layers):
     def reset(self) -> None:
         """Return to the opening view and reset the active window."""
         home = self._home
-        self._own = Unlocked()
+        self._own = UnlockedLayers()
         self._view = home[0] if home else View()
         self.view_changed.emit("")
         if home is not None:

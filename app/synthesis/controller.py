@@ -20,9 +20,9 @@ from app.state.undo import AddLayers
 from app.state.values import Kind
 from app.synthesis.cost import CostEstimator, pace_key
 from app.synthesis.experts import Experts
-from app.synthesis.live import LiveRun, Question, question
+from app.synthesis.live_preview import LivePreview, Question, question
 from app.synthesis.request import task
-from app.synthesis.stale import Stale
+from app.synthesis.stale_results import StaleResults
 
 if TYPE_CHECKING:
     from core.models.bundle import Bundle
@@ -33,7 +33,7 @@ RERUN_DELAY_MS = 350
 @dataclass
 class _State:
     run: EngineJob | None = None
-    live: LiveRun | None = None
+    live: LivePreview | None = None
     again: bool = False
     asked: Question | None = None
 
@@ -57,7 +57,7 @@ class SynthesisController(QObject):
         self._state = _State()
         self.cost = CostEstimator(context, lambda: self.running)
         self.experts = Experts(context, lambda: self.running)
-        self.stale = Stale(context, self.run, lambda: self.running)
+        self.stale = StaleResults(context, self.run, lambda: self.running)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
         self._rerun_timer.timeout.connect(self._rerun)
         self.asked.form_edited.connect(self._keep_form)
@@ -161,7 +161,7 @@ class SynthesisController(QObject):
 
     def _prepared(self, message: Message) -> None:
         assert self._state.asked is not None
-        self._state.live = LiveRun(self.session, message, self._state.asked)
+        self._state.live = LivePreview(self.session, message, self._state.asked)
 
     def _progressed(self, message: Message) -> None:
         if self._state.live is not None:

@@ -23,10 +23,11 @@ from PySide6.QtWidgets import (
 )
 
 from app.shared.context import Context
-from app.shared.style import embolden
+from app.shared.style import make_bold
 from app.state.record import Result
 from app.state.undo import RemoveLayers, RenameResult
 from app.state.values import Compare
+from core.marks import SYNTHETIC_SENTENCE
 
 UNITS = {"PSNR": "PSNR, dB"}
 """Headings of metrics that have a unit of their own; the others are in the volume's values."""
@@ -51,8 +52,8 @@ class ResultsPanel(QWidget):
         self.context, self.session = context, context.session
         self.results, self._save = context.session.results, save
         self.shown: list[Result] = []
-        self.notice = QLabel("Simulated data, research use only.")
-        embolden(self.notice)
+        self.notice = QLabel(SYNTHETIC_SENTENCE)
+        make_bold(self.notice)
         self.empty = QLabel("Nothing synthesised yet.")
         self.empty.setEnabled(False)
         self.table = QTableWidget()

@@ -17,7 +17,7 @@ from app.files.save_dialog import SaveVolume
 from app.shell.window import MainWindow
 from app.state.session import Session
 from app.state.values import Kind, Layout, View
-from app.viewer.arrange import arrange
+from app.viewer.layouts import arrange
 from core.grid import Grid
 from core.models.bundle import Bundle
 from core.models.mhvae.config import MHVAEConfig

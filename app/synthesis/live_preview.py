@@ -67,7 +67,7 @@ def question(session: Session) -> Question:
     )
 
 
-class LiveRun:
+class LivePreview:
     """Shows a run's shared arrays as layers.
 
     Args:

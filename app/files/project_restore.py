@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.files.open import Opener, Origin
+from app.files.opener import FileOpener, Origin
 from app.files.project import RESULT_KINDS, Entry, Project
 from app.files.project_alignment import pairs_of, placement_of
 from app.shared.context import Context
@@ -17,7 +17,7 @@ from app.state.values import Display, Kind, Ruler, View
 from core.volume import Volume
 
 
-class Restoring:
+class ProjectRestore:
     """Reads a project's volumes one after the other and puts everything back.
 
     Args:
@@ -32,7 +32,7 @@ class Restoring:
     def __init__(
         self,
         context: Context,
-        opener: Opener,
+        opener: FileOpener,
         project: Project,
         missing: Callable[[Entry, Callable[[Path], None]], None],
         files: dict[str, Path],
