@@ -89,7 +89,7 @@ def test_a_saved_result_is_never_overwritten_by_another(
     window.files.save_project()
     saved(qtbot, window)
     assert {p.name: p.read_bytes() for p in folder.iterdir() if p.name in files} == files
-    marks = [json.loads(p.read_text()) for p in sorted(folder.glob("*synthetic*.json"))]
+    marks = [json.loads(p.read_text()) for p in sorted(folder.glob("synthetic-iUS-2*.json"))]
     assert len(marks) == 2
     assert len({m["id"] for m in marks}) == 2
     entries = json.loads(path.read_text())["entries"]
@@ -240,14 +240,14 @@ def test_a_file_left_by_another_project_is_not_overwritten(
     path = synthesised(qtbot, window, tmp_path)
     window.files.projects.save(path)
     saved(qtbot, window)
-    (made,) = (tmp_path / "study-results").glob("*synthetic*.nii.gz")
+    (made,) = (tmp_path / "study-results").glob("synthetic-iUS-2*.nii.gz")
     before = read(made).voxels.copy()
     window.files.close_case()
     synthesised(qtbot, window, tmp_path)
     window.files.projects.save(path)
     saved(qtbot, window)
     np.testing.assert_array_equal(read(made).voxels, before)
-    assert len(list((tmp_path / "study-results").glob("*synthetic*.nii.gz"))) == 2
+    assert len(list((tmp_path / "study-results").glob("synthetic-iUS-2*.nii.gz"))) == 2
 
 
 def test_a_project_of_format_2_gets_records_and_ids(tmp_path: Path) -> None:
