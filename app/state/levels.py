@@ -49,6 +49,17 @@ def full_window(voxels: Voxels) -> Window:
     return _open(float(voxels.min()), float(voxels.max()))
 
 
+def background(voxels: Voxels) -> float | None:
+    """Return the value of air, or of what lies outside an ultrasound's fan; None without any.
+
+    It is the lowest value, when it fills more than a tenth of the volume but not all of it.
+    """
+    sample = _sample(voxels)
+    lowest = float(sample.min())
+    share = float((sample == lowest).mean())
+    return lowest if 0.1 < share < 1 else None
+
+
 def fits(window: Window, voxels: Voxels, auto: Window) -> bool:
     """Tell whether a window shows something of a volume: neither nearly all white nor all black.
 

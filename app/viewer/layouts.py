@@ -50,9 +50,9 @@ def arrange(
     widths = _split(area.left(), area.width(), len(columns))
     heights = _split(area.top(), area.height(), len(planes))
     return [
-        Slot(plane, layer_id, QRect(x, y, w, h))
+        Slot(plane, layer_id, QRect(x, y, min(w for _, w in widths), h))
         for plane, (y, h) in zip(planes, heights, strict=True)
-        for layer_id, (x, w) in zip(columns, widths, strict=True)
+        for layer_id, (x, _) in zip(columns, widths, strict=True)
     ]
 
 
@@ -67,10 +67,12 @@ def _wrapped(area: QRect, plane: Plane, columns: list[str], aspect: float) -> li
     across = -(-len(columns) // rows)
     widths = _split(area.left(), area.width(), across)
     heights = _split(area.top(), area.height(), rows)
+    # To the pixel, or their pictures would not have one scale.
+    width, height = min(w for _, w in widths), min(h for _, h in heights)
     return [
-        Slot(plane, layer_id, QRect(x, y, w, h))
+        Slot(plane, layer_id, QRect(x, y, width, height))
         for n, layer_id in enumerate(columns)
-        for (x, w), (y, h) in [(widths[n % across], heights[n // across])]
+        for (x, _), (y, _) in [(widths[n % across], heights[n // across])]
     ]
 
 

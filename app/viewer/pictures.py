@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
+from app.state.levels import background
 from app.state.session import Session
 from app.state.values import Interpolation, Kind, Layer
 from app.viewer import colormaps, raster
@@ -72,12 +73,12 @@ class Pictures:
             if layer.kind is Kind.LABEL:
                 return raster.to_labels(cut, colours)
             field = self._field(layer, at, cut) if inside_field else None
-            if inside_field and field is None:
-                field = cut.values > layer.auto[0]  # nothing was imaged: what lies below stays
+            if inside_field and field is None and (air := self._background(layer)) is not None:
+                field = cut.values > air  # nothing was imaged there: what lies below stays
             shown = cut if field is None else Cut(cut.values, _all(cut.inside, field), cut.raster)
             return raster.to_image(shown, layer.window, colours)
 
-        key = (cut, layer.window, layer.auto, layer.colormap, self.scene.field_sampler(layer))
+        key = (cut, layer.window, layer.colormap, self.scene.field_sampler(layer))
         return self._keep((layer.id, "picture", at.axes, inside_field), key, make), cut.raster
 
     def difference(self, layer: Layer, other: Layer, at: Place) -> Drawn | None:
@@ -142,6 +143,12 @@ class Pictures:
         if field is None:
             return np.zeros(cut.values.shape, bool)
         return field.values if field.inside is None else field.values & field.inside
+
+    def _background(self, layer: Layer) -> float | None:
+        """Return the value of a layer's background, None when it has none."""
+        voxels = layer.volume.voxels
+        key = self.scene.sampler(layer), self.scene.version(layer.id)
+        return self._keep((layer.id, "background"), key, lambda: background(voxels))
 
     def _linear(self, layer: Layer) -> bool:
         linear = self.scene.session.display.interpolation is Interpolation.LINEAR
