@@ -2,6 +2,7 @@
 
 __all__ = [
     "layers",
+    "levels",
     "messages",
     "pair",
     "record",

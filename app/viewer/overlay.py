@@ -161,8 +161,9 @@ def _words(painter: QPainter, pane: PaneGeometry, shown: list[Layer]) -> None:
         # The first line stops before the letter at the top edge, the others begin below it.
         room = rect.width() / 2 - big - inset if n == 0 else rect.width() - 2 * inset
         below = big + 4 + (n - 1) * line if n else 0
-        text = _elide(name, small, room)
-        if n == 0 and has_columns(session):
+        chosen = n == 0 and has_columns(session)
+        text = _elide(name, small, room - 2 * small if chosen else room)
+        if chosen:
             text += " ▾"  # a click on it chooses another volume
         write(painter, text, QPointF(x, y + below), PALE, small)
 
