@@ -53,9 +53,9 @@ class Found:
     @property
     def sentence(self) -> str:
         """What it is, for people."""
-        what = f"{self.results} result{'s' * (self.results != 1)}"
+        what = f" with {self.results} result{'s' * (self.results != 1)}" if self.results else ""
         day = time.strftime("%d %B, %H:%M", time.localtime(self.when))
-        return f"The program ended without saving ({day}). A copy of the case with {what} was kept."
+        return f"The program ended without saving ({day}). A copy of the case{what} was kept."
 
 
 class Recovery(QObject):
