@@ -11,6 +11,7 @@ __all__ = [
     "io",
     "models",
     "registration",
+    "schema",
     "simulator",
     "synthesis",
     "tables",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trainer.commands.train import say, setting
+from trainer.commands.settings import add_settings, setting
+from trainer.commands.train import say
 from trainer.plan.new import PRESETS, plan_for
 from trainer.run.folder import is_run
 from trainer.run.state import describe_run
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--test", type=Path, metavar="COHORT", help="test cases (default: split)")
     parser.add_argument("--slices", type=int, default=0, metavar="N", help="slices per test case")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    add_settings(parser)
     parser.add_argument("--about", default="", help="one sentence about the cases, for the report")
 
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from trainer.commands.train import setting
+from trainer.commands.settings import add_settings, setting
 from trainer.plan.new import PRESETS, plan_for
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grow", action="store_true", help="a model one level finer than the one of --from"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    add_settings(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--events", action="store_true", help="print progress and result as lines of JSON"

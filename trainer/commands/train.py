@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from core.files import replacing
+from trainer.commands.settings import add_settings, setting
 from trainer.errors import TrainerError
 from trainer.plan.new import PRESETS, plan_for
 from trainer.plan.schema import Plan
@@ -32,13 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--grow", action="store_true", help="train a model one level finer than the one of --from"
     )
     parser.add_argument("--family", choices=("mhvae", "mvae"), help="mvae: the one-level ablation")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change a setting of the plan, for example data.batch=4",
-    )
+    add_settings(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing while it trains")
     parser.add_argument(
         "--plan-only", action="store_true", help="write the plan as JSON to --out and stop"
@@ -124,18 +118,3 @@ def change_run(path: Path, settings: dict[str, Any]) -> Plan:
             folder.log("changed", settings=told)
         plan = changed
     return plan
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """Read ``name=value``; the value is JSON, or else a word.
-
-    Raises:
-        TrainerError: there is no ``=``.
-    """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise TrainerError(f"A setting is written NAME=VALUE; found {text!r}.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

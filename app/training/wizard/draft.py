@@ -143,7 +143,7 @@ class Draft:
             for name in ("table", "scanned"):
                 known[name] = _table(known[name])
             known["modalities"] = tuple(known["modalities"])
-            known["plan"] = plan_from_dict(known["plan"], "the draft")
+            known["plan"] = plan_from_dict(known["plan"], "The draft")
             return cls(**known)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DraftError(f"The draft is damaged ({error}).") from error

@@ -16,9 +16,9 @@ from PySide6.QtWidgets import (
 
 from app.training.wizard.fields import (
     FIELDS,
-    SECTIONS,
     FieldError,
     read,
+    sections,
     shown,
     tooltip,
     value_of,
@@ -52,7 +52,7 @@ class PlanTree(QTreeWidget):
         self.setAlternatingRowColors(True)
         self.setItemDelegateForColumn(VALUE, _ValueDelegate(self))
         self.setEditTriggers(QTreeWidget.EditTrigger.NoEditTriggers)
-        for title, fields in SECTIONS.items():
+        for title, fields in sections().items():
             top = QTreeWidgetItem([title])
             self.addTopLevelItem(top)
             top.setExpanded(title == OPEN)
@@ -131,7 +131,7 @@ class PlanTree(QTreeWidget):
         if self._filling or column != VALUE or name is None:
             return
         try:
-            value = read(name, item.text(VALUE), value_of(Plan(), name))
+            value = read(name, item.text(VALUE))
             plan = self.plan.override({name: value})
             check(plan)
         except (FieldError, UserError) as error:

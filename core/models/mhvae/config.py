@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
 from core.errors import UserError
+from core.schema import faults, setting, taken
 
 
 class ModelError(UserError):
@@ -15,46 +16,80 @@ class ModelError(UserError):
 
 FUSIONS = ("gaussian", "authors")
 ACTIVATIONS = ("tanh", "identity")
+DETAILS = "section 4, Implementation details"
+Side = Annotated[int, setting(ge=1, le=65536)]
 
 
 @dataclass(frozen=True)
 class MHVAEConfig:
-    """Architecture of one model; see METHOD in the docs for where it departs from the paper.
+    """Architecture of one model; see METHOD in the docs for where it departs from the paper."""
 
-    Attributes:
-        modalities: names in the model's order, for example ``("iUS", "T2")``.
-        tile: height and width in pixels the network was built for; multiples of ``2 ** pools``.
-        base_features: channels at full resolution in the encoders.
-        max_features: upper bound of channels; z_L has twice as many components.
-        pools: number of halvings; the model has ``pools + 1`` levels (L = 7 in the paper).
-        final_features: channels of the image decoders; ``None`` means ``base_features // 2``,
-            the width of z_1.
-        final_blocks: ResNet blocks per image decoder (5 in the paper, 6 in the authors' code).
-        fusion: ``"gaussian"`` (Eq. 6-7, σ = √D) or ``"authors"`` (σ = D, as their code samples).
-        clamp: means and log-variances are squashed to ±clamp by clamp·tanh(x/clamp).
-        squeeze_excitation: whether encoder and decoder cells end in squeeze-and-excitation.
-        residual: whether encoder and decoder cells are residual.
-        last_activation: ``"tanh"`` (images in [-1, 1]) or ``"identity"``.
-        hierarchical: ``False`` for the paper's ablation, an MVAE with z_L alone.
-    """
-
-    modalities: tuple[str, ...] = ("iUS", "T2")
-    tile: tuple[int, int] = (192, 192)
-    base_features: int = 16
-    max_features: int = 128
-    pools: int = 6
-    final_features: int | None = None
-    final_blocks: int = 5
-    fusion: str = "gaussian"
-    clamp: float = 10.0
-    squeeze_excitation: bool = True
-    residual: bool = True
-    last_activation: str = "tanh"
-    hierarchical: bool = True
+    modalities: Annotated[
+        tuple[str, ...],
+        setting(about='Names in the model\'s order, for example ("iUS", "T2").'),
+    ] = ("iUS", "T2")
+    tile: Annotated[
+        tuple[Side, Side],
+        setting("Tile", "Height and width the network is built for; multiples of 2 to the number "
+                "of poolings.", unit="pixels", paper="section 4, Data: 192x192"),
+    ] = (192, 192)  # fmt: skip
+    base_features: Annotated[
+        int,
+        setting("Features", "Of the encoders at full resolution; an even number.",
+                unit="channels", paper=f"{DETAILS}; 16 in the authors' code", ge=2, le=4096),
+    ] = 16  # fmt: skip
+    max_features: Annotated[
+        int,
+        setting("Most features", "Bound at coarse resolutions; z_L has twice as many components.",
+                unit="channels", paper=DETAILS, ge=1, le=65536),
+    ] = 128  # fmt: skip
+    pools: Annotated[
+        int,
+        setting("Poolings", "Halvings; the model has one level more.", paper=f"{DETAILS}: 7 levels",
+                ge=1, le=16),
+    ] = 6  # fmt: skip
+    final_features: Annotated[
+        Annotated[int, setting(ge=1, le=4096)] | None,
+        setting("Decoder features", "Of the image decoders; empty is half of the features, the "
+                "width of z_1.", unit="channels", paper=DETAILS),
+    ] = None  # fmt: skip
+    final_blocks: Annotated[
+        int,
+        setting("Decoder blocks", "ResNet blocks of an image decoder (6 in the authors' code).",
+                paper=f"{DETAILS}: 5", ge=0, le=256),
+    ] = 5  # fmt: skip
+    fusion: Annotated[
+        str,
+        setting("Fusion", "gaussian: σ = √D; authors: σ = D, as their code samples.",
+                paper="Eq. 6 and 7", choices=FUSIONS),
+    ] = "gaussian"  # fmt: skip
+    clamp: Annotated[
+        float,
+        setting("Clamp", "Means and log-variances x are squashed to clamp·tanh(x/clamp).",
+                gt=0, le=1000),
+    ] = 10.0  # fmt: skip
+    squeeze_excitation: Annotated[
+        bool,
+        setting("Squeeze and excitation", "At the end of every encoder and decoder cell.",
+                paper=DETAILS),
+    ] = True  # fmt: skip
+    residual: Annotated[
+        bool, setting("Residual cells", "Whether cells add their input.", paper=DETAILS)
+    ] = True  # fmt: skip
+    last_activation: Annotated[
+        str,
+        setting("Last activation", "tanh keeps images in [-1, 1].", choices=ACTIVATIONS),
+    ] = "tanh"  # fmt: skip
+    hierarchical: Annotated[
+        bool, setting(about="False for the paper's ablation, an MVAE with z_L alone.")
+    ] = True  # fmt: skip
 
     def __post_init__(self) -> None:
+        wrong = faults(self)
+        if wrong:
+            raise ModelError(f"The model's configuration cannot be used: {'; '.join(wrong)}.")
         object.__setattr__(self, "modalities", tuple(self.modalities))
-        object.__setattr__(self, "tile", tuple(int(n) for n in self.tile))
+        object.__setattr__(self, "tile", tuple(self.tile))
         if not self.modalities or len(set(self.modalities)) != len(self.modalities):
             raise ModelError(
                 f"A model needs a list of different modalities; found {list(self.modalities)}."
@@ -64,21 +99,15 @@ class MHVAEConfig:
                 f"A modality's name may not be empty or hold a dot; found {list(self.modalities)}."
             )
         step = 2**self.pools
-        if len(self.tile) != 2 or any(n < step or n % step for n in self.tile):
+        if any(n % step for n in self.tile):
             raise ModelError(
                 f"With {self.pools} poolings the tile's sides must be multiples of {step} pixels; "
                 f"found {list(self.tile)}."
             )
-        if self.pools < 1 or self.base_features < 2 or self.base_features % 2:
+        if self.base_features % 2:
             raise ModelError(
-                "A model needs at least one pooling and an even number of base features; found "
-                f"{self.pools} poolings and {self.base_features} features."
-            )
-        if self.fusion not in FUSIONS:
-            raise ModelError(f"The fusion must be one of {FUSIONS}; found {self.fusion!r}.")
-        if self.last_activation not in ACTIVATIONS:
-            raise ModelError(
-                f"The last activation must be one of {ACTIVATIONS}; found {self.last_activation!r}."
+                "A model needs an even number of base features; found "
+                f"{self.base_features} features."
             )
 
     @property
@@ -139,7 +168,7 @@ class MHVAEConfig:
                 f"The model's configuration holds fields this version does not know: {unknown}. "
                 "It was probably written by a newer version; update the program."
             )
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"The model's configuration is damaged: {error}.") from error
+        built, wrong = taken(cls, values)
+        if wrong:
+            raise ModelError(f"The model's configuration is damaged: {'; '.join(wrong)}.")
+        return cls(**built)

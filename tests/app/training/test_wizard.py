@@ -383,12 +383,17 @@ def test_every_setting_is_edited_judged_and_reset_by_a_preset(stage: Stage) -> N
     for name, text, words in (
         ("data.batch", "many", "a whole number"),
         ("data.spacing", "0.5, x, 1", "a number"),
-        ("data.plane", "oblique", "one of axial"),
+        ("data.plane", "oblique", "one of sagittal"),
         ("model.tile", "100, 100", "multiples of 32"),
         ("data.gamma", "T2", "pairs like"),
         ("optimiser.rate_end", "1", "rate_end"),
         ("optimiser.amp", "perhaps", "yes or no"),
-        ("optimiser.rate", "-1", "at least 0"),
+        ("optimiser.rate", "-1", "a number above 0 and at most 1"),
+        ("optimiser.rate", "2", "a number above 0 and at most 1"),
+        ("data.flip", "7", "a number from 0 to 1"),
+        ("data.percentiles", "90, 10", "a lower and a higher number"),
+        ("optimiser.epochs", "-3", "a whole number of at least 0"),
+        ("optimiser.epochs", "2.5", "a whole number"),
     ):
         before = z.draft.plan
         page.tree.set_value(name, text)

@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from trainer.__main__ import main
 from trainer.errors import TrainerError
 from trainer.loop import checkpoint
 from trainer.loop.loop import train
+from trainer.loop.schedule import Weights
 from trainer.loop.session import Session
 from trainer.run.folder import RunFolder, ask, discard, lock_owner, read_events
 
@@ -196,9 +196,12 @@ def test_discard_deletes_only_runs(tmp_path: Path) -> None:
         RunFolder.create(tmp_path, tiny_plan(tmp_path))
 
 
-def test_divergence_stops_with_a_reason(cohort: Path, tmp_path: Path) -> None:
+def test_divergence_stops_with_a_reason(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = tiny_plan(cohort)
-    plan = replace(plan, optimiser=replace(plan.optimiser, rate=1e30, rate_end=1e30, warmup=0))
+    far = Weights(rate=1e30, beta=0.2, gan=0.0)
+    monkeypatch.setattr(Weights, "at", lambda *_: far)
     with pytest.raises(TrainerError, match="diverged"):
         train(plan, tmp_path / "run", say=quiet)
     end = read_events(tmp_path / "run")[-1]
