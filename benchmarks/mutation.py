@@ -56,9 +56,7 @@ ROOMS = {
         ),
     ),
     "core/synthesis": Room("core/synthesis/*.py", ("tests/core/synthesis",)),
-    "core/image/metrics": Room(
-        "core/image/metrics.py", ("tests/core/image/test_metrics.py",)
-    ),
+    "core/image/metrics": Room("core/image/metrics.py", ("tests/core/image/test_metrics.py",)),
     "trainer/loop": Room("trainer/loop/*.py", ("tests/trainer/loop",)),
 }
 SLOW = (
@@ -131,7 +129,9 @@ def mutants(path: Path) -> Iterator[Mutant]:
         if name in SKIPPED:
             continue
         operator = get_operator(name)()
-        places = [p for node in ast_nodes(get_ast(source)) for p in operator.mutation_positions(node)]
+        places = [
+            p for node in ast_nodes(get_ast(source)) for p in operator.mutation_positions(node)
+        ]
         for occurrence, ((line, _), _) in enumerate(places):
             changed = mutate_code(source, operator, occurrence)
             try:
@@ -156,9 +156,7 @@ def sample(room: Room, count: int, seed: int) -> list[Mutant]:
     return [drawn.choice(by_line[line]) for line in lines[:count]]
 
 
-def run_tests(
-    arguments: Sequence[str], limit: float, mutant: tuple[str, str] | None = None
-) -> int:
+def run_tests(arguments: Sequence[str], limit: float, mutant: tuple[str, str] | None = None) -> int:
     """Run pytest in a forked child, with one file's source replaced; -1 when it took too long."""
     child = os.fork()
     if child == 0:

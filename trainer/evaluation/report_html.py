@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainer.evaluation.before_after import UNITS, Change, Key
+from trainer.evaluation.before_after import Change, Key, in_order, scale_of, title_of
 from trainer.evaluation.evaluate import Evaluation, Picture
 from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
 
@@ -86,8 +86,8 @@ def _change_table(changed: Sequence[Change]) -> str:
 
 
 def _score_table(table: dict[Key, Summary]) -> str:
-    metrics = [m for m in UNITS if any(k[3] == m for k in table)]
-    head = "".join(f"<th>{escape(UNITS[m][0])}, {escape(UNITS[m][1])}</th>" for m in metrics)
+    metrics = in_order({k[3] for k in table})
+    head = "".join(f"<th>{escape(title_of(m))}</th>" for m in metrics)
     lines = [f"<table><tr><th>Model</th><th>Inputs → target</th>{head}</tr>"]
     for model, inputs, target in sorted({k[:3] for k in table}, key=lambda k: (k[2], k[1], k[0])):
         kind = " class='rec'" if target in inputs else ""
@@ -100,7 +100,7 @@ def _score_table(table: dict[Key, Summary]) -> str:
 def _cell(summary: Summary | None, metric: str) -> str:
     if summary is None or not summary.cases:
         return "<td>–</td>"
-    _, _, factor, digits = UNITS[metric]
+    factor, digits = scale_of(metric)
     mean, sd, low, high = (
         f"{v * factor:.{digits}f}" for v in (summary.mean, summary.sd, summary.low, summary.high)
     )
@@ -116,11 +116,11 @@ def _contest_table(contests: Sequence[Comparison]) -> str:
     ]
     for c in contests:
         first, second, inputs, target, metric = c.label
-        title, unit, factor, digits = UNITS[metric]
+        factor, digits = scale_of(metric)
         d, low, high = (f"{v * factor:.{digits}f}" for v in (c.difference, c.low, c.high))
         few = f"too few cases ({c.cases} of {ENOUGH_CASES})"
         p = few if c.p_holm is None else f"{c.p_holm:.2g}"
-        texts = (first, second, f"{inputs} → {target}", f"{title}, {unit}", d, f"{low} … {high}", p)
+        texts = (first, second, f"{inputs} → {target}", title_of(metric), d, f"{low} … {high}", p)
         lines.append("<tr>" + "".join(f"<td>{escape(t)}</td>" for t in texts) + "</tr>")
     return "\n".join(lines) + "</table>"
 
