@@ -62,11 +62,9 @@ def authors_step(checkout: Path, batch: int) -> Callable[[], None]:
 
 def our_step(checkout: Path, batch: int) -> Callable[[], None]:
     """Our step on the same weights, averaged weights included."""
-    import copy
-
     model = our_model(checkout).train()
     from core.models.allocator import keep_memory
-    from trainer.loop.average import update_average
+    from trainer.loop.average import averaged
     from trainer.loop.discriminator import PatchDiscriminator
     from trainer.loop.schedule import Weights
     from trainer.loop.step import Stepper
@@ -80,7 +78,7 @@ def our_step(checkout: Path, batch: int) -> Callable[[], None]:
     optimiser = torch.optim.Adamax(model.parameters(), lr=2e-3)
     parameters = [p for c in critics.values() for p in c.parameters()]
     critic_optimiser = torch.optim.Adam(parameters, lr=2e-4)
-    average = copy.deepcopy(model).requires_grad_(False)
+    average = averaged(model, 0.999)
     x = {OURS[m]: image for m, image in images(batch).items()}
     here = {m: torch.ones(batch, dtype=torch.bool) for m in x}
     tiles = Batch(x, torch.ones(batch, 1, 192, 192), here)
@@ -90,7 +88,7 @@ def our_step(checkout: Path, batch: int) -> Callable[[], None]:
         optimiser.zero_grad()
         _, fakes = stepper.generator(tiles, 0, 0, Weights(2e-3, 0.1, 1.0))
         optimiser.step()
-        update_average(average, model, 0.999, 1)
+        average.update_parameters(model)
         critic_optimiser.zero_grad()
         stepper.discriminator(tiles, fakes)
         critic_optimiser.step()

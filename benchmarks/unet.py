@@ -31,7 +31,7 @@ from core.models.allocator import keep_memory  # noqa: E402
 from core.models.mhvae.config import MHVAEConfig  # noqa: E402
 from core.synthesis.synthesize import Engine  # noqa: E402
 from core.volume import Voxels  # noqa: E402
-from trainer.loop.average import update_average  # noqa: E402
+from trainer.loop.average import averaged  # noqa: E402
 from trainer.loop.data import load_data  # noqa: E402
 from trainer.loop.losses import masked_l1  # noqa: E402
 from trainer.plan.schema import load_plan  # noqa: E402
@@ -112,16 +112,17 @@ def main() -> None:
     plan = replace(load_plan(args.plan), start_from="", grow=False)
     sampler = load_data(plan, RunFolder(args.plan.parent), print).sampler
     torch.manual_seed(plan.seed)
-    net, average = UNet(plan.model), UNet(plan.model).requires_grad_(False)
-    average.load_state_dict(net.state_dict())
+    net = UNet(plan.model)
+    average = averaged(net, plan.optimiser.ema)
     optimiser = torch.optim.Adamax(net.parameters(), lr=plan.optimiser.rate)
     step, used = 0, 0.0
     if args.out.exists():
         state = torch.load(args.out, weights_only=True)
         net.load_state_dict(state["net"])
-        average.load_state_dict(state["average"])
+        average.module.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, used = state["step"], state["seconds"]
+        average.n_averaged.fill_(step)
     print(f"{sum(p.numel() for p in net.parameters())} parameters", flush=True)
     losses: list[float] = []
     saved = time.monotonic()
@@ -139,15 +140,16 @@ def main() -> None:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        update_average(average, net, o.ema, step)
+        average.update_parameters(net)
         losses.append(float(loss.detach() / area))
         step += 1
         used += time.process_time() - start
         if used >= args.seconds or time.monotonic() - saved > 60:
             saved = time.monotonic()
             part = args.out.with_suffix(".part")
-            state = {"net": net.state_dict(), "average": average.state_dict(), "step": step}
-            torch.save({**state, "optimiser": optimiser.state_dict(), "seconds": used}, part)
+            state = {"net": net.state_dict(), "average": average.module.state_dict()}
+            state |= {"step": step, "optimiser": optimiser.state_dict(), "seconds": used}
+            torch.save(state, part)
             os.replace(part, args.out)
             print(f"step {step}, {used:.0f} s, L1 {np.mean(losses[-200:]):.4f}", flush=True)
 

@@ -11,6 +11,7 @@ __all__ = [
     "image",
     "io",
     "models",
+    "pages",
     "registration",
     "schema",
     "simulator",

@@ -53,6 +53,7 @@ def staged(
     monkeypatch.setattr(core.models.bundle, "available", lambda: [model(behaviour)])
     # What a developer has trained is not told to tests, nor are theirs remembered.
     monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: tmp_path / "user")
+    monkeypatch.setattr("platformdirs.user_state_path", lambda *_, **__: tmp_path / "state")
     # The offscreen platform's screen is small; people's are not.
     monkeypatch.setattr(remembered, "first_size", lambda _: remembered.FIRST_SIZE)
     threads = set(threading.enumerate())

@@ -1,4 +1,4 @@
-"""What a user may send to those who help: versions, device, settings, last messages; no names."""
+"""What a user may send to those who help: versions, device, settings, messages, log; no names."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from PySide6.QtGui import QGuiApplication
 
 from app.shared.context import Context
 from app.shell.anonymous import anonymous
+from app.shell.log import last_lines
 from app.state.messages import Note
 from core.child_process import packaged
 from core.torch_build import torch_build
 from core.version import __version__
 
 MESSAGES = 60
+LOG_LINES = 40
 FORM = ("batch", "device", "samples", "temperature")
 """Choices of the Synthesis panel that say nothing about files."""
 
@@ -45,6 +47,7 @@ def diagnostics(context: Context, file_names: Iterable[str] = ()) -> str:
         _block("Settings", _settings(context)),
         _block("Case", _case(context, modalities)),
         "## Last messages\n\n" + _messages(context.messages.history, private, modalities),
+        "## Log\n\n" + ("\n".join(f"- {line}" for line in last_lines(LOG_LINES)) or "None."),
     ]
     return "\n\n".join(blocks) + "\n"
 

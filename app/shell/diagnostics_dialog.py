@@ -31,9 +31,10 @@ class Diagnostics(QDialog):
         self.setWindowTitle("Diagnostic report")
         self.resize(760, 620)
         words = QLabel(
-            "For those who help you: versions, this computer, settings and the last messages. "
-            "Paths, file names and names of people were removed, but only you can tell whether "
-            "all were: read it, and delete what you want to keep to yourself. Nothing is sent."
+            "For those who help you: versions, this computer, settings, the last messages and "
+            "the log. Paths, file names and names of people were removed, but only you can tell "
+            "whether all were: read it, and delete what you want to keep to yourself. Nothing is "
+            "sent."
         )
         words.setWordWrap(True)
         self.text = QPlainTextEdit(text)

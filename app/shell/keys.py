@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
 
 from app.shared.commands import Commands
 from app.state.values import MousePreset
 from app.viewer.keys import DRAGS
+from core.pages import render
 
 
 class KeySheet(QDialog):
@@ -40,22 +39,9 @@ def sheet(commands: Commands, preset: MousePreset) -> str:
             groups.setdefault(command.group, []).append((shown, command.text.rstrip("…")))
     drags = {**DRAGS[preset], "Double click": "maximise a pane, or go back"}
     groups[f"Mouse, preset {preset}"] = [(how, str(what)) for how, what in drags.items()]
-    tables = [_table(title, rows) for title, rows in groups.items()]
+    tables = list(groups.items())
     half = _balance([len(rows) + 3 for rows in groups.values()])
-    return (
-        "<table width='100%' cellspacing='0'><tr>"
-        f"<td valign='top' width='50%'>{''.join(tables[:half])}</td>"
-        f"<td valign='top' width='50%'>{''.join(tables[half:])}</td></tr></table>"
-    )
-
-
-def _table(title: str, rows: list[tuple[str, str]]) -> str:
-    body = "".join(
-        f"<tr><td align='right' style='padding:1px 10px 1px 0;white-space:nowrap'>"
-        f"<b>{escape(keys)}</b></td><td>{escape(text)}</td></tr>"
-        for keys, text in rows
-    )
-    return f"<h4>{escape(title)}</h4><table>{body}</table>"
+    return render("keys.html", columns=[tables[:half], tables[half:]])
 
 
 def _balance(heights: list[int]) -> int:

@@ -32,10 +32,12 @@ from app.shell.empty import EmptyState
 from app.shell.file_events import FileEvents
 from app.shell.help import Help
 from app.shell.layer_menu import layer_menu
+from app.shell.log import LOGGER, start_log, stop_log
 from app.shell.messages import MessageBar, MessageList
 from app.shell.recent import RecentMenu
 from app.shell.status import StatusStrip
 from app.shell.toolbars import build_bars
+from app.shell.unexpected import UnexpectedErrors
 from app.state.messages import Messages
 from app.state.session import Session
 from app.state.settings import Settings
@@ -253,8 +255,15 @@ def main(files: Sequence[str] = ()) -> int:
     settings = Settings()
     if settings.appearance != "system":
         style.set_scheme(settings.appearance)
+    start_log()
     window = MainWindow(settings)
+    unexpected = UnexpectedErrors(window.context.messages, window)
+    window.context.engine.state_changed.connect(lambda state: LOGGER.info("engine %s", state))
     FileEvents(app, window.files.opener.open, window)
     window.open_when_shown([Path(f).absolute() for f in files])
     window.show()
-    return int(app.exec())
+    status = int(app.exec())
+    unexpected.close()
+    LOGGER.info("end, status %d", status)
+    stop_log()
+    return status

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -14,6 +13,7 @@ from core import tables
 from core.child_process import worker_pool
 from core.errors import Cancelled
 from core.files import write_text
+from core.pages import render
 from trainer.cohort.case import CohortCase
 from trainer.cohort.prepare_case import PICTURES, Preparation, prepare_files
 from trainer.cohort.scan import FOV, name_of
@@ -139,32 +139,29 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
 def page(outcomes: Sequence[dict[str, Any]], out: Path) -> str:
     """Return one HTML file with every case's checkerboards; the doubtful and failed come first."""
     order = {"failed": 0, "doubtful": 1, "done": 2}
-    parts = []
-    for outcome in sorted(outcomes, key=lambda o: (order[o["outcome"]], o["case"])):
-        row = _row(outcome)
-        facts = (
-            f"{row['alignment']}; mutual information {row['before']} before, {row['after']} after"
-        )
-        pictures = "".join(
-            f'<img alt="{html.escape(outcome["case"])} {m}" src="data:image/jpeg;base64,'
-            f'{base64.b64encode(picture.read_bytes()).decode()}">'
-            for m in outcome.get("alignment", {})
-            if (picture := out / PICTURES / f"{outcome['case']}-{m}.jpg").is_file()
-        )
-        parts.append(
-            f'<section class="{outcome["outcome"]}"><h2>{html.escape(outcome["case"])}: '
-            f"{outcome['outcome']}</h2><p>{html.escape(outcome['reason'])}</p>"
-            f"<p>{html.escape(row['sources'])}</p>"
-            f"<p>{html.escape(facts) if outcome.get('alignment') else ''}</p>{pictures}</section>"
-        )
+    cases = sorted(outcomes, key=lambda o: (order[o["outcome"]], o["case"]))
     counts = {k: sum(o["outcome"] == k for o in outcomes) for k in ("done", "doubtful", "failed")}
-    summary = ", ".join(f"{n} {name}" for name, n in counts.items())
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Prepared cases</title><style>'
-        "body{font:15px sans-serif;background:#16181c;color:#e8e8e8;margin:2em}"
-        "img{max-width:100%}section{border-left:6px solid #3a7;padding-left:1em;margin:2em 0}"
-        "section.doubtful{border-color:#fa0}section.failed{border-color:#e33}</style>"
-        f"<h1>Prepared cases: {summary}</h1><p>Checkerboards of both images, before alignment on "
-        "the left, after it on the right. Borders should run on from field to field. "
-        f"Research use only.</p>{''.join(parts)}</html>\n"
+    return render(
+        "prepared.html",
+        summary=", ".join(f"{n} {name}" for name, n in counts.items()),
+        cases=[_shown(outcome, out) for outcome in cases],
     )
+
+
+def _shown(outcome: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Return what the page shows of one case."""
+    row, aligned = _row(outcome), outcome.get("alignment", {})
+    files = {m: out / PICTURES / f"{outcome['case']}-{m}.jpg" for m in aligned}
+    facts = f"{row['alignment']}; mutual information {row['before']} before, {row['after']} after"
+    return {
+        "name": outcome["case"],
+        "outcome": outcome["outcome"],
+        "reason": outcome["reason"],
+        "sources": row["sources"],
+        "alignment": facts if aligned else "",
+        "pictures": {
+            m: base64.b64encode(file.read_bytes()).decode()
+            for m, file in files.items()
+            if file.is_file()
+        },
+    }

@@ -5,26 +5,34 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.pages import render
 from trainer.evaluation.before_after import Change, Key, in_order, scale_of, title_of
 from trainer.evaluation.evaluate import Evaluation, Picture
 from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
 
 WORST = 3
-STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em .7em;text-align:right;"
-    "border-bottom:1px solid #ccc}td:first-child,th:first-child{text-align:left}"
-    "th{background:#f2f2f2}tr.rec td{color:#666}.note{background:#fff3cd;padding:.6em 1em}"
-    "figure{margin:1em 0}img{image-rendering:pixelated;max-width:100%}"
-    "@media(prefers-color-scheme:dark){body{background:#1c1c1c;color:#ddd}th{background:#333}"
-    ".note{background:#4d3b00}tr.rec td{color:#999}}"
-)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One place of a table: its text, and what is said of it when the pointer rests on it."""
+
+    text: str
+    tip: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table; reconstructions are grey."""
+
+    cells: list[Cell]
+    reconstruction: bool = False
 
 
 def to_html(
@@ -44,85 +52,55 @@ def to_html(
         f"{evaluation.perceptual}.",
         data,
     ]
-    parts = [
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Evaluation</title>",
-        f"<style>{STYLE}</style><h1>Evaluation</h1>",
-        "<p class='note'><b>Research use only.</b> Synthetic images; not for clinical use.</p>",
-        f"<p>{escape(' '.join(a for a in about if a))}</p>",
-        *([_change_table(changed)] if changed else []),
-        "<h2>Scores</h2>",
-        _score_table(table),
-        "<p>Grey rows are reconstructions: the target was an input.</p>",
-    ]
-    if contests:
-        parts += ["<h2>Models side by side</h2>", _contest_table(contests)]
-    parts += ["<h2>Worst cases</h2>", *(_figure(p) for p in worst(evaluation.pictures))]
-    if evaluation.problems:
-        items = "".join(f"<li>{escape(p)}</li>" for p in evaluation.problems)
-        parts.append(f"<h2>Left out, and worth a look</h2><ul>{items}</ul>")
-    if evaluation.sources:
-        lines = (
-            f"<li>{escape(case)}: {escape('; '.join(f'{m} {name}' for m, name in files.items()))}"
-            for case, files in evaluation.sources.items()
-        )
-        parts.append(f"<h2>Files used</h2><ul>{''.join(lines)}</ul>")
-    return "\n".join(parts) + "</html>\n"
-
-
-def _change_table(changed: Sequence[Change]) -> str:
-    lines = [
-        "<h2>Before and after</h2>",
-        "<p>Mean (sd) over cases; change with its 95 % bootstrap interval; two-sided Wilcoxon "
-        "signed-rank test, Holm-corrected. Grey: reconstructions.</p>",
-        "<table><tr><th>Inputs → target</th><th>Metric</th><th>Before</th><th>After</th>"
-        "<th>Change</th><th>p</th></tr>",
-    ]
-    for c in changed:
-        kind = " class='rec'" if c.reconstruction else ""
-        texts = (c.direction, c.metric, c.before, c.after, c.change, c.p)
-        cells = "".join(f"<td>{escape(t)}</td>" for t in texts)
-        lines.append(f"<tr{kind}>{cells}</tr>")
-    return "\n".join(lines) + "</table>"
-
-
-def _score_table(table: dict[Key, Summary]) -> str:
     metrics = in_order({k[3] for k in table})
-    head = "".join(f"<th>{escape(title_of(m))}</th>" for m in metrics)
-    lines = [f"<table><tr><th>Model</th><th>Inputs → target</th>{head}</tr>"]
+    return render(
+        "report.html",
+        about=" ".join(a for a in about if a),
+        changes=[_change(c) for c in changed],
+        score_heads=["Model", "Inputs → target", *(title_of(m) for m in metrics)],
+        scores=_scores(table, metrics),
+        contests=[_contest(c) for c in contests],
+        pictures=[
+            {"caption": caption_of(p), "data": base64.b64encode(draw(p)).decode()}
+            for p in worst(evaluation.pictures)
+        ],
+        problems=evaluation.problems,
+        sources=evaluation.sources,
+    )
+
+
+def _change(c: Change) -> Line:
+    texts = (c.direction, c.metric, c.before, c.after, c.change, c.p)
+    return Line([Cell(t) for t in texts], c.reconstruction)
+
+
+def _scores(table: dict[Key, Summary], metrics: Sequence[str]) -> list[Line]:
+    lines = []
     for model, inputs, target in sorted({k[:3] for k in table}, key=lambda k: (k[2], k[1], k[0])):
-        kind = " class='rec'" if target in inputs else ""
-        cells = "".join(_cell(table.get((model, inputs, target, m)), m) for m in metrics)
+        cells = [_score(table.get((model, inputs, target, m)), m) for m in metrics]
         name = f"{'+'.join(inputs)} → {target}"
-        lines.append(f"<tr{kind}><td>{escape(model)}</td><td>{escape(name)}</td>{cells}</tr>")
-    return "\n".join(lines) + "</table>"
+        lines.append(Line([Cell(model), Cell(name), *cells], target in inputs))
+    return lines
 
 
-def _cell(summary: Summary | None, metric: str) -> str:
+def _score(summary: Summary | None, metric: str) -> Cell:
     if summary is None or not summary.cases:
-        return "<td>–</td>"
+        return Cell("–")
     factor, digits = scale_of(metric)
     mean, sd, low, high = (
         f"{v * factor:.{digits}f}" for v in (summary.mean, summary.sd, summary.low, summary.high)
     )
-    return f"<td title='95 % interval of the mean {low} to {high}'>{mean} ({sd})</td>"
+    return Cell(f"{mean} ({sd})", f"95 % interval of the mean {low} to {high}")
 
 
-def _contest_table(contests: Sequence[Comparison]) -> str:
-    lines = [
-        "<p>Difference of case means, first minus second, with its 95 % bootstrap interval; "
-        "two-sided Wilcoxon signed-rank test, Holm-corrected over this table.</p>",
-        "<table><tr><th>First</th><th>Second</th><th>Inputs → target</th><th>Metric</th>"
-        "<th>Difference</th><th>Interval</th><th>p (Holm)</th></tr>",
-    ]
-    for c in contests:
-        first, second, inputs, target, metric = c.label
-        factor, digits = scale_of(metric)
-        d, low, high = (f"{v * factor:.{digits}f}" for v in (c.difference, c.low, c.high))
-        few = f"too few cases ({c.cases} of {ENOUGH_CASES})"
-        p = few if c.p_holm is None else f"{c.p_holm:.2g}"
-        texts = (first, second, f"{inputs} → {target}", title_of(metric), d, f"{low} … {high}", p)
-        lines.append("<tr>" + "".join(f"<td>{escape(t)}</td>" for t in texts) + "</tr>")
-    return "\n".join(lines) + "</table>"
+def _contest(c: Comparison) -> Line:
+    first, second, inputs, target, metric = c.label
+    factor, digits = scale_of(metric)
+    d, low, high = (f"{v * factor:.{digits}f}" for v in (c.difference, c.low, c.high))
+    few = f"too few cases ({c.cases} of {ENOUGH_CASES})"
+    p = few if c.p_holm is None else f"{c.p_holm:.2g}"
+    texts = (first, second, f"{inputs} → {target}", title_of(metric), d, f"{low} … {high}", p)
+    return Line([Cell(t) for t in texts])
 
 
 def worst(pictures: Sequence[Picture], count: int = WORST) -> list[Picture]:
@@ -137,15 +115,6 @@ def worst(pictures: Sequence[Picture], count: int = WORST) -> list[Picture]:
         for key in sorted(groups)
         for picture in sorted(groups[key], key=lambda p: p.row.scores["psnr"])[:count]
     ]
-
-
-def _figure(picture: Picture) -> str:
-    caption = caption_of(picture)
-    source = base64.b64encode(draw(picture)).decode()
-    return (
-        f"<figure><img alt='{escape(caption, quote=True)}' src='data:image/png;base64,{source}'>"
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
 
 
 def caption_of(picture: Picture) -> str:

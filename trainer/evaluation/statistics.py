@@ -94,7 +94,16 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
 def _interval(
     values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], seed: int
 ) -> tuple[float, float]:
-    random = np.random.default_rng(seed)
-    draws = random.choice(values, (RESAMPLES, len(values))).mean(axis=1)
-    low, high = np.percentile(draws, (2.5, 97.5))
+    from scipy.stats import bootstrap
+
+    if len(values) == 1:  # nothing to draw from
+        return float(values[0]), float(values[0])
+    low, high = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=0.95,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return float(low), float(high)

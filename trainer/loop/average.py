@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
-def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Move the averaged weights towards the model's; faster at the start, when they are far."""
-    decay = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+def averaged(model: nn.Module, decay: float) -> AveragedModel:
+    """Return the exponential moving average of a model's weights, which begins as they are.
+
+    Its ``update_parameters(model)`` after a step moves it towards the model; faster at the start,
+    when the weights are far from where they will be. The averaged network is its ``module``.
+
+    Args:
+        model: the network that is trained.
+        decay: of the average, per step, 0…1.
+    """
+
+    def move(average: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        steps = int(count)
+        now = min(decay, (1 + steps) / (10 + steps))
+        get_ema_multi_avg_fn(now)(average, current, count)
+
+    average = AveragedModel(model, multi_avg_fn=move)
+    average.requires_grad_(False).eval()
+    return average

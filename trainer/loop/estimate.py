@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from trainer.cohort.cache import is_prepared, prepare_case
 from trainer.cohort.scan import scan
 from trainer.cohort.split import draw
 from trainer.errors import TrainerError
+from trainer.loop.average import averaged
 from trainer.loop.data import WORKERS, cache_folder
 from trainer.loop.discriminator import discriminators
 from trainer.loop.estimate_verdict import SPARE, Count, Measured, Memory, Probe, judge
@@ -182,7 +182,7 @@ class _Runner:
     def __init__(self, plan: Plan, device: torch.device) -> None:
         self.plan, self.device = plan, device
         self.model = build(plan.model).to(device).train()
-        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.average = averaged(self.model, plan.optimiser.ema)
         critics = discriminators(plan, device)
         self.stepper = Stepper(self.model, critics, plan, {plan.model.modalities})
         self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=1e-4)

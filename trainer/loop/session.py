@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from core.models.allocator import keep_memory
 from core.models.weights import build
 from trainer.errors import TrainerError
 from trainer.loop import checkpoint
-from trainer.loop.average import update_average
+from trainer.loop.average import averaged
 from trainer.loop.data import load_data
 from trainer.loop.discriminator import discriminators
 from trainer.loop.distributed import Team
@@ -86,7 +85,7 @@ class Session:
         if self.begins and plan.start_from:
             begin(model, plan, self.folder.log)
         self.model = model.to(self.device).train()
-        self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.average = averaged(self.model, plan.optimiser.ema)
         self.discriminators = discriminators(plan, self.device)
         self.critics = [p for d in self.discriminators.values() for p in d.parameters()]
         self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=plan.optimiser.rate)
@@ -171,7 +170,7 @@ class Session:
             return {}
         self.bad_steps = 0
         self.optimiser.step()
-        update_average(self.average, self.model, self.plan.optimiser.ema, self.step)
+        self.average.update_parameters(self.model)
         if weights.gan > 0 and self.critic_optimiser is not None:
             self.critic_optimiser.zero_grad(set_to_none=True)
             for piece, fakes in pieces:
@@ -233,7 +232,7 @@ class Session:
     def validate(self) -> None:
         """Score and draw the averaged weights on the held-out tiles."""
         if self.tiles is not None and self.team.leads:
-            self.journal.validate(self.step, self.average, self.tiles)
+            self.journal.validate(self.step, self.average.module, self.tiles)
 
     def save(self, *, last: bool = False) -> None:
         """Write a checkpoint.
@@ -250,7 +249,7 @@ class Session:
             return None
         cases = len(self.data.sampler.cases)
         facts = {"fingerprint": self.data.fingerprint, "training_cases": cases}
-        return self.journal.deliver(self.step, self.seconds, self.average, facts)
+        return self.journal.deliver(self.step, self.seconds, self.average.module, facts)
 
     def _state(self) -> dict[str, Any]:
         critic = self.critic_optimiser
@@ -261,7 +260,8 @@ class Session:
             "best": self.journal.best,
             "bad_steps": self.bad_steps,
             "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
+            "average": self.average.module.state_dict(),
+            "averaged": int(self.average.n_averaged),
             "optimiser": self.optimiser.state_dict(),
             "critics": {m: d.state_dict() for m, d in self.discriminators.items()},
             "critic_optimiser": critic.state_dict() if critic else None,
@@ -274,7 +274,9 @@ class Session:
         self.step, self.seconds = state["step"], state["seconds"]
         self.journal.best, self.bad_steps = state["best"], state["bad_steps"]
         self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
+        self.average.module.load_state_dict(state["average"])
+        # Older checkpoints count steps alone; the two differ by steps that were left out.
+        self.average.n_averaged.fill_(state.get("averaged", self.step))
         self.optimiser.load_state_dict(state["optimiser"])
         for m, critic in self.discriminators.items():
             critic.load_state_dict(state["critics"][m])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 from app.training.models.store import facts
 from core.models.bundle import Bundle
+from core.pages import render
 
 MEASURES = {"psnr": "PSNR", "ssim": "SSIM", "mae": "MAE", "db": "dB", "minus1": "−1"}
 """Words of a metric's key that are written otherwise."""
@@ -20,27 +20,19 @@ def card_html(bundle: Bundle, sha256: str) -> str:
         bundle: the model.
         sha256: hash of its file; empty while it is being computed.
     """
-    rows = [(label, _value(value)) for label, value in facts(bundle).items()]
-    rows.append(("SHA-256", f"<code>{sha256 or 'being computed…'}</code>"))
-    if bundle.path is not None:
-        rows.append(("File", escape(bundle.path.name)))
-    body = "".join(
-        f"<tr><td style='padding:3px 14px 3px 0' valign='top'><b>{escape(label)}</b></td>"
-        f"<td style='padding:3px 0'>{value}</td></tr>"
-        for label, value in rows
+    return render(
+        "card.html",
+        name=bundle.name,
+        rows=[(label, _value(value)) for label, value in facts(bundle).items()],
+        sha256=sha256 or "being computed…",
+        file=bundle.path.name if bundle.path else "",
     )
-    return f"<h2>{escape(bundle.name)}</h2><table>{body}</table>"
 
 
-def _value(value: Any) -> str:
+def _value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        rows = "".join(
-            f"<tr><td style='padding-right:12px'>{escape(_words(str(k)))}</td>"
-            f"<td>{escape(_number(v))}</td></tr>"
-            for k, v in value.items()
-        )
-        return f"<table>{rows}</table>"
-    return escape(str(value))
+        return {_words(str(k)): _number(v) for k, v in value.items()}
+    return str(value)
 
 
 def _words(name: str) -> str:

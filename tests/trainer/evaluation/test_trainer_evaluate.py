@@ -131,6 +131,13 @@ def test_statistics() -> None:
     assert summary.cases == 12
     assert summary.mean == pytest.approx(a.mean())
     assert summary.low < summary.mean < summary.high
+    many = random.normal(3, 2, 400)
+    half = 1.96 * many.std(ddof=1) / 20
+    wide = summarise(many)
+    assert (wide.low, wide.high) == pytest.approx((wide.mean - half, wide.mean + half), abs=0.03)
+    assert (summarise(many), summarise(many, 1) == wide) == (wide, False)
+    one = summarise([2.5])
+    assert (one.cases, one.sd, one.low, one.high) == (1, 0.0, 2.5, 2.5)
 
 
 class _Tags(HTMLParser):
