@@ -6,14 +6,18 @@ optimiser.", gt=0, le=1)] = 2e-3``. Files, the command line and forms check and 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from typing import Any, get_type_hints
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import inspect
+
+T = TypeVar("T")
 
 NOT_SAID = "the paper does not say"
 BIG = 2**63 - 1
@@ -143,6 +147,49 @@ def taken(
         except ValueError as error:
             wrong.append(f"{prefix}{name} {error}")
     return found, wrong
+
+
+def rebuilt(cls: type[T], values: Any) -> T:
+    """Build a type from JSON values, each held against its field's type.
+
+    Names a dataclass does not know are left out, missing ones get their defaults; paths are text.
+
+    Raises:
+        ValueError: says which field has what instead of what.
+    """
+    try:
+        return msgspec.convert(values, cls, dec_hook=_from_text)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).replace("`", "").partition(" - at ")
+        place = f"{where.removeprefix('$').removeprefix('.')}: " if where else ""
+        raise ValueError(place + what[:1].lower() + what[1:]) from None
+
+
+def salvaged(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Build a dataclass from JSON values; what is missing or does not fit gets its default."""
+    fitting = {}
+    for name, value in values.items():
+        with contextlib.suppress(ValueError):
+            rebuilt(cls, {name: value})
+            fitting[name] = value
+    return rebuilt(cls, fitting)
+
+
+def plain(value: Any) -> Any:
+    """Return a dataclass as JSON values; paths are text."""
+    return msgspec.to_builtins(value, enc_hook=_to_text)
+
+
+def _from_text(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise ValueError(f"Expected a path, got {type(value).__name__}")
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def _known(owner: Any) -> dict[str, Setting]:

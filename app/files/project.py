@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from core.files import write_text
 from core.grid import Grid
 from core.registration.alignment import AlignError, Alignment
 from core.registration.landmarks import Landmark
+from core.schema import rebuilt
 from core.version import __version__
 
 SCHEMA = 2
@@ -56,7 +57,7 @@ class Entry:
 
     path: Path
     series: str = ""
-    kind: str = "real"
+    kind: Kind = Kind.REAL
     name: str = ""
     modality: str = ""
     visible: bool = True
@@ -152,9 +153,9 @@ def load(path: Path) -> Project:
             f"version {SCHEMA}. Update MHVAE Studio to open it."
         )
     try:
-        entries = tuple(_entry(e, path.parent) for e in values.pop("entries"))
-        project: Project = _typed(Project, {**values, "entries": entries})
-        for entry in entries:
+        entries = [_found(e, path.parent) for e in values["entries"]]
+        project = rebuilt(Project, {**values, "entries": entries})
+        for entry in project.entries:
             placement_of(entry.alignment, _ANY)
         for found in project.landmarks:
             pairs_of(found)
@@ -210,35 +211,9 @@ def pairs_of(values: Mapping[str, Any]) -> tuple[Landmark, ...]:
     return tuple(found)
 
 
-def _entry(values: Mapping[str, Any], folder: Path) -> Entry:
-    path = Path(os.path.normpath(folder.resolve() / str(values["path"])))
-    return _typed(Entry, {**values, "path": path})
-
-
-def _typed(cls: Any, values: Mapping[str, Any]) -> Any:
-    """Build a dataclass, each value held against the type of the field's default.
-
-    Names this version does not know are left out; JSON lists become tuples.
-    """
-    known = {}
-    template = cls(Path()) if cls is Entry else cls()
-    for f in fields(cls):
-        if f.name not in values:
-            continue
-        value, default = values[f.name], getattr(template, f.name)
-        if isinstance(default, tuple) and isinstance(value, list | tuple):
-            value = tuple(value)
-            numbers = [isinstance(v, int | float) for v in value]
-            if default and (len(value) != len(default) or not all(numbers)):
-                raise ValueError(f"{f.name} must be {len(default)} numbers")
-        elif isinstance(default, float) and isinstance(value, int):
-            value = float(value)
-        elif not isinstance(value, type(default)) and not (
-            isinstance(default, Mapping) and isinstance(value, Mapping)
-        ):
-            raise ValueError(f"{f.name} has the wrong type")
-        known[f.name] = value
-    return cls(**known)
+def _found(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return an entry's values with its path made absolute."""
+    return {**values, "path": os.path.normpath(folder.resolve() / str(values["path"]))}
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -110,7 +110,7 @@ class Projects(QObject):
                 Entry(
                     path=path.resolve(),
                     series=series,
-                    kind=str(layer.kind),
+                    kind=layer.kind,
                     name=layer.name,
                     modality=layer.modality,
                     visible=layer.visible,

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from core.schema import rebuilt
+
+T = TypeVar("T")
 RECENT_LIMIT = 10
 PACES_KEPT = 6
 """Measured seconds per tile remembered per model, device and kind of request."""
@@ -72,7 +75,7 @@ class Settings:
 
     def recent(self) -> list[Path]:
         """Return recently opened files and folders, newest first."""
-        return [Path(p) for p in self._json("recent/paths", [])]
+        return self._json("recent/paths", list[Path], [])
 
     def add_recent(self, path: Path) -> None:
         """Put a path at the head of the list, unless the list is turned off."""
@@ -87,7 +90,11 @@ class Settings:
 
     def recent_cohorts(self) -> list[Path]:
         """Return cohorts the trainer was shown, newest first; off with the recent files."""
-        return [Path(p) for p in self._json("recent/cohorts", [])] if self.keeps_recent else []
+        return (
+            [Path(p) for p in self._json("recent/cohorts", list[str], [])]
+            if self.keeps_recent
+            else []
+        )
 
     def add_recent_cohort(self, path: Path) -> None:
         """Put a cohort at the head of the list, unless recent files are turned off."""
@@ -99,7 +106,7 @@ class Settings:
 
     def display(self) -> dict[str, Any]:
         """Return the remembered display settings."""
-        return dict(self._json("display", {}))
+        return self._json("display", dict[str, Any], {})
 
     def keep_display(self, values: dict[str, Any]) -> None:
         """Remember display settings."""
@@ -107,8 +114,7 @@ class Settings:
 
     def windows(self) -> dict[str, tuple[float, float]]:
         """Return window/level per modality, relative to the automatic one."""
-        found = self._json("windows", {})
-        return {str(m): (float(w[0]), float(w[1])) for m, w in found.items()}
+        return self._json("windows", dict[str, tuple[float, float]], {})
 
     def keep_windows(self, values: dict[str, tuple[float, float]]) -> None:
         """Remember window/level per modality."""
@@ -116,7 +122,7 @@ class Settings:
 
     def form(self) -> dict[str, Any]:
         """Return the Synthesis panel's last choices."""
-        return dict(self._json("synthesis/form", {}))
+        return self._json("synthesis/form", dict[str, Any], {})
 
     def keep_form(self, values: dict[str, Any]) -> None:
         """Remember the Synthesis panel's choices."""
@@ -124,23 +130,25 @@ class Settings:
 
     def paces(self, key: str) -> list[float]:
         """Return seconds per tile measured on this computer for one kind of request."""
-        return [float(p) for p in self._json("paces", {}).get(key, [])]
+        return self._paces().get(key, [])
 
     def add_pace(self, key: str, pace: float) -> None:
         """Remember one more measurement."""
-        known = self._json("paces", {})
+        known = self._paces()
         known[key] = [*known.get(key, []), round(pace, 5)][-PACES_KEPT:]
         self._put_json("paces", known)
 
     # ---- inside
 
-    def _json(self, name: str, default: Any) -> Any:
+    def _paces(self) -> dict[str, list[float]]:
+        return self._json("paces", dict[str, list[float]], {})
+
+    def _json(self, name: str, kind: type[T], default: T) -> T:
+        """Return a value; a file edited by hand must not keep the program from starting."""
         try:
-            found = json.loads(str(self._store.value(name, "")))
+            return rebuilt(kind, json.loads(str(self._store.value(name, ""))))
         except ValueError:
             return default
-        # A file edited by hand must not keep the program from starting.
-        return found if isinstance(found, type(default)) else default
 
     def _put_json(self, name: str, value: Any) -> None:
         self._store.setValue(name, json.dumps(value))

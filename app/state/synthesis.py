@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal
 
 from app.state.layers import Layers
+from core.schema import salvaged
 from core.volume import Volume
 
 if TYPE_CHECKING:
@@ -45,14 +46,7 @@ class Form:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Form:
         """Rebuild; what is missing or of another type keeps its default."""
-        known = cls()
-        for name, value in data.items():
-            old = getattr(known, name, None)
-            if name == "targets" and isinstance(value, list | tuple):
-                known = replace(known, targets=tuple(str(v) for v in value))
-            elif old is not None and isinstance(value, type(old)):
-                known = replace(known, **{name: value})
-        return known
+        return salvaged(cls, data)
 
 
 class SynthesisChoices(QObject):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.grid import Grid
 from core.registration.alignment import Alignment
+from core.schema import rebuilt
 from core.volume import Volume
 
 Vector = NDArray[np.float64]
@@ -252,11 +253,7 @@ class Display:
         Raises:
             ValueError: a value that the field cannot hold.
         """
-        values: dict[str, Any] = {}
-        for f in fields(cls):
-            if f.name in data:
-                values[f.name] = type(getattr(cls(), f.name))(data[f.name])
-        return cls(**values)
+        return rebuilt(cls, data)
 
 
 class DisplayEdit(TypedDict, total=False):

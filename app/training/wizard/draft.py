@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.training.wizard.cases import Row, Table
+from app.training.wizard.cases import Table
 from core.errors import UserError
 from core.files import write_text
+from core.schema import plain, rebuilt
 from trainer.cohort.case import CohortCase
 from trainer.cohort.scan import write_csv
 from trainer.plan.presets import preset
@@ -121,11 +122,7 @@ class Draft:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready values."""
-        values = {**vars(self), "table": _table_dict(self.table), "plan": self.plan.to_dict()}
-        values["scanned"] = _table_dict(self.scanned)
-        for name in ("source", "place"):
-            values[name] = str(values[name]) if values[name] else None
-        return {"schema": SCHEMA, **values}
+        return {"schema": SCHEMA, **plain(self), "plan": self.plan.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Draft:
@@ -137,33 +134,14 @@ class Draft:
         if values.get("schema") != SCHEMA:
             raise DraftError("The draft was written by another version of the program.")
         try:
-            known = {k: v for k, v in values.items() if k != "schema"}
-            for name in ("source", "place"):
-                known[name] = Path(known[name]) if known[name] else None
-            for name in ("table", "scanned"):
-                known[name] = _table(known[name])
-            known["modalities"] = tuple(known["modalities"])
-            known["plan"] = plan_from_dict(known["plan"], "The draft")
-            return cls(**known)
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            plan = plan_from_dict(values["plan"], "The draft")
+            return replace(rebuilt(cls, {**values, "plan": {}}), plan=plan)
+        except (TypeError, KeyError, ValueError) as error:
             raise DraftError(f"The draft is damaged ({error}).") from error
 
 
 def _fingerprint(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _table_dict(table: Table) -> dict[str, Any]:
-    rows = [{**vars(row), "files": {k: str(p) for k, p in row.files.items()}} for row in table.rows]
-    return {"rows": rows, "strays": [str(p) for p in table.strays]}
-
-
-def _table(values: Mapping[str, Any]) -> Table:
-    rows = [
-        Row(**{**row, "files": {k: Path(p) for k, p in row["files"].items()}})
-        for row in values["rows"]
-    ]
-    return Table(tuple(rows), tuple(Path(p) for p in values["strays"]))
 
 
 class DraftStore:

@@ -74,8 +74,13 @@ def test_a_project_file_gives_back_what_was_put_in(project: Project) -> None:
         ('{"entries": []}', "schema"),
         ('{"schema": 99}', "version 99"),
         ('{"schema": 1, "entries": [{"kind": "real"}]}', "damaged"),
-        ('{"schema": 1, "entries": [], "cursor": [1, 2]}', "3 numbers"),
-        ('{"schema": 1, "entries": [], "zoom": "wide"}', "wrong type"),
+        ('{"schema": 1, "entries": [{"path": "a", "kind": "x"}]}', r"entries\[0\].kind: invalid"),
+        ('{"schema": 1, "entries": [{"path": "a", "subset": "T2"}]}', r"subset: expected array"),
+        (
+            '{"schema": 1, "entries": [], "cursor": [1, 2]}',
+            "cursor: expected array of length 3",
+        ),
+        ('{"schema": 1, "entries": [], "zoom": "wide"}', "zoom: expected float, got str"),
     ],
 )
 def test_damaged_projects_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:

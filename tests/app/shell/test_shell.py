@@ -212,7 +212,7 @@ def test_preflight_says_memory_and_time_and_remembers(
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
     qtbot.waitUntil(lambda: "tiles" in window.panels.synthesis.cost.text(), timeout=10_000)
     assert "40 tiles on CPU: 4 s to 8 s, about 0.5 GB" in window.panels.synthesis.cost.text()
-    assert window.context.settings._json("paces", {}) != {}
+    assert window.context.settings._paces() != {}
 
 
 def test_experts_under_the_cursor_and_as_a_map(
