@@ -17,7 +17,7 @@ nox.options.sessions = ["tests"]
 
 DEMO = Path("assets/demo")
 COVERAGE = () if os.environ.get("MHVAE_COVERAGE", "1") == "0" else ("--cov", "--cov-report=term")
-"""Lines the tests reach, against the floor in pyproject.toml; ``MHVAE_COVERAGE=0`` leaves it out."""
+"""Lines the tests reach, against the floor in pyproject.toml; off by ``MHVAE_COVERAGE=0``."""
 
 
 @nox.session

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -26,11 +27,11 @@ PAGE = ROOT / "docs" / "python-api.md"
 
 def write_patient(folder: Path) -> None:
     """A corner of the demo case: enough to look at, little to compute."""
-    ius = nib.load(DEMO_CASE / "Demo-iUS.nii.gz")
+    ius: Any = nib.load(DEMO_CASE / "Demo-iUS.nii.gz")
     low = ius.affine[:3, :3] @ (100, 90, 90) + ius.affine[:3, 3]
     high = ius.affine[:3, :3] @ (172, 162, 114) + ius.affine[:3, 3]
     nib.save(ius.slicer[100:172:2, 90:162:2, 90:114:2], folder / "patient-iUS.nii.gz")
-    t2 = nib.load(DEMO_CASE / "Demo-T2.nii.gz")
+    t2: Any = nib.load(DEMO_CASE / "Demo-T2.nii.gz")
     corners = np.linalg.inv(t2.affine) @ np.array([[*low, 1], [*high, 1]]).T
     a, b = np.sort(np.rint(corners[:3]).astype(int), axis=1).T + np.array([[-4], [4]])
     a = np.maximum(a, 0)

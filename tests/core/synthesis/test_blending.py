@@ -68,7 +68,7 @@ class Numbers:
         return dict.fromkeys(targets, whole)
 
 
-def blended(prepared: Prepared, numbers: Sequence[float]) -> np.ndarray:
+def blended(prepared: Prepared, numbers: Sequence[float] | np.ndarray) -> np.ndarray:
     """Σ w·v / Σ w by hand, (slice, height, width)."""
     total = np.zeros((GRID.shape[2], *prepared.tiling.plane))
     weight = np.zeros_like(total)
