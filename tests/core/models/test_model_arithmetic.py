@@ -292,7 +292,7 @@ def test_the_configuration_says_what_it_means() -> None:
         ({"base_features": 2}, None),
         ({"pools": 1}, None),
         ({"fusion": "sum"}, "fusion must be"),
-        ({"last_activation": "relu"}, "last activation"),
+        ({"last_activation": "relu"}, "last.activation"),
     ):
         if told is None:
             replace(config, **wrong)
