@@ -72,6 +72,7 @@ SLOW = (
     "test_two_processes_equal_one",
     "test_a_run_of_two_keeps_one_log",
     "test_killed_three_times",
+    "test_the_accelerated_back_end_agrees",
 )
 """Tests left out: they take longer than all others together, or run in processes of their own."""
 LIBRARIES = (
