@@ -1,4 +1,4 @@
-"""The project's doors: ``nox -s demo`` runs the main job, ``nox -s tests`` checks everything.
+"""The project's tasks: ``nox -s demo`` runs the main job, ``nox -s tests`` checks everything.
 
 ``nox -s mutation`` asks which small errors in the method no test would see.
 """

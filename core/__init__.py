@@ -10,6 +10,8 @@ __all__ = [
     "grid",
     "image",
     "io",
+    "marks",
+    "modalities",
     "models",
     "pages",
     "registration",

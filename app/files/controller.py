@@ -11,8 +11,8 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
 from app.files.dialogs import FileDialogs
-from app.files.importing import Importer
-from app.files.open import PROJECT_SUFFIX, Opener
+from app.files.importer import Importer
+from app.files.opener import PROJECT_SUFFIX, FileOpener
 from app.files.project import Entry
 from app.files.projects import Projects
 from app.files.save import Saver
@@ -23,10 +23,11 @@ from app.shared.context import Context
 from app.state.messages import Action
 from app.state.values import Kind
 from core.assets import DEMO_CASE
+from core.io import ENDINGS
 
 PROJECT_FILTER = f"MHVAE Studio project (*{PROJECT_SUFFIX})"
 VOLUME_FILTER = (
-    "Volumes, projects, models (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.mnc *.dcm *.hdr *.img "
+    f"Volumes, projects, models ({' '.join(f'*{e}' for e in ENDINGS)} *.dcm *.hdr *.img "
     f"*{PROJECT_SUFFIX} *.safetensors);;All files (*)"
 )
 ALL_FILES = ""
@@ -48,7 +49,7 @@ class FilesController(QObject):
         super().__init__(parent)
         self.context, self._parent, self._render = context, parent, render
         self.dialogs = FileDialogs(parent)
-        self.opener = Opener(context)
+        self.opener = FileOpener(context)
         self.importer = Importer(self.opener, context.jobs)
         self.saver = Saver(context)
         self.projects = Projects(context, self.opener)

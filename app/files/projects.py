@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.files.open import Opener
+from app.files.opener import FileOpener
 from app.files.project import (
     RESULT_KINDS,
     Entry,
@@ -20,7 +20,7 @@ from app.files.project import (
     results_folder,
     save,
 )
-from app.files.restore import Restoring
+from app.files.project_restore import ProjectRestore
 from app.shared.context import Context
 from app.state.synthesis import Form
 from app.state.values import Layer, View
@@ -33,7 +33,7 @@ class Projects(QObject):
     path_changed = Signal()
     """The case has another project file, or none."""
 
-    def __init__(self, context: Context, opener: Opener) -> None:
+    def __init__(self, context: Context, opener: FileOpener) -> None:
         super().__init__(context.session)
         self.context, self.opener = context, opener
         self.session, self.settings = context.session, context.settings
@@ -98,7 +98,7 @@ class Projects(QObject):
         self.session.results.forget_gone()
         asked = Form.from_dict(dict(project.synthesis))
         self.session.synthesis.set_form(rerun=asked.rerun)
-        Restoring(self.context, self.opener, project, missing).begin()
+        ProjectRestore(self.context, self.opener, project, missing).begin()
 
     def _describe(self, kept: list[tuple[Layer, Path, str]]) -> Project:
         session = self.session

@@ -16,13 +16,7 @@ from PySide6.QtWidgets import (
 
 from app.state.values import Kind, Layer
 from core.grid import Grid
-
-FORMATS = {
-    "NIfTI, compressed (.nii.gz)": ".nii.gz",
-    "NIfTI (.nii)": ".nii",
-    "NRRD (.nrrd)": ".nrrd",
-    "MetaImage (.mha)": ".mha",
-}
+from core.io import WRITTEN
 
 
 class SaveVolume(QDialog):
@@ -38,8 +32,8 @@ class SaveVolume(QDialog):
         self._which.setCurrentIndex(max(0, self._which.findData(active)))
         self._grid = QComboBox()
         self._format = QComboBox()
-        for text, suffix in FORMATS.items():
-            self._format.addItem(text, suffix)
+        for suffix, text in WRITTEN.items():
+            self._format.addItem(f"{text} ({suffix})", suffix)
         self._notice = QLabel(
             "Marked as synthetic in the header and in a JSON file beside it. Research use only."
         )

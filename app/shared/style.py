@@ -7,11 +7,12 @@ from PySide6.QtGui import QColor, QFont, QGuiApplication, QIcon, QPainter, QPale
 from PySide6.QtWidgets import QLabel
 
 from core.assets import ROOT
+from core.marks import SYNTHETIC_RGB
 
 ICONS = ROOT / "icons"
 
-SYNTHETIC = QColor("#ff9114")
-"""The frame of everything a model made; the viewers use the same."""
+SYNTHETIC = QColor(*SYNTHETIC_RGB)
+"""The frame of everything a model made."""
 
 EXPERT_COLOURS = ("#8a8f98", "#3b8ad8", "#e0902f", "#4aa564", "#a56bc0", "#c9564c")
 """The prior's grey first, then the modalities in the model's order; readable on light and dark."""
@@ -58,7 +59,7 @@ def warning_colour(palette: QPalette) -> str:
     return "#ff8a80" if is_dark(palette) else "#b3261e"
 
 
-def embolden(label: QLabel) -> None:
+def make_bold(label: QLabel) -> None:
     """Make a label bold, by its font: one with a style sheet keeps the colour of its first day."""
     font = label.font()
     font.setWeight(QFont.Weight.DemiBold)

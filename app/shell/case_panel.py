@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.files.open import Opener
+from app.files.opener import FileOpener
 from app.shared.context import Context
 from app.shell.layer_row import Row
 from app.state.undo import EditAvailable, EditModality, RemoveLayers
@@ -19,7 +19,7 @@ class CasePanel(QScrollArea):
     menu_wanted = Signal(str, object)
     """(layer id, global position): the user asked for a layer's menu."""
 
-    def __init__(self, context: Context, opener: Opener, parent: QWidget | None = None) -> None:
+    def __init__(self, context: Context, opener: FileOpener, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session, self.undo, self.opener = context.session, context.undo, opener
         session = context.session

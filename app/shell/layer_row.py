@@ -20,16 +20,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.modalities import COMMON
 from app.shared.style import SYNTHETIC, icon
 from app.state.values import Kind, Layer
 from app.viewer import colormaps
+from core.marks import WORD
+from core.modalities import OFFERED
 
 THUMBNAIL = 52
 UNKNOWN = "modality?"
 
 _KIND_WORDS = {
-    Kind.SYNTHETIC: "SYNTHETIC",
+    Kind.SYNTHETIC: WORD,
     Kind.DIFFERENCE: "DIFFERENCE",
     Kind.SIGMA: "σ MAP",
     Kind.SHARE: "SHARE",
@@ -103,7 +104,7 @@ class Row(QFrame):
         """
         real = layer.kind is Kind.REAL
         with QSignalBlocker(self.modality):
-            names = list(dict.fromkeys([*modalities, *COMMON]))
+            names = list(dict.fromkeys([*modalities, *OFFERED]))
             if [self.modality.itemText(n) for n in range(self.modality.count())] != names:
                 self.modality.clear()
                 self.modality.addItems(names)

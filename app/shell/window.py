@@ -24,19 +24,19 @@ from app.shared import style
 from app.shared.commands import Command, Commands
 from app.shared.context import Context
 from app.shared.drops import DropTarget
-from app.shell import remembered
+from app.shell import window_state
 from app.shell.case_panel import CasePanel
 from app.shell.commands import appearance_commands, edit_commands, help_commands
 from app.shell.docks import Panels, build_docks
-from app.shell.empty import EmptyState
+from app.shell.empty_state import EmptyState
 from app.shell.file_events import FileEvents
 from app.shell.help import Help
 from app.shell.layer_menu import layer_menu
 from app.shell.log import LOGGER, start_log, stop_log
 from app.shell.messages import MessageBar, MessageList
 from app.shell.recent import RecentMenu
-from app.shell.status import StatusStrip
-from app.shell.toolbars import build_bars
+from app.shell.status_bar import StatusBar
+from app.shell.toolbars import build_toolbars
 from app.shell.unexpected import UnexpectedErrors
 from app.state.messages import Messages
 from app.state.session import Session
@@ -82,7 +82,7 @@ class MainWindow(QMainWindow):
             QUndoStack(self),
             EngineClient(jobs, engine, self),
         )
-        remembered.restore_display(self.context)
+        window_state.restore_display(self.context)
         self.viewers = ViewerArea(self.context.session)
         self.files = FilesController(self.context, self, self.viewers.render_image)
         self.synthesis = SynthesisController(self.context)
@@ -92,7 +92,7 @@ class MainWindow(QMainWindow):
         self._build()
         self._connect()
         self._show_title()
-        remembered.restore_window(self, self.context)
+        window_state.restore_window(self, self.context)
         self.centre.installEventFilter(self)
 
     # ---- begin and end
@@ -115,7 +115,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the window and end every job."""
         context = self.context
-        remembered.keep(self, context)
+        window_state.save_window(self, context)
         context.undo.clear()
         self.training.close()
         self.files.close()
@@ -175,12 +175,12 @@ class MainWindow(QMainWindow):
             messages=MessageList(context.messages),
         )
         self.docks = build_docks(self, self.panels)
-        self.setStatusBar(StatusStrip(context.session, context.jobs, context.engine))
+        self.setStatusBar(StatusBar(context.session, context.jobs, context.engine))
         self.commands = Commands(self)
         self.help = Help(context, self.commands, self.files.names, self)
         self._add_commands()
         self.recent = RecentMenu(context.settings, self.files.opener.open, self)
-        build_bars(self, self.commands, self.recent, self.docks.all)
+        build_toolbars(self, self.commands, self.recent, self.docks.all)
 
     def _add_commands(self) -> None:
         """Ask every room for its commands, in the order of the menus."""

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from app.state.layers import Layers
 from app.state.values import Layer
 from core.grid import Grid
+from core.marks import synthetic_notice
 
 OUTDATED = " – outdated, "
 """Begins what is added to the names of layers that are out of date."""
@@ -79,4 +80,4 @@ class Results(QObject):
         for result in self.by_target.values():
             if layer.id == result.layer_id or layer.id in result.others:
                 return {**result.provenance, **about}
-        return {"notice": "SYNTHETIC IMAGE. Research use only.", **about}
+        return {"notice": synthetic_notice(), **about}

@@ -25,7 +25,7 @@ from app.state.values import (
     Layer,
     Ruler,
     Tool,
-    Unlocked,
+    UnlockedLayers,
     Vector,
     View,
 )
@@ -70,7 +70,7 @@ class Session(Layers):
         self.peeked: dict[str, Grid] = {}
         self._cursor: Vector = np.zeros(3)
         self._view = View()
-        self._own = Unlocked()
+        self._own = UnlockedLayers()
         self.synthesis = SynthesisChoices(self)
         self.results = Results(self)
         self.pair = AlignedPair(self, self.set_reference)
@@ -209,7 +209,7 @@ class Session(Layers):
 
     def reset(self) -> None:
         """Fit the views, centre the cursor on the reference and reset the active window."""
-        self._own = Unlocked()
+        self._own = UnlockedLayers()
         self._view = View()
         self.view_changed.emit("")
         if self.reference is not None:

@@ -77,7 +77,7 @@ class Interpolation(StrEnum):
 
 
 class MousePreset(StrEnum):
-    """Which gesture does what; the tables are in ``app.viewer.keys``."""
+    """Which gesture does what; the tables are in ``app.viewer.key_bindings``."""
 
     SLICER = "Slicer"
     PACS = "PACS"
@@ -162,7 +162,7 @@ class Layer:
 
     @property
     def made_by_model(self) -> bool:
-        """Whether the layer must carry the mark of simulated data."""
+        """Whether the layer must carry the mark of synthetic images."""
         return self.volume.synthetic or self.kind in (
             Kind.SYNTHETIC,
             Kind.DIFFERENCE,
@@ -278,7 +278,7 @@ class DisplayEdit(TypedDict, total=False):
 
 
 @dataclass
-class Unlocked:
+class UnlockedLayers:
     """What single layers keep for themselves while a lock is open (layer id → value)."""
 
     cursors: dict[str, Vector] = field(default_factory=dict)

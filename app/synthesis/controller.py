@@ -19,9 +19,9 @@ from app.state.synthesis import Form
 from app.state.values import Kind
 from app.synthesis.cost import CostEstimator, pace_key
 from app.synthesis.experts import Experts
-from app.synthesis.live import LiveRun
+from app.synthesis.live_preview import LivePreview
 from app.synthesis.request import task
-from app.synthesis.stale import Stale
+from app.synthesis.stale_results import StaleResults
 
 if TYPE_CHECKING:
     from core.models.bundle import Bundle
@@ -32,7 +32,7 @@ RERUN_DELAY_MS = 350
 @dataclass
 class _State:
     run: EngineJob | None = None
-    live: LiveRun | None = None
+    live: LivePreview | None = None
     again: bool = False
     given: frozenset[str] = frozenset()
     """Ids of the input volumes at the last run or switch."""
@@ -57,7 +57,7 @@ class SynthesisController(QObject):
         self._state = _State()
         self.cost = CostEstimator(context, lambda: self.running)
         self.experts = Experts(context, lambda: self.running)
-        self.stale = Stale(context, self.run, lambda: self.running)
+        self.stale = StaleResults(context, self.run, lambda: self.running)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
         self._rerun_timer.timeout.connect(self._rerun)
         self.asked.form_edited.connect(self._keep_form)
@@ -159,7 +159,7 @@ class SynthesisController(QObject):
     # ---- a run's life
 
     def _prepared(self, message: Message) -> None:
-        self._state.live = LiveRun(self.session, message, self.asked.subset())
+        self._state.live = LivePreview(self.session, message, self.asked.subset())
 
     def _progressed(self, message: Message) -> None:
         if self._state.live is not None:

@@ -21,14 +21,7 @@ from app.processes.progress import Stage
 from app.shared.wording import duration
 from app.synthesis.controller import SynthesisController
 from app.synthesis.cost import Estimate
-
-DEVICES = {
-    "auto": "Automatic",
-    "cpu": "CPU",
-    "cuda": "NVIDIA GPU",
-    "mps": "Apple GPU",
-    "openvino": "CPU, accelerated (OpenVINO)",
-}
+from core.synthesis.devices import DEVICES
 
 
 class SynthesisPanel(QWidget):

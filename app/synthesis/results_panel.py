@@ -17,8 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.style import embolden
+from app.shared.style import make_bold
 from app.state.results import Result, Results
+from core.marks import SYNTHETIC_SENTENCE
 
 UNITS = {"PSNR": "PSNR, dB"}
 """Headings of metrics that have a unit."""
@@ -30,8 +31,8 @@ class ResultsPanel(QWidget):
     def __init__(self, results: Results, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.results = results
-        self.notice = QLabel("Simulated data, research use only.")
-        embolden(self.notice)
+        self.notice = QLabel(SYNTHETIC_SENTENCE)
+        make_bold(self.notice)
         self.empty = QLabel("Nothing synthesised yet.")
         self.empty.setEnabled(False)
         self.table = QTableWidget()

@@ -6,8 +6,8 @@ __all__ = [
     "commands",
     "compare",
     "geometry",
-    "keys",
-    "marks",
+    "key_bindings",
+    "overlay",
     "pane_geometry",
     "readout",
 ]

@@ -24,13 +24,13 @@ from PySide6.QtWidgets import QWidget
 from app.state.layers import Region
 from app.state.session import Session
 from app.state.values import Layout, Plane, Tool
-from app.viewer.arrange import arrange
+from app.viewer.actions import actions
 from app.viewer.compare import mode_of
-from app.viewer.keys import action_of
+from app.viewer.key_bindings import action_of
+from app.viewer.layouts import arrange
 from app.viewer.mouse import Mouse
 from app.viewer.pane import Pane
 from app.viewer.pane_geometry import Extra
-from app.viewer.perform import actions
 from app.viewer.pictures import Pictures
 from app.viewer.scene import Scene
 from app.viewer.timers import Timers

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, Qt
 
 from app.state.session import Session
 from app.state.values import Compare, MousePreset, Ruler, Tool
-from app.viewer.keys import DRAGS, Gesture
+from app.viewer.key_bindings import DRAGS, Gesture
 from app.viewer.pane_geometry import PaneGeometry
 from app.viewer.tool import Handler
 

@@ -9,8 +9,8 @@ from PySide6.QtCore import QRect, QRectF
 from PySide6.QtGui import QPainter
 
 from app.state.values import Compare, Layer, Vector
-from app.viewer.arrange import Slot
 from app.viewer.geometry import Frame, PlaneAxes, Projection, plane_axes
+from app.viewer.layouts import Slot
 from app.viewer.scene import Scene
 
 MARGIN = 0.94

@@ -15,8 +15,15 @@ from core.case import Case
 from core.errors import Cancelled
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE
-from core.synthesis.backends import OPENVINO, OpenVinoPass, Pass, TorchPass
-from core.synthesis.request import Prepared, Request, Synthesis, SynthesisError, Tile, provenance
+from core.synthesis.backends import Pass, build_pass
+from core.synthesis.request import (
+    PreparedInput,
+    Request,
+    Synthesis,
+    SynthesisError,
+    Tile,
+    provenance,
+)
 from core.volume import Volume, Voxels
 
 Region = tuple[slice, slice, slice]
@@ -74,14 +81,12 @@ class Engine:
         self.bundle = bundle
         self.device = device
         self.model = model
-        self.network: Pass = (
-            OpenVinoPass(model, bundle) if device == OPENVINO else TorchPass(model, device)
-        )
+        self.network: Pass = build_pass(model, bundle, device)
 
     def run(
         self,
         case: Case,
-        prepared: Prepared,
+        prepared: PreparedInput,
         request: Request,
         *,
         into: Mapping[str, Voxels] | None = None,
@@ -137,7 +142,7 @@ class Engine:
         )
 
     def _synthesise(
-        self, prepared: Prepared, request: Request, batch: Sequence[Tile]
+        self, prepared: PreparedInput, request: Request, batch: Sequence[Tile]
     ) -> dict[str, Voxels]:
         """Return target → (samples, tiles, height, width) in the model's range."""
         noises = [self._noise(prepared, request, batch, n) for n in range(request.samples)]
@@ -153,7 +158,7 @@ class Engine:
                 f"{self.device}. Use a smaller batch, or the CPU."
             ) from error
 
-    def _inputs(self, prepared: Prepared, batch: Sequence[Tile]) -> dict[str, Voxels]:
+    def _inputs(self, prepared: PreparedInput, batch: Sequence[Tile]) -> dict[str, Voxels]:
         inputs = {}
         for m, image in prepared.images.items():
             planes = prepared.slices(image)
@@ -162,7 +167,7 @@ class Engine:
         return inputs
 
     def _noise(
-        self, prepared: Prepared, request: Request, batch: Sequence[Tile], sample: int
+        self, prepared: PreparedInput, request: Request, batch: Sequence[Tile], sample: int
     ) -> list[Tensor] | None:
         """Cut the batch's noise out of planes that belong to (seed, sample, slice, level) alone."""
         if request.temperature == 0:
@@ -190,7 +195,7 @@ class Engine:
             levels.append(torch.stack(cut))
         return levels
 
-    def shares(self, prepared: Prepared, request: Request, index: int) -> Shares:
+    def shares(self, prepared: PreparedInput, request: Request, index: int) -> Shares:
         """Compute the experts' precision shares over one slice, on the mean path.
 
         Raises:
@@ -247,7 +252,7 @@ class _SliceBuffers:
 
     def __init__(
         self,
-        prepared: Prepared,
+        prepared: PreparedInput,
         request: Request,
         out: Mapping[str, Voxels],
         spread: Mapping[str, Voxels],

@@ -1,4 +1,4 @@
-"""What the engine process does for the window: lay out, synthesise, judge, explain.
+"""What the engine process does for the window: lay out, synthesise, score, explain.
 
 Everything that needs torch is imported here, in the engine process, and nowhere in the window.
 """
@@ -22,8 +22,8 @@ from core.case import Case
 from core.errors import Cancelled
 from core.grid import Grid
 from core.synthesis.backends import choose_device, devices
-from core.synthesis.request import Prepared, Request, Synthesis, forget_volumes, prepare
-from core.synthesis.score import judge
+from core.synthesis.request import PreparedInput, Request, Synthesis, forget_volumes, prepare_input
+from core.synthesis.score import compare_with_truth
 from core.synthesis.synthesize import Engine, OutOfMemory, Progress
 from core.volume import Volume
 
@@ -46,7 +46,7 @@ class EngineBackend:
 
     def __init__(self) -> None:
         self._engine: tuple[tuple[str, str], Engine] | None = None
-        self._layouts: dict[_Key, Prepared] = {}
+        self._layouts: dict[_Key, PreparedInput] = {}
         self._arrays: list[SharedArray] = []
 
     def devices(self) -> list[str]:
@@ -195,7 +195,7 @@ class EngineBackend:
             self._engine = (wanted, Engine(model, bundle, wanted[1]))
         return self._engine[1]
 
-    def _prepare(self, task: Message, case: Case, request: Request) -> Prepared:
+    def _prepare(self, task: Message, case: Case, request: Request) -> PreparedInput:
         key = _Key(
             str(task["model"]),
             frozenset(task["volumes"].values()),
@@ -206,7 +206,7 @@ class EngineBackend:
         prepared = self._layouts.pop(key, None)
         if prepared is None:
             assert self._engine is not None
-            prepared = prepare(case, self._engine[1].bundle, request)
+            prepared = prepare_input(case, self._engine[1].bundle, request)
         self._layouts[key] = prepared
         while len(self._layouts) > KEPT_LAYOUTS:
             del self._layouts[next(iter(self._layouts))]
@@ -216,7 +216,7 @@ class EngineBackend:
         self,
         engine: Engine,
         case: Case,
-        prepared: Prepared,
+        prepared: PreparedInput,
         request: Request,
         cancelled: IsCancelled,
     ) -> list[float]:
@@ -239,7 +239,7 @@ class EngineBackend:
         return paces[1:] or paces
 
     def _results(
-        self, case: Case, prepared: Prepared, synthesis: Synthesis, cancelled: IsCancelled
+        self, case: Case, prepared: PreparedInput, synthesis: Synthesis, cancelled: IsCancelled
     ) -> Message:
         results: Message = {}
         for m, volume in synthesis.volumes.items():
@@ -248,7 +248,7 @@ class EngineBackend:
             spread = synthesis.spread.get(m)
             truth = case.volumes.get(m)
             difference, metrics = (
-                judge(volume, truth, prepared.fov, prepared.normalisers[m])
+                compare_with_truth(volume, truth, prepared.fov, prepared.normalisers[m])
                 if truth is not None
                 else (None, {})
             )

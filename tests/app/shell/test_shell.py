@@ -18,9 +18,9 @@ from run_stage import line, make_run, start, step
 from safetensors.numpy import save_file
 from shell_stage import model, notes, open_files, put, ran, staged
 
-from app.shell.keys import sheet
-from app.shell.remembered import first_size
+from app.shell.shortcuts import shortcuts_html
 from app.shell.window import MainWindow
+from app.shell.window_state import first_size
 from app.state.messages import Severity
 from app.state.settings import Settings
 from app.state.values import Kind, MousePreset
@@ -236,7 +236,7 @@ def test_experts_under_the_cursor_and_as_a_map(
 
 
 def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None:
-    html = unescape(sheet(window.commands, MousePreset.SLICER))
+    html = unescape(shortcuts_html(window.commands, MousePreset.SLICER))
     guide = Path(__file__).parents[3].joinpath("docs/guide.md").read_text(encoding="utf-8")
     menus = window.menuBar().actions()
     titles = [m.text().removeprefix("&") for m in menus]

@@ -17,7 +17,7 @@ from viewer_stage import SHAPE, SPACING, bare_area, constant, drag, marked, pixe
 from app.state.session import Session
 from app.state.values import Compare, Convention, Interpolation, Kind, Layout, MousePreset, Plane
 from app.viewer.area import ViewerArea
-from app.viewer.keys import ACTIONS, DRAGS
+from app.viewer.key_bindings import ACTIONS, DRAGS
 from app.viewer.oblique import PlaneReader
 from app.viewer.pane import Pane
 from app.viewer.readout import read

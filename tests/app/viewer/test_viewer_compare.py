@@ -8,12 +8,12 @@ from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 from viewer_stage import SHAPE, bare_area, constant, pixels, ras_grid
 
+from app.shared.style import SYNTHETIC
 from app.state.session import Session
 from app.state.values import Compare, Kind, Layout, Ruler
 from app.viewer.area import ViewerArea
 from app.viewer.colormaps import NAMES, table
 from app.viewer.compare import MODES
-from app.viewer.marks import SYNTHETIC
 from app.viewer.strokes import CHECKER
 from core.volume import Volume
 

@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.training.wizard.base import Page, Sentence, Task, Tools
 from app.training.wizard.draft import DraftError
+from app.training.wizard.page import CommandProcess, MessageLabel, Page, WizardContext
 from app.training.wizard.preset_page import begun
 from core.errors import UserError
 
@@ -58,15 +58,15 @@ class Light(QWidget):
         painter.end()
 
 
-class ProbePage(Page):
-    """Runs ``mhvae-studio probe`` and offers what would help."""
+class EstimatePage(Page):
+    """Runs ``mhvae-studio estimate`` and offers what would help."""
 
-    title_text = "Probe"
+    title_text = "Estimate"
     about = "A few real steps on this computer tell what the whole run will take."
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
-        self.task = Task(self)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
+        self.task = CommandProcess(self)
         self.light = Light()
         self.word = QLabel()
         font = self.word.font()
@@ -77,13 +77,13 @@ class ProbePage(Page):
         self.reason.setWordWrap(True)
         self.bar = QProgressBar()
         self.stop = QPushButton("Stop")
-        self.again = QPushButton("Probe again")
+        self.again = QPushButton("Estimate again")
         self.facts = {
             name: QLabel() for name in ("Whole run", "Done by", "Steps", "A step", "Memory")
         }
         self.fixes: list[QPushButton] = []
         self._fix_row = QVBoxLayout()
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         words = QVBoxLayout()
         words.addWidget(self.word)
         words.addWidget(self.reason)
@@ -109,45 +109,45 @@ class ProbePage(Page):
         column.addWidget(self.sentence)
         column.addStretch(1)
         column.addLayout(below)
-        self.task.told.connect(self._event)
+        self.task.event_received.connect(self._event)
         self.task.ended.connect(self._ended)
         self.stop.clicked.connect(self._stop)
-        self.again.clicked.connect(self.probe)
+        self.again.clicked.connect(self.estimate)
 
     def enter(self) -> None:
-        """Show the verdict; probe when the plan or the cohort is another than the one probed."""
-        if self.draft.probed == self.draft.plan_fingerprint():
+        """Show the verdict; estimate anew when plan or cohort are others than those estimated."""
+        if self.draft.estimated == self.draft.plan_fingerprint():
             self._show()
         else:
-            self.probe()
+            self.estimate()
 
     def leave(self) -> None:
-        """End the probe."""
+        """End the estimate."""
         self.task.cancel()
 
-    def probe(self) -> None:
-        """Start the probe."""
+    def estimate(self) -> None:
+        """Start the estimate."""
         draft = self.draft
-        draft.probed, draft.probe = "", {}
+        draft.estimated, draft.estimate = "", {}
         self._show()
         try:
-            folder = self.tools.store.folder(draft)
+            folder = self.context.store.folder(draft)
             path = folder / "plan.json"
             draft.write_cohort(folder).save(path)
         except (DraftError, OSError) as error:
             self._ended(f"The plan cannot be written ({error}).")
             return
-        self.sentence.say("")
-        self.task.start(self.tools.command(["probe", str(path), "--events"]))
+        self.sentence.show_message("")
+        self.task.start(self.context.command(["estimate", str(path), "--events"]))
         self.bar.setRange(0, 0)
         self.bar.setFormat("starting")
         self._show_running(True)
-        self.said()
+        self.draft_changed()
 
     def isComplete(self) -> bool:
         """Tell whether the run is possible."""
-        return self.draft.probed == self.draft.plan_fingerprint() and bool(
-            self.draft.probe.get("light") in ("green", "yellow")
+        return self.draft.estimated == self.draft.plan_fingerprint() and bool(
+            self.draft.estimate.get("light") in ("green", "yellow")
         )
 
     # ---- what the child says
@@ -159,31 +159,33 @@ class ProbePage(Page):
             self.bar.setFormat(str(event["stage"]))
             self.reason.setText(f"{event['stage'].capitalize()}…")
         elif event["event"] == "done":
-            self.draft.probe = {k: v for k, v in event.items() if k != "event"}
+            self.draft.estimate = {k: v for k, v in event.items() if k != "event"}
 
     def _ended(self, sentence: str) -> None:
         self._show_running(False)
         if KILLED in sentence:
             self._ran_out()
-        elif sentence or not self.draft.probe:
+        elif sentence or not self.draft.estimate:
             self.reason.setText("")
-            self.sentence.say(f"The probe did not come to its end. {sentence}".strip(), bad=True)
+            self.sentence.show_message(
+                f"The estimate did not come to its end. {sentence}".strip(), bad=True
+            )
         else:
-            self.draft.probed = self.draft.plan_fingerprint()
+            self.draft.estimated = self.draft.plan_fingerprint()
             self._show()
-        self.said()
+        self.draft_changed()
 
     def _ran_out(self) -> None:
-        """The system ended the probe: that is an answer too."""
+        """The system ended the estimate: that is an answer too."""
         half = (self.draft.plan.data.micro_batch or self.draft.plan.data.batch) // 2
         fixes = [{"label": f"Work in parts of {half} tiles (same result)",
                   "settings": {"data.micro_batch": half}}] if half else []  # fmt: skip
-        self.draft.probe = {
+        self.draft.estimate = {
             "light": "red",
-            "reason": "The system stopped the probe, most likely because memory ran out.",
+            "reason": "The system stopped the estimate, most likely because memory ran out.",
             "fixes": fixes,
         }
-        self.draft.probed = self.draft.plan_fingerprint()
+        self.draft.estimated = self.draft.plan_fingerprint()
         self._show()
 
     def _stop(self) -> None:
@@ -195,7 +197,7 @@ class ProbePage(Page):
     # ---- the verdict
 
     def _show(self) -> None:
-        found = self.draft.probe
+        found = self.draft.estimate
         light = str(found.get("light", ""))
         self.light.show_colour(light)
         self.word.setText(WORDS[light])
@@ -208,7 +210,7 @@ class ProbePage(Page):
         self.fixes = []
         for fix in found.get("fixes", []):
             button = QPushButton(str(fix["label"]))
-            button.setToolTip("Changes the plan and probes again")
+            button.setToolTip("Changes the plan and estimates again")
             button.clicked.connect(partial(self._apply, dict(fix["settings"])))
             row = QHBoxLayout()
             row.addWidget(button)
@@ -219,7 +221,7 @@ class ProbePage(Page):
             self._show_running(False)
 
     def _apply(self, settings: dict[str, Any], _: bool = False) -> None:
-        """Change the plan as a fix says, and probe again."""
+        """Change the plan as a fix says, and estimate again."""
         draft = self.draft
         try:
             if "preset" in settings:
@@ -229,9 +231,9 @@ class ProbePage(Page):
                 draft.plan = draft.plan.override(settings)
                 draft.custom = True
         except UserError as error:
-            self.sentence.say(str(error), bad=True)
+            self.sentence.show_message(str(error), bad=True)
             return
-        self.probe()
+        self.estimate()
 
     def _show_running(self, on: bool) -> None:
         self.bar.setVisible(on)

@@ -13,7 +13,7 @@ from trainer.run.registry import add_folder
 from trainer.run.state import default_folder
 
 
-def begin(draft: Draft, resume: Callable[[Path], object]) -> Path:
+def start_run(draft: Draft, resume: Callable[[Path], object]) -> Path:
     """Make the run of a draft and start it; return its folder.
 
     Args:

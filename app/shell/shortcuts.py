@@ -7,11 +7,11 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayo
 
 from app.shared.commands import Commands
 from app.state.values import MousePreset
-from app.viewer.keys import DRAGS
+from app.viewer.key_bindings import DRAGS
 from core.pages import render
 
 
-class KeySheet(QDialog):
+class ShortcutsDialog(QDialog):
     """Lists what every key and gesture does."""
 
     def __init__(
@@ -21,7 +21,7 @@ class KeySheet(QDialog):
         self.setWindowTitle("Keys and mouse")
         self.resize(820, 780)
         self.text = QTextBrowser()
-        self.text.setHtml(sheet(commands, preset))
+        self.text.setHtml(shortcuts_html(commands, preset))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         column = QVBoxLayout(self)
@@ -29,7 +29,7 @@ class KeySheet(QDialog):
         column.addWidget(buttons)
 
 
-def sheet(commands: Commands, preset: MousePreset) -> str:
+def shortcuts_html(commands: Commands, preset: MousePreset) -> str:
     """Return the sheet as HTML: two columns of tables, one per group."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for command in commands.all:

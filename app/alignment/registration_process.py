@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from app.alignment.pose import Aligner
-from app.processes.jobs import Child, Outcome, program_command
+from app.alignment.aligner import Aligner
+from app.processes.jobs import ChildProcess, Outcome, program_command
 from app.processes.progress import Stage
-from app.processes.protocol import Lines, Message
+from app.processes.protocol import JsonLines, Message
 from app.state.messages import Action
 from app.state.values import Layer, Placement
 from core.grid import Grid
@@ -27,7 +27,7 @@ from core.volume import Volume
 
 CHILD = "The registration"
 WRONG_INPUT = 2
-"""Exit code of the command line after a mistake of the user's; its last words say which."""
+"""Exit code of the command line after a mistake of the user's; its last line says which."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class _Run:
     fixed: str
     fixed_grid: Grid
     folder: tempfile.TemporaryDirectory[str]
-    child: Child | None = None
+    child: ChildProcess | None = None
     answered: bool = False
 
 
-class Registrar(QObject):
+class RegistrationProcess(QObject):
     """Runs one registration at a time; its result is a step of the aligner.
 
     Args:
@@ -125,13 +125,13 @@ class Registrar(QObject):
     # ---- inside
 
     def _launch(self, run: _Run, arguments: list[str]) -> None:
-        child = Child(self.command(arguments), self, Lines())
+        child = ChildProcess(self.command(arguments), self, JsonLines())
         run.child = child
         child.message.connect(lambda message: self._receive(run, message))
         child.ended.connect(lambda outcome: self._ended(run, outcome))
         self._say(Stage("starting"))
         child.start()
-        _give_way(child.pid)
+        _lower_priority(child.pid)
 
     def _receive(self, run: _Run, message: Message) -> None:
         if run is not self._run:
@@ -187,8 +187,8 @@ class Registrar(QObject):
         self._end()
         if answered:
             return
-        if outcome.code == WRONG_INPUT and outcome.last_words:
-            words = outcome.last_words[-1]
+        if outcome.code == WRONG_INPUT and outcome.error_lines:
+            words = outcome.error_lines[-1]
             self.aligner.messages.error(words.partition("mhvae-studio: ")[2] or words)
         else:
             self.aligner.messages.error(f"{outcome.sentence(CHILD)} Nothing was moved.")
@@ -206,7 +206,7 @@ class Registrar(QObject):
         self.stage_changed.emit(stage)
 
 
-def _give_way(pid: int) -> None:
+def _lower_priority(pid: int) -> None:
     """Let the window go first: a search may wait, a drag may not."""
     import psutil
 

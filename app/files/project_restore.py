@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from app.files.open import Opener, Origin
+from app.files.opener import FileOpener, Origin
 from app.files.project import RESULT_KINDS, Entry, Project, pairs_of, placement_of
 from app.shared.context import Context
 from app.state.results import Result
@@ -14,13 +14,13 @@ from app.state.values import Display, Kind, View
 from core.volume import Volume
 
 
-class Restoring:
+class ProjectRestore:
     """Reads a project's volumes one after the other and puts everything back."""
 
     def __init__(
         self,
         context: Context,
-        opener: Opener,
+        opener: FileOpener,
         project: Project,
         missing: Callable[[Entry, Callable[[Path], None]], None],
     ) -> None:

@@ -1,4 +1,4 @@
-"""What is written over a pane: letters, badge, crosshair, ruler, and the mark of simulated data.
+"""What is written over a pane: letters, badge, crosshair, ruler, and the mark of synthetic images.
 
 The screen and a screenshot go through the same code, so a screenshot carries every mark.
 """
@@ -10,18 +10,17 @@ from functools import lru_cache
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 
+from app.shared.style import SYNTHETIC
 from app.state.values import Compare, Kind, Layer
 from app.viewer.colormaps import table
 from app.viewer.compare import mode_of
 from app.viewer.geometry import LETTERS, Projection, edge_letters
 from app.viewer.pane_geometry import PaneGeometry
 from app.viewer.pictures import difference_reach
+from core.marks import SYNTHETIC_MARK
 
-SYNTHETIC_TEXT = "SYNTHETIC - research use only"
-"""Written over every pane that shows something a model made."""
 SIGMA_TEXT = "model variability, not error"
 
-SYNTHETIC = QColor(255, 145, 20)
 CROSS = QColor(120, 255, 120, 170)
 RULER = QColor(255, 230, 80)
 PALE = QColor(235, 235, 235)
@@ -128,7 +127,7 @@ def _synthetic(painter: QPainter, rect: QRectF) -> None:
     painter.setPen(pen)
     painter.drawRect(rect.adjusted(half, half, -half, -half))
     size = 12 if rect.width() > 260 else 9
-    label = _glyphs(SYNTHETIC_TEXT, size, True, "#000000", "", _ratio(painter))
+    label = _glyphs(SYNTHETIC_MARK, size, True, "#000000", "", _ratio(painter))
     w, h = label.width() / label.devicePixelRatio(), label.height() / label.devicePixelRatio()
     strip = QRectF(rect.center().x() - w / 2 - 6, rect.bottom() - h - 5, w + 12, h + 5)
     painter.fillRect(strip, SYNTHETIC)

@@ -14,7 +14,7 @@ FRAME = QSize(8, 48)
 DISPLAY = ("convention", "interpolation", "mouse", "world_axes", "crosshair", "outlines")
 
 
-def keep(window: QMainWindow, context: Context) -> None:
+def save_window(window: QMainWindow, context: Context) -> None:
     """Keep docks, display and window/level."""
     settings, session = context.settings, context.session
     settings.keep_window_state(window.saveGeometry(), window.saveState())

@@ -6,12 +6,12 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
-from app.alignment.by_hand import Hand
 from app.alignment.landmarks import FIXED, MOVING, Landmarks
+from app.alignment.manual import ManualAlignment
 from app.alignment.tools import on_screen, sides
 from app.state.values import Tool
 from app.viewer.geometry import Projection
-from app.viewer.marks import write
+from app.viewer.overlay import write
 from app.viewer.pane_geometry import PaneGeometry
 
 COLOURS = {FIXED: QColor("#4fc3ff"), MOVING: QColor("#ff7ad9")}
@@ -23,10 +23,10 @@ HINTS = {
 }
 
 
-class AlignMarks:
+class AlignmentOverlay:
     """Paints over panes; add it to the viewers' extras."""
 
-    def __init__(self, hand: Hand, landmarks: Landmarks) -> None:
+    def __init__(self, hand: ManualAlignment, landmarks: Landmarks) -> None:
         self._hand, self._landmarks = hand, landmarks
 
     def paint(self, painter: QPainter, pane: PaneGeometry, projection: Projection) -> None:

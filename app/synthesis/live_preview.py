@@ -16,7 +16,7 @@ from core.grid import Grid
 from core.volume import Volume
 
 
-class LiveRun:
+class LivePreview:
     """Shows a run's shared arrays as layers.
 
     Args:

@@ -14,7 +14,7 @@ from app.state.values import Kind
 SETTLE_MS = 600
 
 
-class Stale(QObject):
+class StaleResults(QObject):
     """Runs again when the form says so, else marks the layers and offers to.
 
     Args:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.files.import_rules import KEEP, SKIP, Intake, Key, first_choices, needs_decision
-from app.files.open import Opener
+from app.files.import_rules import KEEP, SKIP, ImportItem, Key, first_choices, needs_decision
+from app.files.opener import FileOpener
 from app.processes.jobs import Jobs
 from app.state.values import Kind
 
@@ -36,10 +36,10 @@ class Importer(QObject):
     settled = Signal()
     """Nothing is waiting any more."""
 
-    def __init__(self, opener: Opener, jobs: Jobs) -> None:
+    def __init__(self, opener: FileOpener, jobs: Jobs) -> None:
         super().__init__(opener)
         self.opener, self.jobs = opener, jobs
-        self.rows: list[Intake] = []
+        self.rows: list[ImportItem] = []
         self._paths: list[Path] = []
         self._ask = False
         self._stop: Event | None = None
@@ -111,7 +111,7 @@ class Importer(QObject):
         for n in places:
             row = self.rows[n]
             if row.usable and modality:
-                row = replace(row, modality=modality, said=True)
+                row = replace(row, modality=modality, named_by_user=True)
                 if row.replaces and row.replaces not in dict(self.replaceable(row)):
                     row = replace(row, action=KEEP)
             if row.usable and (action in (KEEP, SKIP) or action in dict(self.replaceable(row))):
@@ -127,7 +127,7 @@ class Importer(QObject):
                 self.rows[n] = replace(row, header=header, action=SKIP)
         self.changed.emit()
 
-    def replaceable(self, row: Intake) -> list[tuple[str, str]]:
+    def replaceable(self, row: ImportItem) -> list[tuple[str, str]]:
         """Return (id, name) of the layers a volume may replace: those of its modality."""
         return [
             (layer.id, layer.name)
@@ -173,12 +173,12 @@ class Importer(QObject):
         }
 
 
-def _as_before(row: Intake, old: Intake | None) -> Intake:
+def _as_before(row: ImportItem, old: ImportItem | None) -> ImportItem:
     """Keep what the user said about a volume that is found again."""
     if old is None or not row.usable:
         return row
-    modality = old.modality if old.said else row.modality
-    return replace(row, modality=modality, said=old.said, action=old.action)
+    modality = old.modality if old.named_by_user else row.modality
+    return replace(row, modality=modality, named_by_user=old.named_by_user, action=old.action)
 
 
 def _survey(paths: Sequence[Path], stop: Event, tell: Callable[[int, int], None]) -> list[Header]:

@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSlider, QWidget
 
-from app.alignment.by_hand import Hand
+from app.alignment.manual import ManualAlignment
 
 NAMES = ("R", "A", "S", "about R", "about A", "about S")
 TIPS = (
@@ -25,10 +25,10 @@ STEPS = 10
 """Slider steps per mm or degree."""
 
 
-class HandBox(QWidget):
+class ManualBox(QWidget):
     """Shows and sets the hand's parameters; turns are about the middle of the moving volume."""
 
-    def __init__(self, hand: Hand, parent: QWidget | None = None) -> None:
+    def __init__(self, hand: ManualAlignment, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.hand = hand
         self.sliders: list[QSlider] = []

@@ -8,17 +8,18 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject
 
-from app.alignment.pose import Aligner
-from app.alignment.transform_files import TURNED_ROUND, Transforms, read, turned_round
-from app.files.open import Opener, Origin
+from app.alignment.aligner import Aligner
+from app.alignment.transform_files import TURNED_ROUND, TransformFiles, inverted, read
+from app.files.opener import FileOpener, Origin
 from app.state.messages import Action
 from app.state.values import Kind, Layer, Placement
 from core.case import box_distance
+from core.modalities import SWEPT
 from core.registration.alignment import Alignment, moved
 from core.volume import Volume
 
 
-class Offers(QObject):
+class AlignmentSuggestions(QObject):
     """Listens to the opener, and answers with notes that have buttons.
 
     Args:
@@ -31,9 +32,9 @@ class Offers(QObject):
 
     def __init__(
         self,
-        opener: Opener,
+        opener: FileOpener,
         aligner: Aligner,
-        transforms: Transforms,
+        transforms: TransformFiles,
         show: Callable[[], None],
         ask: Callable[[Callable[[Path], None]], None],
     ) -> None:
@@ -89,7 +90,7 @@ class Offers(QObject):
         if fixed is None or gap == 0:
             self._add(volume, origin, kind, alignment)
             return
-        source, turned = alignment.source, turned_round(alignment)
+        source, turned = alignment.source, inverted(alignment)
         words = "Use it as it is" if source.endswith(TURNED_ROUND) else "Turn it round"
         other = Action(words, partial(self._try, volume, origin, kind, turned))
         self.aligner.messages.error(
@@ -115,7 +116,7 @@ class Offers(QObject):
 
     def _anchor(self) -> Layer | None:
         """Return the volume others are brought to: the ultrasound, else the first."""
-        real = sorted(self.aligner.candidates(), key=lambda x: x.modality != "iUS")
+        real = sorted(self.aligner.candidates(), key=lambda x: x.modality not in SWEPT)
         return real[0] if real else None
 
     # ---- two volumes that were not aligned yet

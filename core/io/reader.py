@@ -1,4 +1,4 @@
-"""The one door for files that come in: find the format, then probe or read."""
+"""Reading of any known file: find the format, then its headers or its voxels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from core.io.dicom import Series
 from core.io.header import Header
-from core.io.search import Look, Progress, nothing_found
-from core.io.sniff import KNOWN, kind_of, probe_file, reader
+from core.io.search import FileSearch, Progress, nothing_found
+from core.io.sniff import KNOWN, kind_of, read_file_header, reader
 from core.volume import Volume, VolumeError
 
 
@@ -46,7 +46,7 @@ def find(path: Path | str, *, series: str | None = None) -> Header:
     path = Path(path)
     kind = kind_of(path)
     if kind not in ("folder", "dicom"):
-        return probe_file(path, kind)
+        return read_file_header(path, kind)
     found, others = _collect(path)
     volumes = [one for one in found if series in (None, one.header.series)]
     if series is not None:
@@ -79,7 +79,7 @@ def load(path: Path, series: str | None = None, *, allow_zero: bool = False) -> 
     return reader(kind).read(path, allow_zero=allow_zero)
 
 
-def probe(
+def read_headers(
     path: Path | str,
     *,
     progress: Progress | None = None,
@@ -103,21 +103,21 @@ def probe(
     path = Path(path)
     kind = kind_of(path)
     if kind in ("folder", "dicom"):
-        found, others = _collect(path, Look(progress, cancelled))
+        found, others = _collect(path, FileSearch(progress, cancelled))
         headers = [one.header for one in found] + others
         if not headers:
             raise nothing_found(path)
         return headers
-    return [probe_file(path, kind)]
+    return [read_file_header(path, kind)]
 
 
-def _collect(path: Path, look: Look | None = None) -> tuple[list[Series], list[Header]]:
+def _collect(path: Path, look: FileSearch | None = None) -> tuple[list[Series], list[Header]]:
     """Return the DICOM volumes and the headers of other volume files.
 
     A folder is searched with its sub-folders; for one file, the series it belongs to is gathered
     from its own folder.
     """
-    look = look or Look()
+    look = look or FileSearch()
     look.add(path)
     found, others = look.run()
     if path.is_dir():

@@ -16,7 +16,7 @@ LOOK_MS = 2000
 Stamp = tuple[float, ...]
 
 
-class Overview(QObject):
+class RunWatcher(QObject):
     """The list of runs.
 
     Args:
@@ -42,7 +42,10 @@ class Overview(QObject):
         self.jobs.drop(self._job)
         known = dict(self._stamps)
         self._job = self.jobs.submit(
-            "Looking at the runs", lambda: survey(known_runs(), known), self._seen, self._failed
+            "Looking at the runs",
+            lambda: describe_runs(known_runs(), known),
+            self._seen,
+            self._failed,
         )
 
     def stop(self) -> None:
@@ -62,7 +65,7 @@ class Overview(QObject):
         self._timer.start()
 
 
-def survey(
+def describe_runs(
     paths: Sequence[Path], known: dict[Path, tuple[Stamp, RunInfo]]
 ) -> dict[Path, tuple[Stamp, RunInfo]]:
     """Describe runs, newest activity first; one whose files are as before is not read again."""
@@ -78,7 +81,7 @@ def survey(
 
 def _stamp(path: Path) -> Stamp:
     times = []
-    for name in ("run.json", "events.jsonl", "lock.json", "last-words.txt"):
+    for name in ("run.json", "events.jsonl", "lock.json", "crash.txt"):
         try:
             times.append((path / name).stat().st_mtime)
         except OSError:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QMetaMethod, QObject, Signal
 
-from app.files.import_rules import LABEL_MAP, LABEL_NAME, OTHER, Intake, rank
+from app.files.import_rules import LABEL_MAP, LABEL_NAME, OTHER, ImportItem, rank
 from app.files.sweep import Sweep, find_sweep, look_at
 from app.shared.context import Context
 from app.state.messages import Action
 from app.state.undo import AddLayers, ImportLayers, RemoveLayers, layer_name
 from app.state.values import Kind, Placement
 from core.case import Case, CaseError
+from core.modalities import SWEPT
 from core.registration.alignment import moved
 from core.volume import Volume
 
@@ -47,7 +48,7 @@ Offer = Callable[[Volume, Origin, Kind | None], Sequence[Action]]
 """What can be done with a volume that was refused for lying elsewhere."""
 
 
-class Opener(QObject):
+class FileOpener(QObject):
     """Reads in worker threads and adds layers; every failure is one sentence."""
 
     opened = Signal(str)
@@ -91,7 +92,7 @@ class Opener(QObject):
         if volumes:
             self.volumes_found.emit(volumes, ask)
 
-    def take(self, rows: Sequence[Intake]) -> None:
+    def take(self, rows: Sequence[ImportItem]) -> None:
         """Read volumes one after the other and add them, as one step that can be undone."""
         wanted = sorted((row for row in rows if row.kept), key=rank)
         if wanted:
@@ -180,7 +181,7 @@ class Opener(QObject):
             "Apply it in the program that made it and open the moved volume."
         )
 
-    def _read_next(self, rows: list[Intake], step: ImportLayers, *, pushed: bool) -> None:
+    def _read_next(self, rows: list[ImportItem], step: ImportLayers, *, pushed: bool) -> None:
         """Read one after the other, so that the same folder always looks the same."""
         row, *rest = rows
         header = row.header
@@ -189,10 +190,10 @@ class Opener(QObject):
         def read() -> tuple[Volume, Sweep | None]:
             volume = _read(header)
             modality = "" if row.modality in (LABEL_MAP, OTHER) else row.modality
-            if not modality and not row.said:
+            if not modality and not row.named_by_user:
                 modality = volume.modality
             volume = replace(volume, modality=modality)
-            return volume, find_sweep(volume) if volume.modality == "iUS" else None
+            return volume, find_sweep(volume) if volume.modality in SWEPT else None
 
         def named(found: tuple[Volume, Sweep | None]) -> None:
             if step.undone and step in self._under_way:
@@ -245,9 +246,9 @@ def kind_of(volume: Volume, origin: Origin) -> Kind:
     return Kind.REAL
 
 
-def _said_kind(row: Intake, volume: Volume) -> Kind | None:
+def _said_kind(row: ImportItem, volume: Volume) -> Kind | None:
     """Return what the user said the voxels are; None leaves it to :func:`kind_of`."""
-    if not row.said or volume.synthetic:
+    if not row.named_by_user or volume.synthetic:
         return None
     return Kind.LABEL if row.modality == LABEL_MAP else Kind.REAL
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.training.runs.history import History, Outline
+from app.training.runs.history import CoarseHistory, History
 from trainer.run.events import EventReader, last_events
 from trainer.run.folder import is_run
 from trainer.run.state import RunInfo, describe_run
@@ -49,7 +49,7 @@ class RunFollower(QObject):
         self.loaded = False
         self._reader = EventReader(path / "events.jsonl")
         self._full = self.history
-        self._outline: Outline | None = None
+        self._outline: CoarseHistory | None = None
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._look)
 
@@ -58,7 +58,7 @@ class RunFollower(QObject):
         log = self.path / "events.jsonl"
         size = log.stat().st_size if log.exists() else 0
         if size > LARGE:
-            self._outline = Outline(log, SAMPLES)
+            self._outline = CoarseHistory(log, SAMPLES)
         self._timer.start(0)
 
     def stop(self) -> None:

@@ -25,7 +25,7 @@ _RELATIVE = re.compile(r"[^\s:;,()<>]*[^\s:;,()<>/\\\d][\\/][^\s:;,()<>]*[A-Za-z
 _SHORTEST = 2
 
 
-def anonymous(text: str, private: Iterable[str] = (), public: Iterable[str] = ()) -> str:
+def anonymize(text: str, private: Iterable[str] = (), public: Iterable[str] = ()) -> str:
     """Return a text without what could name a person, a file or a place on the disk.
 
     When in doubt a word goes: a file name with blanks takes the words before it along.

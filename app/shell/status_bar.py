@@ -18,7 +18,7 @@ ENGINE_WORDS = {
 }
 
 
-class StatusStrip(QStatusBar):
+class StatusBar(QStatusBar):
     """Follows cursor and voxels, at most once per turn of the event loop."""
 
     def __init__(

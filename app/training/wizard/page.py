@@ -10,32 +10,32 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel, QWidget, QWizardPage
 
-from app.processes.jobs import Child, Jobs, Outcome, program_command
-from app.processes.protocol import Lines, Message
+from app.processes.jobs import ChildProcess, Jobs, Outcome, program_command
+from app.processes.protocol import JsonLines, Message
 from app.shared.style import warning_colour
 from app.state.settings import Settings
 from app.training.wizard.draft import Draft, DraftStore
 
-OURS = "mhvae-studio: "
+SENTENCE_PREFIX = "mhvae-studio: "
 """What a command puts before its sentence."""
 
 
 @dataclass
-class Tools:
+class WizardContext:
     """What the pages work with.
 
     Attributes:
         settings: what is remembered between starts.
         jobs: threads for reading names and headers.
         store: keeps the draft.
-        begin: makes a run of a draft and starts it; returns its folder.
+        start_run: makes a run of a draft and starts it; returns its folder.
         command: how a command of the program is started; tests pass another.
     """
 
     settings: Settings
     jobs: Jobs
     store: DraftStore
-    begin: Callable[[Draft], Path]
+    start_run: Callable[[Draft], Path]
     command: Callable[[Sequence[str]], list[str]] = program_command
 
 
@@ -52,9 +52,9 @@ class Page(QWizardPage):
     title_text = ""
     about = ""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, context: WizardContext) -> None:
         super().__init__()
-        self.tools = tools
+        self.context = context
         self.draft = Draft()
         self.first: QWidget | None = None
         self.setTitle(self.title_text)
@@ -74,27 +74,27 @@ class Page(QWizardPage):
         """Keep everything: going back loses nothing."""
         self.leave()
 
-    def said(self) -> None:
+    def draft_changed(self) -> None:
         """Save the draft and look again whether the page is complete."""
         self.changed.emit()
         self.completeChanged.emit()
 
 
-class Task(QObject):
+class CommandProcess(QObject):
     """A command of the program in a child process, with its events.
 
     Args:
         parent: owner; the child is ended with it.
     """
 
-    told = Signal(object)
+    event_received = Signal(object)
     """One event (dict)."""
     ended = Signal(str)
     """It is over; a sentence when it failed, empty when it finished. Not after a cancel."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     @property
     def running(self) -> bool:
@@ -104,7 +104,7 @@ class Task(QObject):
     def start(self, command: Sequence[str]) -> None:
         """Start a command; one under way is ended."""
         self.cancel()
-        child = Child(command, self, Lines())
+        child = ChildProcess(command, self, JsonLines())
         self._child = child
         child.message.connect(self._tell)
         child.ended.connect(self._end)
@@ -121,7 +121,7 @@ class Task(QObject):
             child.deleteLater()
 
     def _tell(self, message: Message) -> None:
-        self.told.emit(message)
+        self.event_received.emit(message)
 
     def _end(self, outcome: Outcome) -> None:
         child, self._child = self._child, None
@@ -129,13 +129,13 @@ class Task(QObject):
             child.deleteLater()
         if outcome.status == "finished":
             self.ended.emit("")
-        elif outcome.last_words and outcome.last_words[-1].startswith(OURS):
-            self.ended.emit(outcome.last_words[-1].removeprefix(OURS))
+        elif outcome.error_lines and outcome.error_lines[-1].startswith(SENTENCE_PREFIX):
+            self.ended.emit(outcome.error_lines[-1].removeprefix(SENTENCE_PREFIX))
         else:
             self.ended.emit(outcome.sentence("It"))
 
 
-class Sentence(QLabel):
+class MessageLabel(QLabel):
     """One sentence for the user, in the colour of its weight; hidden when empty."""
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class Sentence(QLabel):
         self.setWordWrap(True)
         self.hide()
 
-    def say(self, text: str, *, bad: bool = False) -> None:
+    def show_message(self, text: str, *, bad: bool = False) -> None:
         """Show a sentence."""
         colour = warning_colour(QGuiApplication.palette()) if bad else "palette(text)"
         self.setStyleSheet(f"color:{colour}")

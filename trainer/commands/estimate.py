@@ -1,4 +1,4 @@
-"""``probe``: run a few real steps of a plan and say what the whole run will take."""
+"""``estimate``: run a few real steps of a plan and say what the whole run will take."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; a plan that cannot run is an answer, not an error."""
-    from trainer.loop.estimate import probe
+    from trainer.loop.estimate import estimate
 
     settings = dict(setting(text) for text in args.set)
     plan = plan_for(args.source, args.preset, args.start_from, settings, grow=args.grow)
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             print(stage, file=sys.stderr, flush=True)
 
-    found = probe(plan, tell=tell)
+    found = estimate(plan, tell=tell)
     facts = {**asdict(found), "light": found.light}
     if args.events:
         print(json.dumps({"event": "done", **facts}), flush=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.alignment.pose import Aligner
+from app.alignment.aligner import Aligner
 from app.state.values import Vector
 from core.registration.alignment import Alignment, Matrix, from_parameters, to_parameters
 
@@ -17,7 +17,7 @@ PAUSE_S = 1.0
 """Changes of the same value closer together than this are one undo step."""
 
 
-class Hand(QObject):
+class ManualAlignment(QObject):
     """Moves the aligner's moving volume live."""
 
     pivot_found = Signal()

@@ -12,12 +12,12 @@ from core.registration.alignment import Alignment, AlignProgress, Registration, 
 from core.registration.methods import DEFAULT_METHOD
 from core.registration.register import centred, check_overlap, register
 from core.registration.similarity import similarity
-from core.registration.verdict import agrees_less
+from core.registration.verdict import less_similar
 from core.volume import Volume
 
 
 @dataclass(frozen=True)
-class Choice:
+class AlignmentChoice:
     """What to do with one moving volume.
 
     Attributes:
@@ -49,7 +49,7 @@ Search = Callable[..., Registration]
 """Called as ``core.registration.register.register`` is."""
 
 
-def begin(choice: Choice, fixed: Volume, moving: Volume) -> Alignment:
+def starting_alignment(choice: AlignmentChoice, fixed: Volume, moving: Volume) -> Alignment:
     """Return where the search begins, or what is applied as it is.
 
     Raises:
@@ -69,7 +69,7 @@ def begin(choice: Choice, fixed: Volume, moving: Volume) -> Alignment:
 
 
 def align(
-    choice: Choice,
+    choice: AlignmentChoice,
     fixed: Volume,
     moving: Volume,
     *,
@@ -82,7 +82,7 @@ def align(
         AlignError: see ``core.registration.register.register``; or the applied map
             leaves no overlap.
     """
-    start = begin(choice, fixed, moving)
+    start = starting_alignment(choice, fixed, moving)
     if choice.kind == "none":
         return applied(start, fixed, moving)
     return search(
@@ -114,7 +114,7 @@ def applied(start: Alignment, fixed: Volume, moving: Volume) -> Registration:
                 f"{turned:.3f} against {after:.3f}); look at the picture, and try with --inverse "
                 "switched."
             )
-    reason = reason or agrees_less(before, after)
+    reason = reason or less_similar(before, after)
     return Registration(start, before, after, bool(reason), reason, 0.0)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.processes.jobs import Child, Outcome, program_command
-from app.processes.protocol import Lines, Message
+from app.processes.jobs import ChildProcess, Outcome, program_command
+from app.processes.protocol import JsonLines, Message
 from core.errors import UserError
 from core.models.bundle import find
 from trainer.errors import TrainerError
@@ -17,7 +17,7 @@ FOLDER = "report"
 SIMULATED = "The cases are simulated: see the model's card."
 
 
-class Evaluation(QObject):
+class EvaluationProcess(QObject):
     """One evaluation at a time.
 
     Args:
@@ -35,7 +35,7 @@ class Evaluation(QObject):
     def __init__(self, run: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.run = run
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._done = False
 
     @property
@@ -55,7 +55,7 @@ class Evaluation(QObject):
         """
         if self._child is not None:
             return
-        child = Child(program_command(arguments(self.run, slices, lpips)), self, Lines())
+        child = ChildProcess(program_command(arguments(self.run, slices, lpips)), self, JsonLines())
         child.message.connect(self._heard)
         child.ended.connect(self._ended)
         self._child, self._done = child, False
@@ -87,7 +87,7 @@ class Evaluation(QObject):
         if outcome.status == "finished" and self._done:
             self.finished.emit()
             return
-        words = outcome.last_words[-1] if outcome.last_words else ""
+        words = outcome.error_lines[-1] if outcome.error_lines else ""
         told = words.removeprefix("mhvae-studio: ")
         is_sentence = outcome.code == 2 and told != words
         self.failed.emit(told if is_sentence else outcome.sentence("The evaluation"))

@@ -20,15 +20,15 @@ from core.image.preprocess import STORED, image_on, measure, working_grid
 from core.image.resample import resample_mask
 from core.io import read
 from core.io.modality import guess_from_text
+from core.modalities import PAPER, SWEPT, reference_of
 from core.registration.alignment import AlignError, moved
-from core.registration.choice import Choice, align, record
+from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.registration.methods import DEFAULT_METHOD
 from core.volume import Mask, Volume, Voxels
 from trainer.cohort.case import CohortCase
 from trainer.cohort.expected import expected_on, read_expected
 from trainer.cohort.scan import FOV, name_of, names_of
 from trainer.errors import TrainerError
-from trainer.plan.schema import SWEPT
 
 VERSION = 2
 """Raised when the files' meaning changes, so that finished cases are made anew."""
@@ -39,13 +39,13 @@ PICTURES = ".qc"
 
 
 @dataclass(frozen=True)
-class Preparation:
+class PrepareOptions:
     """What is done to every case.
 
     Attributes:
         modalities: which to take; the first swept one (iUS) is the fixed volume.
         spacing: mm of the new grid.
-        percentiles: mapped to the ends of [-1, 1] (METHOD: normalisation).
+        percentiles: inside the mask, mapped to -255/256 and 1.
         kind: ``"none"``, ``"rigid"`` or ``"affine"``: what to search for.
         method: of the search.
         transforms: folder to look for the cases' transform files in; beside the cases without it.
@@ -53,7 +53,7 @@ class Preparation:
         seed: of the search.
     """
 
-    modalities: tuple[str, ...] = ("iUS", "T2")
+    modalities: tuple[str, ...] = PAPER
     spacing: tuple[float, float, float] = (0.5, 0.5, 0.5)
     percentiles: tuple[float, float] = (0.0, 99.95)
     kind: str = "none"
@@ -63,7 +63,7 @@ class Preparation:
     seed: int = 0
 
 
-def prepare_files(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
+def prepare_files(case: CohortCase, how: PrepareOptions, out: Path) -> dict[str, Any]:
     """Prepare one case and write it as ``out/ID-T2.nii.gz``, ``-iUS``, ``-fov`` and ``ID.json``.
 
     An expected echo of the ultrasound stays one, ``ID-iUS-expected.nii.gz``.
@@ -139,11 +139,11 @@ def _is_transform(path: Path) -> bool:
         return file.read(23) == b"#Insight Transform File"
 
 
-def _prepare(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
+def _prepare(case: CohortCase, how: PrepareOptions, out: Path) -> dict[str, Any]:
     volumes = {
         m: replace(read(case.files[m]), modality=m) for m in how.modalities if m in case.files
     }
-    first = next((m for m in SWEPT if m in volumes), next(iter(volumes)))
+    first = reference_of(volumes)
     aligned, notes = _align(case, how, volumes, first, out)
     Case(case.id, aligned).check_overlap()
     own = {m: v.canonical() for m, v in aligned.items()}
@@ -190,7 +190,7 @@ def _prepare(case: CohortCase, how: Preparation, out: Path) -> dict[str, Any]:
 
 
 def _align(
-    case: CohortCase, how: Preparation, volumes: Mapping[str, Volume], first: str, out: Path
+    case: CohortCase, how: PrepareOptions, volumes: Mapping[str, Volume], first: str, out: Path
 ) -> tuple[dict[str, Volume], dict[str, dict[str, Any]]]:
     """Move everything onto the fixed volume; draw every pair before and after."""
     from core.registration.picture import checkerboards
@@ -200,7 +200,7 @@ def _align(
         if m == first:
             continue
         transform = transform_of(case, m, how.transforms)
-        choice = Choice(how.kind, how.method, transform, how.inverse, seed=how.seed)
+        choice = AlignmentChoice(how.kind, how.method, transform, how.inverse, seed=how.seed)
         result = align(choice, volumes[first], volume)
         aligned[m] = moved(volume, result.alignment.matrix)
         notes[m] = record(result)
@@ -249,12 +249,12 @@ def _save(image: Voxels, grid: Grid, path: Path, slope: float) -> None:
         nib.save(file, part)
 
 
-def _key(case: CohortCase, how: Preparation) -> str:
+def _key(case: CohortCase, how: PrepareOptions) -> str:
     """Name a finished case after everything that decides it."""
     sources = [*(case.files[m] for m in how.modalities if m in case.files)]
     sources += [case.fov] if case.fov else []
     sources += [case.expected[m] for m in how.modalities if m in case.expected]
-    first = next((m for m in SWEPT if m in case.files), next(iter(case.files)))
+    first = reference_of(case.files)
     for m in case.files:
         if m != first and m in how.modalities:
             transform = transform_of(case, m, how.transforms)
