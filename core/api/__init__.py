@@ -19,7 +19,7 @@ from core.io import write
 from core.models.bundle import find
 from core.registration.alignment import moved
 from core.registration.register import register
-from core.synthesis.request import Request, Synthesis, on_grid, prepare
+from core.synthesis.request import Request, Synthesis, on_grid, prepare_input
 from core.volume import Volume
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def synthesize(
         seed=seed,
         fov=fov,
     )
-    prepared = prepare(case, model.bundle, request)
+    prepared = prepare_input(case, model.bundle, request)
     result = model.run(case, prepared, request)
     return on_grid(result, prepared.reference) if on_own_grid else result
 

@@ -18,8 +18,15 @@ from core.image.intensity import STEP
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE, MHVAEOutput
-from core.synthesis.request import UNKNOWN_UNITS, Prepared, Request, on_grid, prepare, provenance
-from core.synthesis.score import judge
+from core.synthesis.request import (
+    UNKNOWN_UNITS,
+    PreparedInput,
+    Request,
+    on_grid,
+    prepare_input,
+    provenance,
+)
+from core.synthesis.score import compare_with_truth
 from core.synthesis.synthesize import Engine, Progress, Shares
 from core.version import __version__
 from core.volume import Volume, Voxels
@@ -68,7 +75,7 @@ class Numbers:
         return dict.fromkeys(targets, whole)
 
 
-def blended(prepared: Prepared, numbers: Sequence[float] | np.ndarray) -> np.ndarray:
+def blended(prepared: PreparedInput, numbers: Sequence[float] | np.ndarray) -> np.ndarray:
     """Σ w·v / Σ w by hand, (slice, height, width)."""
     total = np.zeros((GRID.shape[2], *prepared.tiling.plane))
     weight = np.zeros_like(total)
@@ -81,7 +88,7 @@ def blended(prepared: Prepared, numbers: Sequence[float] | np.ndarray) -> np.nda
 
 
 def test_images_are_blended_by_the_tiles_weights(engine: Engine, case: Case) -> None:
-    prepared = prepare(case, engine.bundle, REQUEST)
+    prepared = prepare_input(case, engine.bundle, REQUEST)
     numbers = np.random.default_rng(1).uniform(-1, 1, len(prepared.tiles))
     assert len(prepared.tiling.origins) > 1
     engine.network = Numbers(list(numbers))
@@ -103,7 +110,7 @@ def test_images_are_blended_by_the_tiles_weights(engine: Engine, case: Case) -> 
 
 
 def test_what_is_given_to_write_into_is_written_into(engine: Engine, case: Case) -> None:
-    prepared = prepare(case, engine.bundle, REQUEST)
+    prepared = prepare_input(case, engine.bundle, REQUEST)
     engine.network = Numbers([0.0] * len(prepared.tiles))
     mine = np.zeros(GRID.shape, np.float32)
     result = engine.run(case, prepared, REQUEST, into={"iUS": mine})
@@ -116,7 +123,7 @@ def test_what_is_given_to_write_into_is_written_into(engine: Engine, case: Case)
 def test_shares_are_blended_by_the_tiles_weights(
     engine: Engine, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared = prepare(case, engine.bundle, REQUEST)
+    prepared = prepare_input(case, engine.bundle, REQUEST)
     here = [t for t in prepared.tiles if t.index == 1]
     numbers = np.random.default_rng(2).uniform(0, 1, len(here))
     left = list(numbers)
@@ -147,7 +154,7 @@ def test_shares_are_blended_by_the_tiles_weights(
 
 def test_the_spread_divides_by_one_less_than_the_samples(engine: Engine, case: Case) -> None:
     request = replace(REQUEST, samples=3, temperature=1.0)
-    prepared = prepare(case, engine.bundle, request)
+    prepared = prepare_input(case, engine.bundle, request)
     engine.network = Numbers([0.1] * len(prepared.tiles), samples=(-0.3, 0.0, 0.3))
     result = engine.run(case, prepared, request)
     np.testing.assert_allclose(result.spread["iUS"].voxels, GREY * 0.3, atol=1e-2)
@@ -176,7 +183,7 @@ def test_the_record_says_what_was_shown_and_what_was_made(engine: Engine) -> Non
     assert own["trained_on"] == "not stated"
     assert own["id"] != told["id"]
     request = Request(("T2",), ("iUS", "T2"), fov="whole")
-    prepared = prepare(Case("a", {"T2": head()}), bundle, request)
+    prepared = prepare_input(Case("a", {"T2": head()}), bundle, request)
     engine.network = Numbers([0.0] * len(prepared.tiles))
     made = engine.run(Case("a", {"T2": head()}), prepared, request).provenance
     assert (made["modality"], made["computed_on"]) == ("iUS", "cpu")
@@ -189,20 +196,23 @@ def test_the_layout_holds_the_inputs_alone_in_the_model_s_range() -> None:
     bundle = Bundle(CONFIG, Preprocessing((2, 2, 2)), "small")
     swept = replace(head("iUS"), voxels=head().voxels * 3 + 5)
     case = Case("a", {"T2": head(), "iUS": swept})
-    prepared = prepare(case, bundle, REQUEST)
+    prepared = prepare_input(case, bundle, REQUEST)
     assert list(prepared.images) == ["T2"]
     image = prepared.images["T2"]
     assert image.shape == prepared.grid.shape == GRID.shape
     assert (image.min() >= -1, image.max()) == (True, 1)
     assert set(prepared.normalisers) == {"iUS", "T2"}
     assert prepared.normalisers["iUS"].high > 2.5 * prepared.normalisers["T2"].high
-    assert prepare(Case("a", {"T2": head()}), bundle, REQUEST).normalisers["iUS"] == UNKNOWN_UNITS
+    assert (
+        prepare_input(Case("a", {"T2": head()}), bundle, REQUEST).normalisers["iUS"]
+        == UNKNOWN_UNITS
+    )
     assert (prepared.tiling.tile, prepared.tiling.step, prepared.axis) == ((16, 16), 4, 2)
     assert prepared.tiling.plane == (24, 20)
     assert prepared.fov.all()
     mask = np.zeros(GRID.shape, np.float32)
     mask[4:9, 3:6, 1] = 2
-    given = prepare(case, bundle, replace(REQUEST, fov=replace(head(), voxels=mask)))
+    given = prepare_input(case, bundle, replace(REQUEST, fov=replace(head(), voxels=mask)))
     assert (given.fov == (mask > 0)).all()
     assert {t.index for t in given.tiles} == {1}
 
@@ -211,11 +221,13 @@ def test_a_synthesis_is_scored_on_the_truth_s_range() -> None:
     truth = head()
     made = replace(truth, voxels=truth.voxels + np.float32(4), synthetic=True)
     request = replace(REQUEST, targets=("T2",))
-    prepared = prepare(Case("a", {"T2": truth}), Bundle(CONFIG, Preprocessing((2, 2, 2))), request)
+    prepared = prepare_input(
+        Case("a", {"T2": truth}), Bundle(CONFIG, Preprocessing((2, 2, 2))), request
+    )
     scale = prepared.normalisers["T2"]
     fov = np.zeros(GRID.shape, bool)
     fov[2:20, 2:18] = True
-    difference, scores = judge(made, truth, fov, scale)
+    difference, scores = compare_with_truth(made, truth, fov, scale)
     clipped = np.clip(truth.voxels, scale.low, scale.high)
     wanted = np.where(fov, made.voxels - clipped, 0)
     np.testing.assert_allclose(difference, wanted, atol=1e-3)
@@ -224,7 +236,7 @@ def test_a_synthesis_is_scored_on_the_truth_s_range() -> None:
     span = scale.high - scale.low
     assert scores["PSNR"] == pytest.approx(np.mean(10 * np.log10(span**2 / per_slice)), rel=1e-4)
     assert 0.9 < scores["SSIM"] < 1
-    nothing, none = judge(made, truth, np.zeros(GRID.shape, bool), scale)
+    nothing, none = compare_with_truth(made, truth, np.zeros(GRID.shape, bool), scale)
     assert none == {}
     assert nothing.shape == GRID.shape
     assert not nothing.any()
@@ -232,7 +244,7 @@ def test_a_synthesis_is_scored_on_the_truth_s_range() -> None:
 
 def test_results_move_onto_another_grid_whole(engine: Engine, case: Case) -> None:
     request = replace(REQUEST, samples=2, temperature=1.0)
-    prepared = prepare(case, engine.bundle, request)
+    prepared = prepare_input(case, engine.bundle, request)
     engine.network = Numbers([0.5] * len(prepared.tiles), samples=(-0.1, 0.1))
     result = engine.run(case, prepared, request)
     flipped = Grid(GRID.shape, np.diag([-2.0, 2.0, 2.0, 1.0]) + _origin(46.0))
