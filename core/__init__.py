@@ -1,6 +1,7 @@
 """The engine: volumes, models and synthesis; works with no screen and no Qt."""
 
 __all__ = [
+    "api",
     "assets",
     "case",
     "child_process",
