@@ -1,4 +1,7 @@
-"""The project's doors: ``nox -s demo`` runs the main job, ``nox -s tests`` checks everything."""
+"""The project's tasks: ``nox -s demo`` runs the main job, ``nox -s tests`` checks everything.
+
+``nox -s mutation`` asks which small errors in the method no test would see.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["tests"]
 
 DEMO = Path("assets/demo")
+COVERAGE = () if os.environ.get("MHVAE_COVERAGE", "1") == "0" else ("--cov", "--cov-report=term")
+"""Lines the tests reach, against the floor in pyproject.toml; off by ``MHVAE_COVERAGE=0``."""
 
 
 @nox.session
@@ -72,6 +77,16 @@ def tests(session: nox.Session) -> None:
     session.run("lint-imports")
     session.run("mypy")
     session.run(
-        "pytest", "-n", os.environ.get("MHVAE_TEST_WORKERS", "2"), *session.posargs,
+        "pytest", "-n", os.environ.get("MHVAE_TEST_WORKERS", "2"), *COVERAGE, *session.posargs,
+        env={"QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Put small errors into the method and say which no test sees; ``-- ROOM`` for one room."""
+    session.install("-c", "constraints.txt", ".[test,fast,mutation]")
+    session.run(
+        "python", "benchmarks/mutation.py", *(session.posargs or ["--floor", "0.85"]),
         env={"QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip

@@ -32,7 +32,7 @@ from core.errors import UserError  # noqa: E402
 from core.models.bundle import Bundle, find  # noqa: E402
 from core.models.mhvae.model import MHVAE  # noqa: E402
 from core.models.weights import load  # noqa: E402
-from trainer.cohort.cache import prepare_all  # noqa: E402
+from trainer.cohort.cache import cache_cases  # noqa: E402
 from trainer.cohort.scan import scan  # noqa: E402
 from trainer.errors import TrainerError  # noqa: E402
 from trainer.loop.data import cache_folder  # noqa: E402
@@ -123,7 +123,7 @@ def tiles_of(
     found = scan(cohort, names)
     cache = cache_folder(cohort, found)
     wanted = [c for c in found if set(inputs) <= c.files.keys()][:cases]
-    prepared, problems = prepare_all(wanted, plan.data, names, cache)
+    prepared, problems = cache_cases(wanted, plan.data, names, cache)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
     tiles = fixed_tiles(prepared, replace(plan, start_from=""), count)

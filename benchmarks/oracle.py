@@ -46,7 +46,7 @@ from core.image.metrics import mae, psnr  # noqa: E402
 from core.io import read  # noqa: E402
 from core.models.bundle import find  # noqa: E402
 from core.models.weights import load  # noqa: E402
-from core.synthesis.request import Prepared, Request, prepare  # noqa: E402
+from core.synthesis.request import PreparedInput, Request, prepare_input  # noqa: E402
 from core.synthesis.synthesize import Engine  # noqa: E402
 from trainer.evaluation.statistics import summarise  # noqa: E402
 
@@ -126,18 +126,18 @@ def fit(x: Floats, y: Floats) -> Floats:
     return beta
 
 
-def seen(prepared: Prepared) -> Mask:
+def seen(prepared: PreparedInput) -> Mask:
     """The voxels both images show."""
     return prepared.fov & (prepared.images["T2"] > -1) & (prepared.images["iUS"] > -1)
 
 
-def laid_out(cohort: Path, name: str, engine: Engine) -> tuple[Case, Prepared]:
+def laid_out(cohort: Path, name: str, engine: Engine) -> tuple[Case, PreparedInput]:
     case = load_case(cohort, name)
-    return case, prepare(case, engine.bundle, Request(("iUS", "T2"), ("iUS", "T2")))
+    return case, prepare_input(case, engine.bundle, Request(("iUS", "T2"), ("iUS", "T2")))
 
 
 def predict(
-    engine: Engine, case: Case, prepared: Prepared, subset: tuple[str, ...]
+    engine: Engine, case: Case, prepared: PreparedInput, subset: tuple[str, ...]
 ) -> dict[str, Floats]:
     from dataclasses import replace
 
@@ -240,7 +240,7 @@ def _fit_on_training(
 
 
 def _oracle(
-    path: Path, case: Case, prepared: Prepared, inside: Mask
+    path: Path, case: Case, prepared: PreparedInput, inside: Mask
 ) -> tuple[Floats, Floats, Mask, float] | None:
     """Return the draws' median and mean, the voxels where they are known, and mean K there.
 

@@ -45,7 +45,7 @@ from core.io import read  # noqa: E402
 from core.models.bundle import find  # noqa: E402
 from core.models.weights import load  # noqa: E402
 from core.simulator import Tissue  # noqa: E402
-from core.synthesis.request import Prepared, Request, Synthesis, prepare  # noqa: E402
+from core.synthesis.request import PreparedInput, Request, Synthesis, prepare_input  # noqa: E402
 from core.synthesis.synthesize import Engine  # noqa: E402
 from core.volume import Volume  # noqa: E402
 from trainer.cohort.expected import SCALE, expected_on, in_range, read_expected  # noqa: E402
@@ -96,9 +96,9 @@ class Row:
     errors: Mapping[str, Errors]
 
 
-def synthesise(engine: Engine, case: Case) -> tuple[Prepared, Synthesis]:
+def synthesise(engine: Engine, case: Case) -> tuple[PreparedInput, Synthesis]:
     request = Request(subset=("T2",), targets=("iUS",))
-    prepared = prepare(case, engine.bundle, request)
+    prepared = prepare_input(case, engine.bundle, request)
     return prepared, engine.run(case, prepared, request)
 
 
@@ -207,7 +207,7 @@ def seams(engine: Engine, path: Path) -> None:
         _steps(prepared, planes, inside)
 
 
-def _steps(prepared: Prepared, planes: np.ndarray, inside: np.ndarray) -> None:
+def _steps(prepared: PreparedInput, planes: np.ndarray, inside: np.ndarray) -> None:
     for axis, starts, size in (
         (1, prepared.tiling.rows, prepared.tiling.tile[0]),
         (2, prepared.tiling.columns, prepared.tiling.tile[1]),

@@ -37,7 +37,7 @@ from core.io import read  # noqa: E402
 from core.models.bundle import find  # noqa: E402
 from core.models.weights import load  # noqa: E402
 from core.simulator import Tissue  # noqa: E402
-from core.synthesis.request import Prepared, Request, Synthesis, prepare  # noqa: E402
+from core.synthesis.request import PreparedInput, Request, Synthesis, prepare_input  # noqa: E402
 from core.synthesis.synthesize import Engine  # noqa: E402
 from trainer.evaluation.statistics import summarise  # noqa: E402
 
@@ -53,13 +53,13 @@ def engine_of(name: str) -> Engine:
     return Engine(load(bundle.path)[1], bundle)
 
 
-def run(engine: Engine, case: Case, prepared: Prepared, **how: float) -> Synthesis:
+def run(engine: Engine, case: Case, prepared: PreparedInput, **how: float) -> Synthesis:
     request = Request(("T2",), ("iUS",), **how)  # type: ignore[arg-type]
     given = replace(prepared, images={"T2": prepared.images["T2"]})
     return engine.run(case, given, request)
 
 
-def in_range(prepared: Prepared, result: Synthesis) -> Floats:
+def in_range(prepared: PreparedInput, result: Synthesis) -> Floats:
     return prepared.normalisers["iUS"].forward(result.volumes["iUS"].voxels, prepared.fov)
 
 
@@ -94,7 +94,7 @@ def between_slices(image: Floats, inside: Mask, axis: int) -> float:
     return float(step[both].mean())
 
 
-def back(engine: Engine, case: Case, prepared: Prepared, made: Floats) -> float:
+def back(engine: Engine, case: Case, prepared: PreparedInput, made: Floats) -> float:
     """Return the PSNR of the T2 made from the ultrasound made from the T2."""
     given = replace(prepared, images={"iUS": np.where(prepared.fov, made, -1)})
     result = engine.run(case, given, Request(("iUS",), ("T2",)))
@@ -105,7 +105,7 @@ def back(engine: Engine, case: Case, prepared: Prepared, made: Floats) -> float:
 
 def one_case(engine: Engine, cohort: Path, name: str, sharpness_only: bool) -> dict[str, float]:
     case = Case(name, {m: read(cohort / f"{name}-{m}.nii.gz") for m in ("iUS", "T2")})
-    prepared = prepare(case, engine.bundle, Request(("iUS", "T2"), ("iUS",)))
+    prepared = prepare_input(case, engine.bundle, Request(("iUS", "T2"), ("iUS",)))
     real, fov = prepared.images["iUS"], prepared.fov
     made = in_range(prepared, run(engine, case, prepared))
     found = {"gradients": gradients(real, made, fov)}
@@ -165,7 +165,7 @@ def main() -> None:
             if label == "U-Net":
                 continue
             case = Case("real", {"T2": read(args.t2)})
-            prepared = prepare(case, engine.bundle, Request(("T2",), ("iUS",)))
+            prepared = prepare_input(case, engine.bundle, Request(("T2",), ("iUS",)))
             made = in_range(prepared, run(engine, case, prepared))
             step = between_slices(made, prepared.fov, prepared.axis) / truth
             print(f"{label}, real T2: slices {step:.3f} of the simulated truth's")

@@ -1,6 +1,7 @@
 """The engine: volumes, models and synthesis; works with no screen and no Qt."""
 
 __all__ = [
+    "api",
     "assets",
     "case",
     "child_process",
@@ -9,6 +10,8 @@ __all__ = [
     "grid",
     "image",
     "io",
+    "marks",
+    "modalities",
     "models",
     "pages",
     "registration",

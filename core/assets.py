@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent / "assets"
 
 DEMO_CASE = ROOT / "demo"
 MODELS = ROOT / "models"
+MODALITIES = ROOT / "modalities.toml"
+"""Table of the modalities known by name."""
 PAGES = ROOT / "pages"
 """Templates of :mod:`core.pages`."""
 GUIDE = ROOT / "guide" if (ROOT / "guide").is_dir() else ROOT.parent / "docs"

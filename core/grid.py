@@ -98,14 +98,16 @@ class Grid:
             ``flipped``: whether that axis runs towards L, P or I instead.
 
         The assignment maximises the summed |cosine|, so all 48 storage orders of one volume lead to
-        one canonical grid; ties go to the earlier world axis, decided in the world frame.
+        one canonical grid. At a tie (a turn by 45°) products of two cosines of an axis decide:
+        they are the same whichever way the axis runs and wherever it is stored.
         """
         cosines = self.affine[:3, :3] / self.spacing
         best: tuple[float, tuple[int, int, int]] | None = None
         for order in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)):
             score = float(sum(abs(cosines[world, axis]) for world, axis in enumerate(order)))
-            # Exactly oblique grids tie; prefer the order whose first axes align best in the world.
-            score += 1e-6 * abs(cosines[0, order[0]]) + 1e-9 * abs(cosines[1, order[1]])
+            for weight, world in ((1e-6, 0), (1e-8, 1), (1e-10, 2)):
+                a, b = cosines[world, order[world]], cosines[(world + 1) % 3, order[world]]
+                score += float(weight * a * b)
             if best is None or score > best[0] + 1e-12:
                 best = (score, order)
         assert best is not None

@@ -18,8 +18,8 @@ from PySide6.QtWidgets import QApplication
 
 from app.processes.jobs import Jobs
 from app.state.settings import Settings
-from app.training.wizard.base import Tools
 from app.training.wizard.draft import DraftStore
+from app.training.wizard.page import WizardContext
 from app.training.wizard.wizard import TrainerWizard
 from core.grid import Grid
 from core.io import read, write
@@ -52,7 +52,7 @@ def main() -> None:
         jobs = Jobs()
         store = DraftStore(Path(scratch) / "drafts")
         settings = Settings(Path(scratch) / "settings.ini")
-        wizard = TrainerWizard(Tools(settings, jobs, store, lambda _: root))
+        wizard = TrainerWizard(WizardContext(settings, jobs, store, lambda _: root))
         wizard.resize(*SIZE)
         wizard.show()
         wizard.draft.place = root / "runs"
@@ -62,7 +62,7 @@ def main() -> None:
             wizard.grab().save(str(IMAGES / f"wizard-{name}.png"))
 
         def rest() -> None:
-            tasks = (wizard.check.task, wizard.probe.task)
+            tasks = (wizard.check.task, wizard.estimate.task)
             while jobs.busy or any(task.running for task in tasks):
                 wait(100)
 
@@ -89,7 +89,7 @@ def main() -> None:
         wizard.preset.radios["paper"].click()
         wizard.next()
         rest()
-        keep("probe")
+        keep("estimate")
         wizard.back()
         wizard.preset.radios["smoke"].click()
         wizard.next()

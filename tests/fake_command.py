@@ -1,7 +1,7 @@
-"""Stands in for ``mhvae-studio check`` and ``probe``: says what they would, by what it is given.
+"""Stands in for ``mhvae-studio check`` and ``estimate``: says what they would, by what it is given.
 
-Cases are judged by their names: ``far`` cannot be used, ``odd`` has a warning. A probe is red while
-the whole batch is held in memory. A file ``FAKE`` beside the input changes how it ends.
+Cases are judged by their names: ``far`` cannot be used, ``odd`` has a warning. An estimate is red
+while the whole batch is held in memory. A file ``FAKE`` beside the input changes how it ends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def check(source: Path) -> None:
     tell("done", cases=len(rows), usable=len(rows))
 
 
-def probe(source: Path) -> None:
+def estimate(source: Path) -> None:
     plan = json.loads(source.read_text())
     tell("progress", stage="a step with 1 tile", done=1, total=4)
     red = plan["data"]["micro_batch"] == 0 and plan["preset"] == "quick"
@@ -64,7 +64,7 @@ def main() -> int:
     if word == "wrong":
         sys.stderr.write("mhvae-studio: The cohort holds nothing to train on.\n")
         return 2
-    {"check": check, "probe": probe}[kind](source)
+    {"check": check, "estimate": estimate}[kind](source)
     return 0
 
 

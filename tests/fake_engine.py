@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,7 +76,14 @@ class FakeBackend:
                 self._misbehave(task)
         return {
             "results": {m: self._result(m, task, volumes, into[m]) for m in task["targets"]},
-            "provenance": {"synthetic": True, "model": {"name": task["model"], "sha256": "0"}},
+            "provenance": {
+                "synthetic": True,
+                "model": {"name": task["model"], "sha256": "0"},
+                "subset": task["subset"],
+                "seed": task["seed"],
+                "samples": task["samples"],
+                "id": uuid.uuid4().hex,
+            },
             "seconds": 0.1,
             "pace": 0.01,
             "memory": 400.0,
@@ -117,6 +125,13 @@ class FakeBackend:
     ) -> dict[str, Any]:
         truth = task["volumes"].get(m)
         spread = self._share(made.array.shape) if task["samples"] > 1 else None
+        if spread:
+            spread.array[...] = 1.5
+        singles = {}
+        for n in range(1, task["samples"] + 1) if task["samples"] > 1 else ():
+            one = SharedArray.copy_of(made.array + n)
+            self.arrays.append(one)
+            singles[str(n)] = one.spec
         difference = None
         if truth is not None:
             difference = SharedArray.copy_of(made.array - volumes[truth].voxels)
@@ -124,6 +139,7 @@ class FakeBackend:
         return {
             "spread": spread.spec if spread else None,
             "difference": difference.spec if difference else None,
+            "samples": singles,
             "metrics": {"PSNR": 20.0, "SSIM": 0.5} if truth else {},
             "kind": "reconstruction" if m in task["subset"] else "synthesis",
         }

@@ -17,8 +17,9 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 import core.models.bundle
+from app.files.dialogs import FileDialogs, Keep
 from app.processes.client import EngineClient
-from app.shell import remembered
+from app.shell import window_state
 from app.shell.window import MainWindow
 from app.state.settings import Settings
 from core.grid import Grid
@@ -51,11 +52,13 @@ def staged(
 ) -> Iterator[MainWindow]:
     """Show a window; when it is closed no thread, child process or widget may be left."""
     monkeypatch.setattr(core.models.bundle, "available", lambda: [model(behaviour)])
+    # Nobody answers a question of a test that does not ask for one.
+    monkeypatch.setattr(FileDialogs, "keep", lambda *_: Keep.DISCARD)
     # What a developer has trained is not told to tests, nor are theirs remembered.
     monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: tmp_path / "user")
     monkeypatch.setattr("platformdirs.user_state_path", lambda *_, **__: tmp_path / "state")
     # The offscreen platform's screen is small; people's are not.
-    monkeypatch.setattr(remembered, "first_size", lambda _: remembered.FIRST_SIZE)
+    monkeypatch.setattr(window_state, "first_size", lambda _: window_state.FIRST_SIZE)
     threads = set(threading.enumerate())
     children = {p.pid for p in psutil.Process().children()}
     old = {p.name for p in Path("/dev/shm").glob("mhvae-*")}  # process ids come again

@@ -1,4 +1,4 @@
-"""The house holds: no circle of modules or rooms, doors are used, nobody is handed the window."""
+"""No circle of modules or rooms, only exports are used outside, nobody is handed the window."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Graph = dict[str, set[str]]
 
 
 @dataclass(frozen=True)
-class House:
+class ImportGraph:
     """Every module by its dotted name.
 
     Attributes:
@@ -29,7 +29,7 @@ class House:
     rooms: frozenset[str]
 
     @classmethod
-    def under(cls, root: Path, floors: Iterable[str] = FLOORS) -> House:
+    def under(cls, root: Path, floors: Iterable[str] = FLOORS) -> ImportGraph:
         """Parse what lies under a folder."""
         trees, rooms = {}, set()
         for floor in floors:
@@ -73,7 +73,7 @@ class House:
             graph[here] |= {self.room(x) for x in imported} - {here}
         return graph
 
-    def doors(self) -> dict[str, set[str]]:
+    def exports(self) -> dict[str, set[str]]:
         """Return what each room's ``__init__`` names in ``__all__``."""
         named = {}
         for room in self.rooms:
@@ -123,49 +123,49 @@ def circles(graph: Graph) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def house() -> House:
-    return House.under(ROOT)
+def graph() -> ImportGraph:
+    return ImportGraph.under(ROOT)
 
 
-def test_no_module_imports_itself_through_others(house: House) -> None:
+def test_no_module_imports_itself_through_others(graph: ImportGraph) -> None:
     """Imports for types and inside functions count too."""
-    assert circles(house.modules()) == []
+    assert circles(graph.modules()) == []
 
 
-def test_no_room_imports_itself_through_others(house: House) -> None:
-    assert circles(house.folders()) == []
+def test_no_room_imports_itself_through_others(graph: ImportGraph) -> None:
+    assert circles(graph.folders()) == []
 
 
-def test_rooms_are_entered_by_their_doors(house: House) -> None:
+def test_only_what_a_room_exports_is_used_outside(graph: ImportGraph) -> None:
     """Outside a room only what its ``__init__`` names is used."""
-    doors = house.doors()
+    exports = graph.exports()
     broken = []
-    for module in house.trees:
-        for imported, name in house.imports(module):
-            path = imported.split(".") + ([name] if name and imported in house.rooms else [])
+    for module in graph.trees:
+        for imported, name in graph.imports(module):
+            path = imported.split(".") + ([name] if name and imported in graph.rooms else [])
             for n in range(1, len(path)):
                 room = ".".join(path[:n])
                 inside = module == room or module.startswith(room + ".")
-                if room in doors and not inside and path[n] not in doors[room]:
+                if room in exports and not inside and path[n] not in exports[room]:
                     broken.append(f"{module} takes {path[n]} out of {room}")
     assert broken == []
 
 
-def test_doors_name_what_is_there(house: House) -> None:
-    for room, names in house.doors().items():
+def test_exports_are_there(graph: ImportGraph) -> None:
+    for room, names in graph.exports().items():
         bound = {
             alias.asname or alias.name
-            for node in house.trees[room].body
+            for node in graph.trees[room].body
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         }
-        bound |= {n.name for n in house.trees[room].body if isinstance(n, ast.FunctionDef)}
-        missing = [n for n in names if f"{room}.{n}" not in house.trees and n not in bound]
+        bound |= {n.name for n in graph.trees[room].body if isinstance(n, ast.FunctionDef)}
+        missing = [n for n in names if f"{room}.{n}" not in graph.trees and n not in bound]
         assert missing == [], room
 
 
-def test_nobody_but_the_shell_knows_the_window(house: House) -> None:
-    for module, tree in house.trees.items():
+def test_nobody_but_the_shell_knows_the_window(graph: ImportGraph) -> None:
+    for module, tree in graph.trees.items():
         if module != "app.shell.window":
             names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
             texts = {
@@ -176,14 +176,14 @@ def test_nobody_but_the_shell_knows_the_window(house: House) -> None:
             assert "MainWindow" not in names | texts, module
 
 
-def made_up(folder: Path, files: Mapping[str, str]) -> House:
+def made_up(folder: Path, files: Mapping[str, str]) -> ImportGraph:
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         for parent in path.relative_to(folder).parents[:-1]:
             (folder / parent / "__init__.py").touch()
         path.write_text(text)
-    return House.under(folder, ["core"])
+    return ImportGraph.under(folder, ["core"])
 
 
 @pytest.mark.parametrize(
@@ -196,18 +196,18 @@ def made_up(folder: Path, files: Mapping[str, str]) -> House:
     ],
 )
 def test_a_circle_is_found_wherever_the_import_stands(tmp_path: Path, back: str) -> None:
-    house = made_up(tmp_path, {"core/a.py": back, "core/b.py": "from core.c import x",
+    graph = made_up(tmp_path, {"core/a.py": back, "core/b.py": "from core.c import x",
                                "core/c.py": "from core.a import f"})  # fmt: skip
-    assert circles(house.modules()) == [["core.a", "core.b", "core.c"]]
+    assert circles(graph.modules()) == [["core.a", "core.b", "core.c"]]
 
 
 def test_a_circle_of_rooms_is_found_without_one_of_modules(tmp_path: Path) -> None:
-    house = made_up(tmp_path, {
+    graph = made_up(tmp_path, {
         "core/x/a.py": "from core.y.b import n", "core/y/b.py": "",
         "core/y/c.py": "import core.x.d", "core/x/d.py": "",
     })  # fmt: skip
-    assert circles(house.modules()) == []
-    assert circles(house.folders()) == [["core.x", "core.y"]]
+    assert circles(graph.modules()) == []
+    assert circles(graph.folders()) == [["core.x", "core.y"]]
 
 
 def test_docs_name_files_that_are_there() -> None:

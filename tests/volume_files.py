@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.io import netcdf_file
 
-from core.io import probe, read
+from core.io import read, read_headers
 
 VOXELS = np.random.default_rng(0).integers(-500, 500, (9, 8, 7)).astype(np.int16)
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -65,7 +65,7 @@ def _minc_axis(axis: str) -> dict[str, object]:
 
 
 def check(path: Path, voxels: np.ndarray, affine: np.ndarray, tolerance: float = 1e-4) -> None:
-    header = probe(path)[0]
+    header = read_headers(path)[0]
     volume = read(path)
     assert header.problem == ""
     assert header.grid is not None

@@ -1,3 +1,3 @@
 """Training of models; no Qt."""
 
-__all__ = ["cohort", "commands", "errors", "evaluation", "loop", "plan", "run"]
+__all__ = ["api", "cohort", "commands", "errors", "evaluation", "loop", "plan", "run"]

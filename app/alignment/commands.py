@@ -39,7 +39,7 @@ def _moving(it: AlignmentController) -> list[Command]:
         Command("align_load", "Load transform…", GROUP, GROUP, it.load_transform, (),
                 "Apply an ITK transform (.tfm, .txt, .h5) to the moving volume", enabled=two),
         Command("align_turn", "Turn the transform round", GROUP, GROUP,
-                it.transforms.turn_round, (),
+                it.transforms.invert, (),
                 "Use the loaded transform in the other direction", enabled=from_file),
         Command("align_centre", "Centre", GROUP, GROUP, aligner.centre, (),
                 "Bring the middles of both fields of view together", enabled=two),

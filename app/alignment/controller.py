@@ -8,14 +8,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.alignment.by_hand import Hand
+from app.alignment.aligner import Aligner
 from app.alignment.landmarks import Landmarks
-from app.alignment.marks import AlignMarks
-from app.alignment.offers import Offers
-from app.alignment.pose import Aligner
-from app.alignment.registration import Registrar, RegistrationRequest
+from app.alignment.manual import ManualAlignment
+from app.alignment.overlay import AlignmentOverlay
+from app.alignment.registration_process import RegistrationProcess, RegistrationRequest
+from app.alignment.suggestions import AlignmentSuggestions
 from app.alignment.tools import LandmarkTool, MoveTool
-from app.alignment.transform_files import Transforms
+from app.alignment.transform_files import TransformFiles
 from app.files.controller import FilesController
 from app.shared.context import Context
 from app.state.values import Compare, Tool
@@ -47,12 +47,12 @@ class AlignmentController(QObject):
         super().__init__(files)
         self.context, self.files, self.session = context, files, context.session
         self.aligner = Aligner(context)
-        self.hand = Hand(self.aligner)
-        self.transforms = Transforms(self.aligner)
-        self.registrar = Registrar(self.aligner)
+        self.hand = ManualAlignment(self.aligner)
+        self.transforms = TransformFiles(self.aligner)
+        self.registrar = RegistrationProcess(self.aligner)
         self.landmarks = Landmarks(self.aligner)
         self.method = DEFAULT_METHOD
-        self.offers = Offers(
+        self.suggestions = AlignmentSuggestions(
             files.opener,
             self.aligner,
             self.transforms,
@@ -69,7 +69,7 @@ class AlignmentController(QObject):
         """Give the viewers the tools and marks of alignment."""
         viewers.mouse.tools[Tool.MOVE] = MoveTool(self.hand)
         viewers.mouse.tools[Tool.LANDMARKS] = LandmarkTool(self.landmarks)
-        viewers.extras.append(AlignMarks(self.hand, self.landmarks).paint)
+        viewers.extras.append(AlignmentOverlay(self.hand, self.landmarks).paint)
         self.landmarks.changed.connect(viewers.update)
         self.hand.pivot_found.connect(viewers.update)
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand
 
-from app.alignment.pose import Aligner, matrix_of
+from app.alignment.aligner import Aligner, matrix_of
 from app.state.pair import AlignedPair, Key, Pairs
 from app.state.values import Vector
 from core.registration.alignment import AlignError

@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.alignment.by_hand_panel import HandBox
 from app.alignment.controller import AlignmentController
 from app.alignment.landmarks_panel import LandmarkBox, command_button
-from app.alignment.registration import number
+from app.alignment.manual_panel import ManualBox
+from app.alignment.registration_process import number
 from app.processes.progress import Stage
 from app.shared.style import warning_colour
 from app.shared.wording import duration
@@ -76,7 +76,7 @@ class AlignPanel(QScrollArea):
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.gain.setToolTip("Mutual information inside the field of view; higher is better")
         self.progress, self.stage = QProgressBar(), QLabel()
-        self.hand, self.landmarks = HandBox(controller.hand), LandmarkBox(controller.landmarks)
+        self.hand, self.landmarks = ManualBox(controller.hand), LandmarkBox(controller.landmarks)
         self.buttons: dict[str, QToolButton] = {}
         self._lay_out()
         self._connect()

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF
 
-from app.alignment.by_hand import Hand
 from app.alignment.landmarks import FIXED, MOVING, Landmarks
+from app.alignment.manual import ManualAlignment
 from app.viewer.geometry import Projection
 from app.viewer.pane_geometry import PaneGeometry
 
@@ -22,7 +22,7 @@ SLAB = 2.5
 class MoveTool:
     """Left drags the moving volume in the plane, Ctrl+Left turns it there about its middle."""
 
-    def __init__(self, hand: Hand) -> None:
+    def __init__(self, hand: ManualAlignment) -> None:
         self._hand = hand
         self._turning = False
         self._from: NDArray[np.float64] = np.zeros(3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QObject
 
-from app.alignment.pose import Aligner
+from app.alignment.aligner import Aligner
 from app.state.messages import Action
 from core.registration.alignment import Alignment
 
@@ -15,7 +15,7 @@ TURNED_ROUND = ", turned round"
 """Added to a transform file's name while it is used in the other direction."""
 
 
-class Transforms(QObject):
+class TransformFiles(QObject):
     """Applies transform files to the aligner's moving volume."""
 
     def __init__(self, aligner: Aligner) -> None:
@@ -28,7 +28,7 @@ class Transforms(QObject):
 
         def done(alignment: Alignment) -> None:
             if aligner.put_alignment(alignment, f"Transform {path.name}"):
-                aligner.messages.info(self.direction(), [Action("Turn round", self.turn_round)])
+                aligner.messages.info(self.direction(), [Action("Turn round", self.invert)])
 
         aligner.jobs.submit(
             f"Reading {path.name}", lambda: read(path), done, aligner.messages.error
@@ -46,12 +46,12 @@ class Transforms(QObject):
             return f"{name}, turned round: it takes points of {moving} to {fixed}."
         return f"{name}, as ITK programs use it: it takes points of {fixed} to {moving}."
 
-    def turn_round(self) -> None:
+    def invert(self) -> None:
         """Use the loaded transform in the other direction."""
         placement = self.aligner.placement
         if placement is None or placement.alignment.kind != "file":
             return
-        turned = turned_round(placement.alignment)
+        turned = inverted(placement.alignment)
         self.aligner.put_alignment(turned, "Transform turned round")
 
     def save(self, path: Path) -> None:
@@ -70,7 +70,7 @@ class Transforms(QObject):
         aligner.jobs.submit(f"Saving {path.name}", work, done, aligner.messages.error)
 
 
-def turned_round(alignment: Alignment) -> Alignment:
+def inverted(alignment: Alignment) -> Alignment:
     """Return a transform file's alignment in the other direction."""
     source = alignment.source
     name = source.removesuffix(TURNED_ROUND)

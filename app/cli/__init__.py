@@ -24,7 +24,7 @@ COMMANDS = {
     "import-weights": "turn a checkpoint of the paper's authors into a model",
     "simulate": "write simulated T2 and iUS cases",
     "check": "read every case of a cohort and list what would spoil a training",
-    "probe": "run a few steps of a plan and say what the whole run will take",
+    "estimate": "run a few steps of a plan and say what the whole run will take",
     "train": "train a model on a cohort, resume a run, or fine-tune a model",
     "evaluate": "score models on a cohort and write a report",
     "runs": "list training runs; ask one to pause, finish or stop",

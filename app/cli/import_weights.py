@@ -18,13 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modalities",
         type=_names,
-        metavar="iUS,T2",
+        metavar="A,B",
         help="our names for the checkpoint's modalities, in the file's order",
     )
     parser.add_argument(
         "--decoders",
         type=_names,
-        metavar="iUS,T2",
+        metavar="A,B",
         help="which modality each numbered image decoder makes (2023 checkpoints)",
     )
     parser.add_argument("--tile", type=_size, metavar="H,W", help="pixels it was trained on")

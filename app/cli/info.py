@@ -82,10 +82,10 @@ def _model(bundle: Bundle) -> dict[str, Any]:
 
 
 def _volumes(path: Path, *, as_json: bool) -> None:
-    from core.io import probe
+    from core.io import read_headers
 
     found = []
-    for one in probe(path):
+    for one in read_headers(path):
         grid = one.grid
         found.append(
             {

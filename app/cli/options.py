@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from core.case import Case
 from core.errors import UserError
-from core.registration.choice import Search
+from core.registration.alignment_choice import Search
 from core.registration.methods import DEFAULT_METHOD, METHODS, THROUGH_THE_MODEL
 from core.registration.register import register
-from core.synthesis.request import Prepared, Request, Synthesis
+from core.synthesis.request import PreparedInput, Request, Synthesis
 from core.volume import Volume
 
 
@@ -71,14 +71,16 @@ def request_of(
     )
 
 
-def measure(case: Case, result: Synthesis, prepared: Prepared) -> dict[str, Any]:
+def measure(case: Case, result: Synthesis, prepared: PreparedInput) -> dict[str, Any]:
     """Compare every target with its real volume, where the case has one."""
-    from core.synthesis.score import judge
+    from core.synthesis.score import compare_with_truth
 
     measured = {}
     for m, volume in result.volumes.items():
         if m in case.volumes:
-            _, scores = judge(volume, case.volumes[m], result.fov, prepared.normalisers[m])
+            _, scores = compare_with_truth(
+                volume, case.volumes[m], result.fov, prepared.normalisers[m]
+            )
             if scores:
                 measured[m] = {
                     "psnr_db": round(scores["PSNR"], 3),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.cli.options import CommandError
 from app.cli.terminal import Reporter, answer, output_folder
+from core.modalities import PAPER
 from core.registration.methods import DEFAULT_METHOD, METHODS
 
 
@@ -38,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--spacing", type=float, default=0.5, metavar="MM", help="of the new grid (default: 0.5)"
     )
     parser.add_argument(
-        "--modalities", default="iUS,T2", metavar="A,B", help="which to take (default: iUS,T2)"
+        "--modalities",
+        default=",".join(PAPER),
+        metavar="A,B",
+        help="which to take (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the search")
     parser.add_argument(
@@ -50,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; finished cases are kept, so a stopped run goes on where it was."""
     from trainer.cohort.prepare import LIST, PAGE, TABLE, prepare_cohort
-    from trainer.cohort.prepare_case import Preparation
+    from trainer.cohort.prepare_files import PrepareOptions
     from trainer.cohort.scan import scan
 
     if not 0.05 <= args.spacing <= 20:
@@ -60,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out.resolve() == args.source.resolve():
         raise CommandError("--out is the cohort itself; choose another folder.")
     modalities = tuple(m.strip() for m in args.modalities.split(",") if m.strip())
-    how = Preparation(
+    how = PrepareOptions(
         modalities=modalities,
         spacing=(args.spacing,) * 3,
         kind=args.register,

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from app.cli.options import CommandError, add_method, add_transform, searcher
-from app.cli.terminal import DEVICES, Reporter, answer, output_folder
+from app.cli.terminal import FORMATS, Reporter, answer, output_folder
 from core.case import box_distance
 from core.errors import Cancelled, UserError
 from core.io.modality import guess_from_text
 from core.registration.alignment import AlignProgress, Registration, moved
-from core.registration.choice import Choice, align, record
+from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.registration.register import centred
+from core.synthesis.devices import DEVICES
 from core.volume import Volume
 
 
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("moving", "fixed"),
         help="of the saved volume: its own voxels at their new place, or resampled to the fixed",
     )
-    parser.add_argument("--format", default="nii.gz", choices=("nii.gz", "nrrd", "mha"))
+    parser.add_argument("--format", default="nii.gz", choices=FORMATS)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--events", action="store_true", help="print progress and result as one JSON object a line"
@@ -93,7 +94,7 @@ def _run(args: argparse.Namespace) -> int:
     report = Reporter()
     with report.stage("read"):
         fixed, moving = _read(args.fixed), _read(args.moving)
-    choice = Choice(
+    choice = AlignmentChoice(
         kind,
         args.method,
         args.transform,
@@ -124,7 +125,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _read(text: str) -> Volume:
-    from core.io import probe, read
+    from core.io import read, read_headers
 
     modality, equals, path = text.partition("=")
     if equals and modality.isalnum() and not Path(text).exists():
@@ -133,7 +134,7 @@ def _read(text: str) -> Volume:
     guess, _ = guess_from_text(Path(text).name, "")
     if not guess:
         # A DICOM series says more about itself than its folder's name.
-        guess = next((h.modality for h in probe(text) if not h.problem and h.modality), "")
+        guess = next((h.modality for h in read_headers(text) if not h.problem and h.modality), "")
     return replace(volume, modality=guess)
 
 

@@ -6,8 +6,9 @@ import argparse
 
 import numpy as np
 
-from app.cli.terminal import DEVICES, answer, peak_memory
+from app.cli.terminal import answer, peak_memory
 from core.errors import UserError
+from core.synthesis.devices import DEVICES
 
 
 class SelfTestError(UserError):
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from core.models.bundle import find
     from core.models.weights import load
     from core.synthesis.backends import choose_device
-    from core.synthesis.request import Request, prepare
+    from core.synthesis.request import Request, prepare_input
     from core.synthesis.synthesize import Engine
     from core.volume import Volume
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     images = []
     for batch in (1, 3):
         request = Request((source,), (target,), fov="whole", batch=batch)
-        result = engine.run(case, prepare(case, bundle, request), request)
+        result = engine.run(case, prepare_input(case, bundle, request), request)
         images.append(result.volumes[target].voxels)
     difference = float(np.abs(images[0] - images[1]).max()) / 255
     checks = {

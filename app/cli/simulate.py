@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from app.cli.terminal import Reporter, answer, output_folder
+from core.marks import SIMULATED_MARK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             "folder": str(args.out),
             "physics": args.physics,
             "seconds": round(time.perf_counter() - start, 1),
-            "notice": "Simulated data. Research use only.",
+            "notice": f"{SIMULATED_MARK}.",
         },
         as_json=args.json,
     )
@@ -105,8 +106,8 @@ def _from_t2(args: argparse.Namespace) -> int:
     }
     name = f"Case{args.seed:03d}"
     outputs = {
-        "T2": str(write(case.t2, args.out / f"{name}-T2.nii.gz")),
-        "iUS": str(write(case.ius, args.out / f"{name}-iUS.nii.gz", marks=marks)),
+        made.modality: str(write(made, args.out / f"{name}-{made.modality}.nii.gz", marks=said))
+        for made, said in ((case.t2, {}), (case.ius, marks))
     }
     answer(
         {

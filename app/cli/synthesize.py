@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.options import CommandError, add_transform, measure, request_of
-from app.cli.terminal import DEVICES, Reporter, answer, output_folder, peak_memory
+from app.cli.terminal import FORMATS, Reporter, answer, output_folder, peak_memory
 from core.case import Case
 from core.files import shown
+from core.modalities import reference_of
 from core.models.bundle import Bundle, find
 from core.registration.alignment import moved
-from core.registration.choice import Choice, align, record
-from core.registration.pair import SWEPT
-from core.synthesis.request import Synthesis, on_grid, prepare
+from core.registration.alignment_choice import AlignmentChoice, align, record
+from core.synthesis.devices import DEVICES
+from core.synthesis.request import Synthesis, on_grid, prepare_input
 from core.volume import Volume
 
-FORMATS = ("nii.gz", "nrrd", "mha")
 MASK = "mask"
 
 
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         args, tuple(m for m in bundle.config.modalities if m in inputs), targets, fov
     )
     with report.stage("prepare"):
-        prepared = prepare(case, bundle, request)
+        prepared = prepare_input(case, bundle, request)
     with report.stage("load model"):
         from core.models.weights import load
         from core.synthesis.backends import choose_device
@@ -166,10 +166,12 @@ def _aligned(
     args: argparse.Namespace, case: Case, report: Reporter
 ) -> tuple[Case, dict[str, dict[str, object]]]:
     """Bring the other volumes onto the one whose grid decides (the iUS, where there is one)."""
-    choice = Choice(args.register, transform=args.transform, inverse=args.inverse, seed=args.seed)
+    choice = AlignmentChoice(
+        args.register, transform=args.transform, inverse=args.inverse, seed=args.seed
+    )
     if not choice.changes:
         return case, {}
-    first = next((m for m in SWEPT if m in case.volumes), next(iter(case.volumes)))
+    first = reference_of(case.volumes)
     others = [m for m in case.volumes if m != first]
     if not others:
         raise CommandError(

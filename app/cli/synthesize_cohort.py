@@ -18,13 +18,13 @@ from core.case import Case
 from core.errors import UserError
 from core.files import replacing
 from core.grid import Grid
-from core.io import probe, read, write
+from core.io import read, read_headers, write
 from core.models.bundle import Bundle, find
-from core.synthesis.request import Request, on_grid, prepare
+from core.synthesis.request import Request, on_grid, prepare_input
 from core.synthesis.synthesize import Engine
 from core.tables import write_table
 from trainer.cohort.case import CohortCase
-from trainer.cohort.names import LABEL, case_key, told_by
+from trainer.cohort.names import LABEL, case_key, parse_name
 from trainer.cohort.scan import SUFFIXES, names_of, scan
 
 TABLE = "outcomes.csv"
@@ -102,7 +102,7 @@ def _one(
     try:
         case.refuse()
         request, loaded = _load(args, bundle, case, targets)
-        prepared = prepare(loaded, bundle, request)
+        prepared = prepare_input(loaded, bundle, request)
         result = engine.run(
             loaded,
             prepared,
@@ -171,7 +171,7 @@ def label_maps(case: CohortCase) -> list[Path]:
     found = []
     for path in own.iterdir():
         ending = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
-        told = told_by(path.name.removesuffix(ending), ()) if ending else None
+        told = parse_name(path.name.removesuffix(ending), ()) if ending else None
         if (
             told
             and told.role == LABEL
@@ -185,7 +185,7 @@ def _carry_labels(args: argparse.Namespace, case: CohortCase, grid: Grid) -> dic
     """Copy the label maps that lie on the result's grid; name the others."""
     copied, left = [], []
     for path in label_maps(case):
-        header = probe(path)[0]
+        header = read_headers(path)[0]
         if header.grid is None or not header.grid.same_as(grid):
             left.append(f"{path.name} lies on another grid and was not carried along.")
             continue

@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 
 from core.errors import UserError
+from core.io import WRITTEN
 
-DEVICES = ("auto", "cpu", "cuda", "mps", "openvino")
+FORMATS = tuple(ending[1:] for ending in WRITTEN)
 """What ``--device`` takes; kept here so that ``--help`` need not import torch."""
 
 
@@ -30,9 +31,9 @@ def output_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".mhvae-write-test"
-        probe.touch()
-        probe.unlink()
+        trial = path / ".mhvae-write-test"
+        trial.touch()
+        trial.unlink()
     except OSError as error:
         raise OutputError(
             f"{path}: results cannot be written there ({error.strerror}). Expected a folder you "

@@ -1,3 +1,3 @@
 """Opening, importing, saving, projects."""
 
-__all__ = ["controller", "open"]
+__all__ = ["controller", "opener"]

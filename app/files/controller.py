@@ -10,23 +10,26 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
-from app.files.dialogs import FileDialogs
-from app.files.importing import Importer
-from app.files.open import PROJECT_SUFFIX, Opener
+from app.files.dialogs import FileDialogs, Keep
+from app.files.importer import Importer
+from app.files.opener import PROJECT_SUFFIX, FileOpener
 from app.files.project import Entry
 from app.files.projects import Projects
+from app.files.recovery import Recovery
 from app.files.save import Saver
 from app.files.save_dialog import SaveVolume
 from app.files.screenshot import save_picture, with_footer
+from app.files.work import Work
 from app.shared.commands import Command
 from app.shared.context import Context
 from app.state.messages import Action
 from app.state.values import Kind
 from core.assets import DEMO_CASE
+from core.io import ENDINGS
 
 PROJECT_FILTER = f"MHVAE Studio project (*{PROJECT_SUFFIX})"
 VOLUME_FILTER = (
-    "Volumes, projects, models (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.mnc *.dcm *.hdr *.img "
+    f"Volumes, projects, models ({' '.join(f'*{e}' for e in ENDINGS)} *.dcm *.hdr *.img "
     f"*{PROJECT_SUFFIX} *.safetensors);;All files (*)"
 )
 ALL_FILES = ""
@@ -48,11 +51,14 @@ class FilesController(QObject):
         super().__init__(parent)
         self.context, self._parent, self._render = context, parent, render
         self.dialogs = FileDialogs(parent)
-        self.opener = Opener(context)
+        self.opener = FileOpener(context)
         self.importer = Importer(self.opener, context.jobs)
         self.saver = Saver(context)
         self.projects = Projects(context, self.opener)
+        self.work = Work(context, self.projects)
+        self.recovery = Recovery(context, self.projects, self.work)
         self.opener.project_found.connect(self.open_project)
+        self.opener.instead_wanted.connect(self.open_instead)
         self.importer.table_wanted.connect(self.show_import)
 
     def commands(self) -> list[Command]:
@@ -81,6 +87,9 @@ class FilesController(QObject):
                     separated=True),
             Command("save_project_as", "Save project as…", menu, menu, self.ask_save_project,
                     enabled=any_layer),
+            Command("restore_unsaved", "Restore unsaved work", menu, menu, self.restore_unsaved,
+                    tip="What was open when the program last ended without asking",
+                    enabled=lambda: bool(self.recovery.found)),
             Command("close_case", "Close case", menu, menu, self.close_case, ("Ctrl+W",),
                     enabled=any_layer),
         ]  # fmt: skip
@@ -122,11 +131,47 @@ class FilesController(QObject):
 
     def open_project(self, path: Path) -> None:
         """Replace the case by a project's."""
-        self.case_closing.emit()
-        self.projects.open(path, self._missing)
 
-    def close_case(self) -> None:
-        """Take everything out of the window."""
+        def go_on() -> None:
+            self.case_closing.emit()
+            self.projects.open(path, self._missing)
+
+        self.keep_first(go_on)
+
+    def open_instead(self, path: Path) -> None:
+        """Close the case, unless that is cancelled, and open another patient's volume."""
+        self.close_case(partial(self.opener.open, [path]))
+
+    def close_case(self, then: Callable[[], None] = lambda: None) -> None:
+        """Take everything out of the window; unsaved work is asked for."""
+
+        def go_on() -> None:
+            self._clear()
+            then()
+
+        self.keep_first(go_on)
+
+    def keep_first(self, then: Callable[[], None]) -> None:
+        """Ask whether to save when something would be lost, and go on unless that is cancelled."""
+        if self.may_leave(then):
+            then()
+
+    def may_leave(self, later: Callable[[], None]) -> bool:
+        """Ask whether to save when something would be lost.
+
+        Args:
+            later: called once the case is saved, if that was chosen.
+
+        Returns:
+            Whether the case may be left now.
+        """
+        what = self.work.at_stake()
+        answer = self.dialogs.keep(what) if what else Keep.DISCARD
+        if answer is Keep.SAVE:
+            self.save_project(later)
+        return answer is Keep.DISCARD
+
+    def _clear(self) -> None:
         session = self.context.session
         self.case_closing.emit()
         self.context.undo.clear()
@@ -134,12 +179,22 @@ class FilesController(QObject):
         session.clear()
         self.opener.origins.clear()
         session.name = ""
-        session.results.forget_gone()
-        self.projects.set_path(None)
+        self.projects.forget()
+        self.work.settle()
+        self.recovery.discard()
 
     def close(self) -> None:
         """End what is under way."""
         self.importer.dismiss()
+
+    def offer_unsaved(self) -> None:
+        """Offer the unsaved work of a window that ended without asking."""
+        self.recovery.look(self._missing)
+
+    def restore_unsaved(self) -> None:
+        """Bring back the newest copy of unsaved work."""
+        found = self.recovery.found[-1]
+        self.keep_first(partial(self.recovery.restore, found, self._missing))
 
     # ---- saving
 
@@ -183,22 +238,22 @@ class FilesController(QObject):
             messages.error,
         )
 
-    def save_project(self) -> None:
-        """Save where the project lies, or ask."""
+    def save_project(self, then: Callable[[], None] = lambda: None) -> None:
+        """Save where the project lies, or ask; ``then`` is called when it is saved."""
         if self.projects.path is None:
-            self.ask_save_project()
+            self.ask_save_project(then)
         else:
-            self.projects.save(self.projects.path)
+            self.projects.save(self.projects.path, then)
 
-    def ask_save_project(self) -> None:
-        """Ask where to save the project."""
+    def ask_save_project(self, then: Callable[[], None] = lambda: None) -> None:
+        """Ask where to save the project; ``then`` is called when it is saved."""
         path = self.dialogs.target(
             "Save project", f"case{PROJECT_SUFFIX}", PROJECT_FILTER, PROJECT_SUFFIX
         )
         if path is not None:
             if not path.name.endswith(PROJECT_SUFFIX):
                 path = path.with_name(path.name.removesuffix(".json") + PROJECT_SUFFIX)
-            self.projects.save(path)
+            self.projects.save(path, then)
 
     # ---- inside
 

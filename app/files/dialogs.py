@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+
+class Keep(Enum):
+    """What to do with unsaved work."""
+
+    SAVE = "save"
+    DISCARD = "discard"
+    CANCEL = "cancel"
 
 
 class FileDialogs:
@@ -48,6 +58,23 @@ class FileDialogs:
             return None
         path = Path(found)
         return self._remember(path if path.suffix else path.with_suffix(suffix))
+
+    def keep(self, what: Sequence[str]) -> Keep:
+        """Ask once what to do with unsaved work.
+
+        Args:
+            what: would be lost, each in a few words.
+        """
+        button = QMessageBox.StandardButton
+        box = QMessageBox(self.parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Save your work?")
+        box.setText("Save the case before it is closed?")
+        box.setInformativeText(f"Otherwise this is lost: {'; '.join(what)}.")
+        box.setStandardButtons(button.Save | button.Discard | button.Cancel)
+        box.setDefaultButton(button.Save)
+        answers = {button.Save: Keep.SAVE, button.Discard: Keep.DISCARD}
+        return answers.get(button(box.exec()), Keep.CANCEL)
 
     def _remember(self, path: Path) -> Path:
         self.folder = str(path.parent)

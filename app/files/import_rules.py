@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.modalities import SWEPT
+
 if TYPE_CHECKING:
     from core.io import Header
 
@@ -26,14 +28,14 @@ Key = tuple[Path, str]
 
 
 @dataclass(frozen=True)
-class Intake:
+class ImportItem:
     """One volume that was found.
 
     Attributes:
         header: what its files say.
         modality: ``"T2"``, …, ``LABEL_MAP``, ``OTHER``, or empty while nobody knows.
         action: ``KEEP``, ``SKIP``, or the id of the layer it replaces.
-        said: whether the user named the modality.
+        named_by_user: whether the user named the modality.
         known: sentence saying that the case holds it already; empty otherwise.
         apart: sentence saying that its positions are not those of the others; empty otherwise.
     """
@@ -41,7 +43,7 @@ class Intake:
     header: Header
     modality: str = ""
     action: str = KEEP
-    said: bool = False
+    named_by_user: bool = False
     known: str = ""
     apart: str = ""
 
@@ -80,13 +82,13 @@ class Intake:
     @property
     def reason(self) -> str:
         """Why the modality was guessed so; empty once the user named it."""
-        guessed = self.modality and not self.said
+        guessed = self.modality and not self.named_by_user
         if self.modality == LABEL_MAP and guessed:
             return "file name"
         return self.header.modality_reason if guessed else ""
 
 
-def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[Intake]:
+def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[ImportItem]:
     """Guess what the user wants of each volume.
 
     Args:
@@ -105,14 +107,14 @@ def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[I
             modality = LABEL_MAP
         skip = bool(header.problem or header.duplicate or held or aside)
         in_case = f"The case holds it already, as {held}." if held else ""
-        rows.append(Intake(header, modality, SKIP if skip else KEEP, known=in_case))
+        rows.append(ImportItem(header, modality, SKIP if skip else KEEP, known=in_case))
     rows = _say_frames(rows)
     if sum(row.kept for row in rows) > MANY:
         rows = [replace(row, action=SKIP) for row in rows]
     return rows
 
 
-def _say_frames(rows: Sequence[Intake]) -> list[Intake]:
+def _say_frames(rows: Sequence[ImportItem]) -> list[ImportItem]:
     """Say of DICOM volumes whose positions are in another frame of reference than the first's."""
     framed = [row for row in rows if row.kept and row.header.frame]
     if not framed:
@@ -129,7 +131,7 @@ def _say_frames(rows: Sequence[Intake]) -> list[Intake]:
     ]
 
 
-def needs_decision(rows: Sequence[Intake]) -> bool:
+def needs_decision(rows: Sequence[ImportItem]) -> bool:
     """Tell whether there is something to decide before opening."""
     usable = [row for row in rows if row.usable]
     series = [row for row in rows if row.header.members]
@@ -145,7 +147,7 @@ def needs_decision(rows: Sequence[Intake]) -> bool:
     return doubt or problem or len(usable) > FEW or len(series) > 1
 
 
-def summary(rows: Sequence[Intake]) -> str:
+def summary(rows: Sequence[ImportItem]) -> str:
     """Return one line about all rows."""
     kept = sum(row.kept for row in rows)
     bad = sum(not row.usable for row in rows)
@@ -167,6 +169,6 @@ def size_text(header: Header) -> str:
     return f"{shape}\n{'×'.join(f'{s:.3g}' for s in header.grid.spacing)} mm"
 
 
-def rank(row: Intake) -> tuple[bool, bool]:
+def rank(row: ImportItem) -> tuple[bool, bool]:
     """Order volumes for opening: anatomy, then ultrasound, then what nobody can name."""
-    return row.modality in ("", LABEL_MAP, OTHER), row.modality == "iUS"
+    return row.modality in ("", LABEL_MAP, OTHER), row.modality in SWEPT

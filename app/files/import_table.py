@@ -26,9 +26,9 @@ from app.files.import_rules import KEEP, LABEL_MAP, OTHER, SKIP, summary
 from app.files.import_table_cells import ChoiceCell
 from app.files.import_table_model import Column, ImportModel
 from app.files.import_table_pictures import SIZE, Pictures
-from app.files.importing import Importer
+from app.files.importer import Importer
 from app.shared.drops import local_paths
-from app.shared.modalities import COMMON
+from core.modalities import OFFERED
 
 WIDTHS = {
     Column.PICTURE: SIZE + 12,
@@ -201,7 +201,7 @@ class ImportTable(QDialog):
         column.addLayout(foot)
 
     def _modalities(self) -> list[str]:
-        return list(dict.fromkeys([*self._known(), *COMMON, LABEL_MAP, OTHER]))
+        return list(dict.fromkeys([*self._known(), *OFFERED, LABEL_MAP, OTHER]))
 
     def _selected(self) -> list[int]:
         return [index.row() for index in self.table.selectionModel().selectedRows()]

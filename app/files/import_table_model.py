@@ -8,8 +8,8 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QPalette
 
-from app.files.import_rules import KEEP, SKIP, Intake, Key, size_text
-from app.files.importing import Importer
+from app.files.import_rules import KEEP, SKIP, ImportItem, Key, size_text
+from app.files.importer import Importer
 from app.shared.style import warning_colour
 
 Index = QModelIndex | QPersistentModelIndex
@@ -39,7 +39,7 @@ class ImportModel(QAbstractTableModel):
         super().__init__(importer)
         self.importer = importer
         self.pictures: dict[Key, QImage] = {}
-        self._rows: list[Intake] = []
+        self._rows: list[ImportItem] = []
         self.refresh()
 
     def refresh(self) -> None:
@@ -54,7 +54,7 @@ class ImportModel(QAbstractTableModel):
         self._rows = list(rows)
         self.endResetModel()
 
-    def row(self, index: Index) -> Intake:
+    def row(self, index: Index) -> ImportItem:
         """Return what an index is about."""
         return self._rows[index.row()]
 
@@ -66,7 +66,7 @@ class ImportModel(QAbstractTableModel):
                 at = self.index(n, Column.PICTURE)
                 self.dataChanged.emit(at, at)
 
-    def actions(self, row: Intake) -> list[tuple[str, str]]:
+    def actions(self, row: ImportItem) -> list[tuple[str, str]]:
         """Return (action, words) of what can become of a volume."""
         others = [(i, f"Replace {name}") for i, name in self.importer.replaceable(row)]
         return [(KEEP, "Keep"), *others, (SKIP, "Skip")]
@@ -112,7 +112,7 @@ class ImportModel(QAbstractTableModel):
             return self._colour(row, column)
         return None
 
-    def _text(self, row: Intake, column: Column) -> str:
+    def _text(self, row: ImportItem, column: Column) -> str:
         header = row.header
         if column is Column.VOLUME:
             files = "" if header.files == 1 else f", {header.files} files"
@@ -120,7 +120,7 @@ class ImportModel(QAbstractTableModel):
         if column is Column.MODALITY:
             return row.modality or (UNKNOWN if row.usable else "")
         if column is Column.WHY:
-            return "you said so" if row.said else row.reason
+            return "you said so" if row.named_by_user else row.reason
         if column is Column.SIZE:
             return size_text(header)
         if column is Column.VERDICT:
@@ -129,14 +129,14 @@ class ImportModel(QAbstractTableModel):
             return dict(self.actions(row)).get(row.action, "Keep") if row.usable else "Cannot use"
         return ""
 
-    def _help(self, row: Intake, column: Column) -> str:
+    def _help(self, row: ImportItem, column: Column) -> str:
         if column is Column.VERDICT:
             return row.verdict
         if column is Column.MODALITY and row.usable:
             return f"Guessed from the {row.reason}." if row.reason else "What kind of image this is"
         return ""
 
-    def _colour(self, row: Intake, column: Column) -> Any:
+    def _colour(self, row: ImportItem, column: Column) -> Any:
         palette = QGuiApplication.palette()
         if column is Column.VERDICT and not row.usable:
             return QColor(warning_colour(palette))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QImage
 
-from app.files.import_rules import Intake, Key
+from app.files.import_rules import ImportItem, Key
 from app.processes.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ class Pictures(QObject):
     def __init__(self, jobs: Jobs, parent: QObject) -> None:
         super().__init__(parent)
         self._jobs = jobs
-        self._waiting: list[Intake] = []
+        self._waiting: list[ImportItem] = []
         self._asked: set[Key] = set()
         self._busy = False
         self._stopped = False
 
-    def want(self, rows: list[Intake]) -> None:
+    def want(self, rows: list[ImportItem]) -> None:
         """Ask for pictures of rows that have none yet."""
         for row in rows:
             if row.usable and row.key not in self._asked:

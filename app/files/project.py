@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from app.state.values import Kind, Placement
+from app.files.project_alignment import pairs_of, placement_of
+from app.state.record import Result, new_id
+from app.state.values import Kind
 from core.errors import UserError
 from core.files import write_text
-from core.grid import Grid
-from core.registration.alignment import AlignError, Alignment
-from core.registration.landmarks import Landmark
+from core.grid import Grid, GridError
+from core.registration.alignment import AlignError
 from core.schema import rebuilt
 from core.version import __version__
 
-SCHEMA = 2
-"""1: no alignments and no landmarks; read as such."""
+SCHEMA = 3
+"""1: no alignments and no landmarks. 2: one result a modality, without an id; see ``older``."""
 SUFFIX = ".mhvae.json"
 RESULT_KINDS = (Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA)
 RESULTS = "-results"
@@ -36,7 +37,6 @@ class ProjectError(UserError):
     """A project file that cannot be written or used."""
 
 
-_SIMILARITY = ("before", "after")
 _ANY = Grid((1, 1, 1), np.eye(4))
 
 
@@ -49,10 +49,14 @@ class Entry:
         series: key of a DICOM series inside; empty for other files.
         kind, name, modality, visible, available, colormap, window, opacity: as in ``Layer``.
         marks: provenance of a synthetic volume; empty for a real one.
-        metrics: of a synthetic volume whose truth was known.
-        subset: inputs a synthetic volume was made from.
+        metrics, subset: of a synthetic volume, in projects before format 3.
         alignment: how it was moved from its header's position, see :func:`described`; empty where
             it was not.
+        id: names the layer inside the project.
+        result: id of the result it belongs to; empty for others.
+        sample: as in ``Layer``.
+        outline: as in ``Layer``.
+        last_given: whether it was the last of its modality that was an input.
     """
 
     path: Path
@@ -69,6 +73,11 @@ class Entry:
     metrics: Mapping[str, float] = field(default_factory=dict)
     subset: tuple[str, ...] = ()
     alignment: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""
+    result: str = ""
+    sample: int = 0
+    outline: bool = True
+    last_given: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,11 @@ class Project:
         zoom: of the linked views.
         pan: RAS mm.
         display: ``Display.to_dict``.
-        synthesis: ``Form.to_dict``.
+        synthesis: ``Form.to_dict``, the model by its name.
+        results: ``Result.to_dict`` of every result.
+        current: id of the result the viewers are about; empty for the newest.
+        columns, counterpart, reference: chosen layers by their ids; empty where automatic.
+        rulers: measured distances, each two RAS mm positions.
         aligning: indices of the entries that move and stay in the Align panel; -1 for none.
         landmarks: point pairs between two entries, see :func:`described_pairs`.
         program: version that wrote it.
@@ -99,6 +112,12 @@ class Project:
     synthesis: Mapping[str, Any] = field(default_factory=dict)
     aligning: tuple[int, int] = (-1, -1)
     landmarks: tuple[Mapping[str, Any], ...] = ()
+    results: tuple[Mapping[str, Any], ...] = ()
+    current: str = ""
+    columns: tuple[str, ...] = ()
+    counterpart: str = ""
+    reference: str = ""
+    rulers: tuple[Any, ...] = ()
     program: str = __version__
 
 
@@ -155,60 +174,51 @@ def load(path: Path) -> Project:
     try:
         entries = [_found(e, path.parent) for e in values["entries"]]
         project = rebuilt(Project, {**values, "entries": entries})
+        if schema < SCHEMA:
+            project = older(project)
         for entry in project.entries:
             placement_of(entry.alignment, _ANY)
+        for result in project.results:
+            Result.from_dict(result)
         for found in project.landmarks:
             pairs_of(found)
             int(found["moving"]) + int(found["fixed"])
         return project
-    except (TypeError, ValueError, KeyError, AttributeError, AlignError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, AlignError, GridError) as error:
         raise ProjectError(
             f"{path.name}: the project is damaged ({error}). Open the volumes one by one instead."
         ) from error
 
 
-def described(placement: Placement | None) -> dict[str, Any]:
-    """Return an alignment as JSON values; empty for none."""
-    if placement is None:
-        return {}
-    alignment = placement.alignment
-    return {
-        "matrix": alignment.matrix.tolist(),
-        "kind": alignment.kind,
-        "source": alignment.source,
-        "before": placement.before,
-        "after": placement.after,
-        "doubtful": placement.doubtful,
-    }
-
-
-def placement_of(values: Mapping[str, Any], header: Grid) -> Placement | None:
-    """Rebuild what :func:`described` gave, on a volume's grid.
-
-    Raises:
-        AlignError: the matrix cannot be used.
-    """
-    if not values:
-        return None
-    matrix = np.array(values["matrix"], dtype=np.float64)
-    alignment = Alignment(matrix, str(values["kind"]), str(values.get("source", "")))
-    before, after = (None if values.get(n) is None else float(values[n]) for n in _SIMILARITY)
-    return Placement(header, alignment, before, after, str(values.get("doubtful", "")))
-
-
-def described_pairs(moving: int, fixed: int, pairs: Sequence[Landmark]) -> dict[str, Any]:
-    """Return landmarks between two entries as JSON values."""
-    return {"moving": moving, "fixed": fixed, "pairs": [asdict(p) for p in pairs]}
-
-
-def pairs_of(values: Mapping[str, Any]) -> tuple[Landmark, ...]:
-    """Rebuild what :func:`described_pairs` gave."""
-    found = []
-    for pair in values["pairs"]:
-        ends = [tuple(float(x) for x in pair[side]) for side in ("fixed", "moving")]
-        (a, b, c), (d, e, f) = ends
-        found.append(Landmark(str(pair["name"]), (a, b, c), (d, e, f)))
-    return tuple(found)
+def older(project: Project) -> Project:
+    """Give the results of a project before format 3 ids and records, as far as they are known."""
+    results: dict[str, Result] = {}
+    for entry in project.entries:
+        if entry.kind == Kind.SYNTHETIC:
+            marks = entry.marks
+            results[entry.modality] = Result(
+                id=new_id(),
+                number=len(results) + 1,
+                target=entry.modality,
+                kind=str(marks.get("kind", "synthesis")),
+                subset=tuple(str(m) for m in entry.subset),
+                metrics=entry.metrics,
+                provenance=marks,
+                model=str(dict(marks.get("model", {})).get("name", "")),
+                temperature=float(marks.get("temperature", 0.0)),
+                seed=int(marks.get("seed", 0)),
+                samples=int(marks.get("samples", 1)),
+            )
+    entries = []
+    for entry in project.entries:
+        result = results.get(entry.modality) if entry.kind in RESULT_KINDS else None
+        if result is not None:
+            entry = replace(entry, id=result.row(entry.kind), result=result.id)
+        entries.append(entry)
+    ids = [e.id for e in entries]
+    entries = [replace(e, id="") if e.id in ids[:n] else e for n, e in enumerate(entries)]
+    described = tuple(r.to_dict() for r in results.values())
+    return replace(project, entries=tuple(entries), results=described)
 
 
 def _found(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject
 
-from app.files.project import described
+from app.files.project_alignment import described
 from app.shared.context import Context
 from app.state.values import Kind, Layer
 from core.grid import Grid

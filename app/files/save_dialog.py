@@ -16,13 +16,7 @@ from PySide6.QtWidgets import (
 
 from app.state.values import Kind, Layer
 from core.grid import Grid
-
-FORMATS = {
-    "NIfTI, compressed (.nii.gz)": ".nii.gz",
-    "NIfTI (.nii)": ".nii",
-    "NRRD (.nrrd)": ".nrrd",
-    "MetaImage (.mha)": ".mha",
-}
+from core.io import WRITTEN
 
 
 class SaveVolume(QDialog):
@@ -38,8 +32,8 @@ class SaveVolume(QDialog):
         self._which.setCurrentIndex(max(0, self._which.findData(active)))
         self._grid = QComboBox()
         self._format = QComboBox()
-        for text, suffix in FORMATS.items():
-            self._format.addItem(text, suffix)
+        for suffix, text in WRITTEN.items():
+            self._format.addItem(f"{text} ({suffix})", suffix)
         self._notice = QLabel(
             "Marked as synthetic in the header and in a JSON file beside it. Research use only."
         )
@@ -88,7 +82,11 @@ class SaveVolume(QDialog):
                 text = f"that of {other.modality or other.name} ({describe(other.volume.grid)})"
                 self._grid.addItem(text, other.id)
         if layer.made_by_model and self._grid.count() > 1:
-            self._grid.setCurrentIndex(1)  # what other programs expect: the input's own grid
+            # What other programs expect: the grid of the volume that it was made from.
+            result = layer.result
+            made_from = [result.given[m].layer_id for m in result.subset] if result else []
+            places = [self._grid.findData(i) for i in made_from]
+            self._grid.setCurrentIndex(next((n for n in places if n > 0), 1))
         self._notice.setVisible(layer.made_by_model)
 
 

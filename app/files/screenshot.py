@@ -7,9 +7,9 @@ from pathlib import Path
 from PySide6.QtGui import QImage, QPainter
 
 from app.files.project import ProjectError
+from app.shared.style import SYNTHETIC
 from core.files import replacing
-
-NOTICE = "Contains simulated data made by a model. Research use only."
+from core.marks import SYNTHETIC_SENTENCE
 
 
 def save_picture(image: QImage, path: Path) -> Path:
@@ -37,7 +37,7 @@ def with_footer(image: QImage, made_by_model: bool) -> QImage:
     marked.setText("Software", "MHVAE Studio")
     if not made_by_model:
         return marked
-    marked.setText("Description", NOTICE)
+    marked.setText("Description", SYNTHETIC_SENTENCE)
     ratio = image.devicePixelRatio()
     strip = round(22 * ratio)
     taller = QImage(image.width(), image.height() + strip, QImage.Format.Format_RGB32)
@@ -45,9 +45,9 @@ def with_footer(image: QImage, made_by_model: bool) -> QImage:
     taller.fill("#000000")
     painter = QPainter(taller)
     painter.drawImage(0, 0, marked)
-    painter.setPen("#ff9114")
+    painter.setPen(SYNTHETIC)
     top = image.height() / ratio
-    painter.drawText(8, round(top + 15), NOTICE)
+    painter.drawText(8, round(top + 15), SYNTHETIC_SENTENCE)
     painter.end()
     for key in marked.textKeys():
         taller.setText(key, marked.text(key))

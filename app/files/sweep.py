@@ -60,8 +60,7 @@ def look_at(session: Session, sweep: Sweep) -> None:
     block = _extent(grid, sweep.corners)
     zoom = float(np.clip(MARGIN * (size / np.maximum(block, 1.0)).min(), 1.0, LARGEST_ZOOM))
     x, y, z = (float(v) for v in sweep.middle - grid.centre)
-    session.set_view(View(zoom, (x, y, z)))
-    session.set_cursor(sweep.middle)
+    session.look_from(View(zoom, (x, y, z)), sweep.middle)
 
 
 def _extent(grid: Grid, points: NDArray[np.float64]) -> NDArray[np.float64]:

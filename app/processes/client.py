@@ -12,7 +12,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.processes.engine_job import EngineJob, Failure, same_voxels, volume_key
-from app.processes.jobs import Child, Jobs, Outcome, engine_command
+from app.processes.jobs import ChildProcess, Jobs, Outcome, engine_command
 from app.processes.protocol import Message
 from app.processes.shared_memory import SharedArray, drop_arrays
 from core.volume import Volume
@@ -58,7 +58,7 @@ class EngineClient(QObject):
         self.state = "off"
         self._jobs_in_threads = jobs
         self._command = command
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._held = _Held()
         self._jobs: dict[int, EngineJob] = {}
         self._numbers = itertools.count(1)
@@ -76,7 +76,7 @@ class EngineClient(QObject):
         if self._child is not None:
             return
         self._held = _Held()
-        self._child = Child(self._command(), self)
+        self._child = ChildProcess(self._command(), self)
         self._child.message.connect(self._receive)
         self._child.ended.connect(self._lost)
         self._set_state("starting")

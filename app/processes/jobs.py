@@ -34,7 +34,7 @@ from core.errors import Cancelled, UserError
 from core.io import native
 
 __all__ = [
-    "Child", "Jobs", "Outcome", "detach", "engine_command", "program_command",
+    "ChildProcess", "Jobs", "Outcome", "detach", "engine_command", "program_command",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -146,14 +146,14 @@ class Jobs(QObject):
         self.busy_changed.emit(titles[0] if titles else "")
 
 
-class Feed(Protocol):
+class MessageDecoder(Protocol):
     """Makes messages of the bytes a child writes to its output."""
 
     def feed(self, data: bytes) -> list[Message]:
         """Take bytes and return the messages they complete."""
 
 
-class Child(QObject):
+class ChildProcess(QObject):
     """A child process that speaks in messages.
 
     Args:
@@ -168,7 +168,10 @@ class Child(QObject):
     """The process is gone (Outcome); emitted once per start."""
 
     def __init__(
-        self, command: Sequence[str], parent: QObject | None = None, feed: Feed | None = None
+        self,
+        command: Sequence[str],
+        parent: QObject | None = None,
+        feed: MessageDecoder | None = None,
     ) -> None:
         super().__init__(parent)
         self._words: deque[str] = deque(maxlen=20)

@@ -13,12 +13,12 @@ class Outcome:
         status: ``"finished"``, ``"killed"`` (by the system or by us), ``"crashed"`` or
             ``"not started"``.
         code: exit code, or the number of the signal.
-        last_words: the last lines the child wrote to its error output.
+        error_lines: the last lines the child wrote to its error output.
     """
 
     status: str
     code: int
-    last_words: tuple[str, ...] = ()
+    error_lines: tuple[str, ...] = ()
 
     def sentence(self, what: str) -> str:
         """Say for people what happened to ``what``."""
@@ -28,5 +28,5 @@ class Outcome:
             return f"{what} could not be started. The installation is damaged; install it again."
         if self.status == "killed":
             return f"{what} was stopped by the system, most likely because memory ran out."
-        words = f" Its last words: {self.last_words[-1]}" if self.last_words else ""
+        words = f" It last said: {self.error_lines[-1]}" if self.error_lines else ""
         return f"{what} crashed (code {self.code}).{words}"

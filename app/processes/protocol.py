@@ -86,7 +86,7 @@ class Unpacker:
         return messages
 
 
-class Lines:
+class JsonLines:
     """Reads a command's ``--events``: one JSON object with an ``event`` per line of its output."""
 
     def __init__(self) -> None:

@@ -27,6 +27,7 @@ class Command:
         local: the keys work only in the viewers, which handle them themselves (arrows, which
             lists and spin boxes need too).
         separated: a line goes before it in the menu.
+        says: tells what the menu says now; None where that is always ``text``.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Command:
     enabled: Callable[[], bool] | None = None
     local: bool = False
     separated: bool = False
+    says: Callable[[], str] | None = None
 
 
 class Commands(QObject):
@@ -107,6 +109,8 @@ class Commands(QObject):
                 action.setChecked(command.checked())
             if command.enabled is not None:
                 action.setEnabled(command.enabled())
+            if command.says is not None:
+                action.setText(command.says())
 
     def _action(self, command: Command) -> QAction:
         action = QAction(command.text, self.parent())

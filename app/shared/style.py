@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtCore import QByteArray, QEvent, QObject, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QSlider, QWidget
 
 from core.assets import ROOT
+from core.marks import SYNTHETIC_RGB
 
 ICONS = ROOT / "icons"
 
-SYNTHETIC = QColor("#ff9114")
-"""The frame of everything a model made; the viewers use the same."""
+SYNTHETIC = QColor(*SYNTHETIC_RGB)
+"""The frame of everything a model made."""
 
 EXPERT_COLOURS = ("#8a8f98", "#3b8ad8", "#e0902f", "#4aa564", "#a56bc0", "#c9564c")
 """The prior's grey first, then the modalities in the model's order; readable on light and dark."""
@@ -58,11 +59,30 @@ def warning_colour(palette: QPalette) -> str:
     return "#ff8a80" if is_dark(palette) else "#b3261e"
 
 
-def embolden(label: QLabel) -> None:
+def make_bold(label: QLabel) -> None:
     """Make a label bold, by its font: one with a style sheet keeps the colour of its first day."""
     font = label.font()
     font.setWeight(QFont.Weight.DemiBold)
     label.setFont(font)
+
+
+class WheelGuard(QObject):
+    """Lets the wheel scroll a panel; it changes a box only while that has the focus."""
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        kinds = (QAbstractSpinBox, QComboBox, QSlider)
+        for box in (found for kind in kinds for found in window.findChildren(kind)):
+            box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            box.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Pass the wheel on from a box without focus."""
+        turned = event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget)
+        if turned and not watched.hasFocus():  # type: ignore[attr-defined]
+            event.ignore()
+            return True
+        return False
 
 
 def set_scheme(name: str) -> None:

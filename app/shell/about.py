@@ -20,6 +20,6 @@ def about(parent: QWidget) -> QMessageBox:
         "Unified synthesis of T2 MRI and intra-operative ultrasound with a multi-modal "
         "hierarchical variational autoencoder (Dorent et al., MICCAI 2023).\n\n"
         f"torch {torch.version}, {torch.words}\n\n"
-        "Research use only. Not a medical device. What a model makes is simulated data."
+        "Research use only. Not a medical device. What a model makes is no image of a patient."
     )
     return box

@@ -5,10 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.files.open import Opener
+from app.files.opener import FileOpener
 from app.shared.context import Context
+from app.shell.commands import remove_layer
 from app.shell.layer_row import Row
-from app.state.undo import EditAvailable, EditModality, RemoveLayers
+from app.state.undo import EditAvailable, EditModality
 
 THUMBNAIL_DELAY_MS = 400
 
@@ -19,8 +20,9 @@ class CasePanel(QScrollArea):
     menu_wanted = Signal(str, object)
     """(layer id, global position): the user asked for a layer's menu."""
 
-    def __init__(self, context: Context, opener: Opener, parent: QWidget | None = None) -> None:
+    def __init__(self, context: Context, opener: FileOpener, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.context = context
         self.session, self.undo, self.opener = context.session, context.undo, opener
         session = context.session
         self.rows: dict[str, Row] = {}
@@ -56,8 +58,10 @@ class CasePanel(QScrollArea):
             self._mark_active()
 
     def _rebuild(self) -> None:
-        layers = self.session.layers
-        for layer_id in [i for i in self.rows if i not in self.session]:
+        # Single samples are stepped through in the Results panel; only the shown one has a row.
+        layers = [x for x in self.session.layers if not x.sample or x.visible]
+        ids = {x.id for x in layers}
+        for layer_id in [i for i in self.rows if i not in ids]:
             row = self.rows.pop(layer_id)
             self._column.removeWidget(row)
             row.hide()
@@ -103,10 +107,12 @@ class CasePanel(QScrollArea):
             self.undo.push(EditAvailable(self.session, layer_id, on))
 
     def _remove(self, layer_id: str) -> None:
-        name = self.session.layer(layer_id).name
-        self.undo.push(RemoveLayers(self.session, [layer_id], f"Remove {name}"))
+        remove_layer(self.context, layer_id)
 
     def _refresh(self, layer_id: str, field: str) -> None:
+        layer = self.session.layer(layer_id)
+        if layer.sample and field == "visible":
+            self._rebuild()
         if layer_id in self.rows and field != "position":
             self._show(layer_id)
             if field in ("volume", "window", "colormap"):

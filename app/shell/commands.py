@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from app.shared.commands import Command
@@ -32,13 +33,17 @@ def edit_commands(context: Context) -> list[Command]:
         active = session.active
         return real() and active is not None and active.available
 
+    def step(verb: str, text: Callable[[], str]) -> Callable[[], str]:
+        return lambda: f"{verb} “{text()}”" if text() else verb
+
     return [
-        Command("undo", "Undo", menu, menu, undo.undo, ("Ctrl+Z",), enabled=undo.canUndo),
+        Command("undo", "Undo", menu, menu, undo.undo, ("Ctrl+Z",), enabled=undo.canUndo,
+                says=step("Undo", undo.undoText)),
         Command("redo", "Redo", menu, menu, undo.redo, ("Ctrl+Shift+Z", "Ctrl+Y"),
-                enabled=undo.canRedo),
+                enabled=undo.canRedo, says=step("Redo", undo.redoText)),
         Command("toggle_available", "Use the active volume as input", menu, menu, toggle, ("J",),
-                "Hold it back, or give it to the model again", separated=True, enabled=real,
-                checked=used),
+                "Switched off, it is predicted from the other volumes and compared",
+                separated=True, enabled=real, checked=used),
         Command("remove", "Remove the active volume", menu, menu, remove, ("Del",),
                 enabled=lambda: session.active is not None),
     ]  # fmt: skip
@@ -72,9 +77,10 @@ def help_commands(it: Help) -> list[Command]:
 
 
 def remove_layer(context: Context, layer_id: str) -> None:
-    """Take a volume out of the case."""
-    name = context.session.layer(layer_id).name
-    context.undo.push(RemoveLayers(context.session, [layer_id], f"Remove {name}"))
+    """Take a volume out of the case; one that is still being made goes with its run."""
+    layer = context.session.layer(layer_id)
+    if not layer.live:
+        context.undo.push(RemoveLayers(context.session, [layer_id], f"Remove {layer.name}"))
 
 
 def toggle_available(context: Context, layer_id: str) -> None:

@@ -14,7 +14,7 @@ from PySide6.QtCore import qVersion
 from PySide6.QtGui import QGuiApplication
 
 from app.shared.context import Context
-from app.shell.anonymous import anonymous
+from app.shell.anonymize import anonymize
 from app.shell.log import last_lines
 from app.state.messages import Note
 from core.child_process import packaged
@@ -114,7 +114,7 @@ def _case(context: Context, modalities: set[str]) -> list[tuple[str, object]]:
 
 def _messages(notes: Iterable[Note], private: list[str], modalities: set[str]) -> str:
     lines = [
-        f"- {note.time:%H:%M:%S} {note.severity}: {anonymous(note.sentence, private, modalities)}"
+        f"- {note.time:%H:%M:%S} {note.severity}: {anonymize(note.sentence, private, modalities)}"
         for note in list(notes)[-MESSAGES:]
     ]
     return "\n".join(lines) or "None."

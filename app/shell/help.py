@@ -46,10 +46,10 @@ class Help(QObject):
 
     def show_keys(self) -> None:
         """Open the sheet of keys and gestures."""
-        from app.shell.keys import KeySheet
+        from app.shell.shortcuts import ShortcutsDialog
 
         mouse = self.context.session.display.mouse
-        dialog = KeySheet(self.commands, mouse, self._parent)
+        dialog = ShortcutsDialog(self.commands, mouse, self._parent)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.show()
 

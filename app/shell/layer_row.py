@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QImage, QMouseEvent, QPalette, QPixmap
+from PySide6.QtCore import QEvent, QObject, QPoint, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QDrag, QImage, QMouseEvent, QPalette, QPixmap
 from PySide6.QtWidgets import (
+    QApplication,
     QCheckBox,
     QComboBox,
     QFrame,
@@ -20,16 +21,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.modalities import COMMON
 from app.shared.style import SYNTHETIC, icon
 from app.state.values import Kind, Layer
 from app.viewer import colormaps
+from app.viewer.column_titles import layer_data
+from core.marks import WORD
+from core.modalities import OFFERED
 
 THUMBNAIL = 52
 UNKNOWN = "modality?"
 
 _KIND_WORDS = {
-    Kind.SYNTHETIC: "SYNTHETIC",
+    Kind.SYNTHETIC: WORD,
     Kind.DIFFERENCE: "DIFFERENCE",
     Kind.SIGMA: "σ MAP",
     Kind.SHARE: "SHARE",
@@ -52,6 +55,7 @@ class Row(QFrame):
     def __init__(self, layer: Layer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.layer_id = layer.id
+        self._pressed = QPoint()
         self.setObjectName("row")
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -75,8 +79,8 @@ class Row(QFrame):
         self.remove = self._button("Take this volume out of the case (can be undone)")
         self.available = QCheckBox("Input")
         self.available.setToolTip(
-            "Available to the model. Switch it off to hold this volume back and synthesise it "
-            "from the others."
+            "Use this volume as an input of the model. Switched off, it is predicted from the "
+            "others and compared with the prediction."
         )
         self.colormap = QComboBox()
         self.colormap.addItems(list(colormaps.NAMES))
@@ -103,7 +107,7 @@ class Row(QFrame):
         """
         real = layer.kind is Kind.REAL
         with QSignalBlocker(self.modality):
-            names = list(dict.fromkeys([*modalities, *COMMON]))
+            names = list(dict.fromkeys([*modalities, *OFFERED]))
             if [self.modality.itemText(n) for n in range(self.modality.count())] != names:
                 self.modality.clear()
                 self.modality.addItems(names)
@@ -123,6 +127,10 @@ class Row(QFrame):
         self.title.setToolTip(_facts(layer))
         self.eye.setIcon(icon("eye" if layer.visible else "eye-off"))
         self.remove.setIcon(icon("remove"))
+        self.remove.setEnabled(not layer.live)
+        # What belongs to a result stands under its volume.
+        inner = layer.result is not None and (layer.kind is not Kind.SYNTHETIC or layer.sample > 0)
+        self._grid.setContentsMargins(22 if inner else 6, 5, 4, 5)
         for box, value in ((self.eye, layer.visible), (self.available, layer.available)):
             with QSignalBlocker(box):
                 box.setChecked(value)
@@ -149,7 +157,17 @@ class Row(QFrame):
         """Make this volume the active one."""
         if event.button() == Qt.MouseButton.LeftButton:
             self.picked.emit(self.layer_id)
+            self._pressed = event.position().toPoint()
         super().mousePressEvent(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Drag the volume onto a column of the viewers."""
+        away = (event.position().toPoint() - self._pressed).manhattanLength()
+        if event.buttons() & Qt.MouseButton.LeftButton and away > QApplication.startDragDistance():
+            drag = QDrag(self)
+            drag.setMimeData(layer_data(self.layer_id))
+            drag.setPixmap(self.thumbnail.pixmap())
+            drag.exec(Qt.DropAction.CopyAction)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Let the wheel scroll the panel, not change what lies under the pointer."""
@@ -171,7 +189,7 @@ class Row(QFrame):
         foot.addWidget(self.available)
         foot.addWidget(self.colormap)
         foot.addWidget(self.opacity, 1)
-        grid = QGridLayout(self)
+        self._grid = grid = QGridLayout(self)
         grid.setContentsMargins(6, 5, 4, 5)
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(2)

@@ -62,6 +62,11 @@ class MessageBar(QFrame):
         self._timer = QTimer(self, singleShot=True, interval=INFO_MS)
         self._timer.timeout.connect(self.clear)
         messages.added.connect(self.show_note)
+        # The pictures must not move when a note comes or goes: its two lines are always kept free.
+        self.setFixedHeight(2 * self.fontMetrics().lineSpacing() + 10)
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.setSizePolicy(policy)
         self.hide()
 
     def show_note(self, note: Note) -> None:
@@ -76,6 +81,7 @@ class MessageBar(QFrame):
         self.sign.setText(SIGNS[note.severity])
         self.sign.setVisible(bool(SIGNS[note.severity]))
         self.text.setText(note.sentence)
+        self.text.setToolTip(note.sentence)
         for old in self.buttons:
             old.hide()
             old.deleteLater()

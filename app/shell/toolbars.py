@@ -26,7 +26,7 @@ TOOLBAR = (
 )
 
 
-def build_bars(
+def build_toolbars(
     window: QMainWindow, commands: Commands, recent: QMenu, docks: Sequence[QDockWidget]
 ) -> None:
     """Fill the menu bar and add the toolbar.

@@ -24,19 +24,19 @@ from app.shared import style
 from app.shared.commands import Command, Commands
 from app.shared.context import Context
 from app.shared.drops import DropTarget
-from app.shell import remembered
+from app.shell import window_state
 from app.shell.case_panel import CasePanel
 from app.shell.commands import appearance_commands, edit_commands, help_commands
 from app.shell.docks import Panels, build_docks
-from app.shell.empty import EmptyState
+from app.shell.empty_state import EmptyState
 from app.shell.file_events import FileEvents
 from app.shell.help import Help
 from app.shell.layer_menu import layer_menu
 from app.shell.log import LOGGER, start_log, stop_log
 from app.shell.messages import MessageBar, MessageList
 from app.shell.recent import RecentMenu
-from app.shell.status import StatusStrip
-from app.shell.toolbars import build_bars
+from app.shell.status_bar import StatusBar
+from app.shell.toolbars import build_toolbars
 from app.shell.unexpected import UnexpectedErrors
 from app.state.messages import Messages
 from app.state.session import Session
@@ -82,17 +82,18 @@ class MainWindow(QMainWindow):
             QUndoStack(self),
             EngineClient(jobs, engine, self),
         )
-        remembered.restore_display(self.context)
+        window_state.restore_display(self.context)
         self.viewers = ViewerArea(self.context.session)
         self.files = FilesController(self.context, self, self.viewers.render_image)
         self.synthesis = SynthesisController(self.context)
         self.alignment = AlignmentController(self.context, self.files, self.viewers)
         self.training = TrainingController(self.context, self)
         self._to_open: list[Path] = []
+        self._leaving = False
         self._build()
         self._connect()
         self._show_title()
-        remembered.restore_window(self, self.context)
+        window_state.restore_window(self, self.context)
         self.centre.installEventFilter(self)
 
     # ---- begin and end
@@ -113,17 +114,25 @@ class MainWindow(QMainWindow):
         self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remember the window and end every job."""
+        """Ask for unsaved work, then remember the window and end every job."""
+        if not self._leaving and not self.files.may_leave(self._leave_now):
+            event.ignore()
+            return
         context = self.context
-        remembered.keep(self, context)
+        window_state.save_window(self, context)
         context.undo.clear()
         self.training.close()
         self.files.close()
         self.synthesis.close()
         context.jobs.close()
+        self.files.recovery.close()  # after the threads that may write it
         self.alignment.close()
         context.engine.close()
         super().closeEvent(event)
+
+    def _leave_now(self) -> None:
+        self._leaving = True
+        self.close()
 
     def _begin(self) -> None:
         self.painted.emit()
@@ -131,6 +140,7 @@ class MainWindow(QMainWindow):
         if self._to_open:
             self.files.opener.open(self._to_open)
         self.training.report_runs()
+        self.files.offer_unsaved()
         self._start_engine_when_idle()
 
     def _start_engine_when_idle(self) -> None:
@@ -169,18 +179,19 @@ class MainWindow(QMainWindow):
         self.panels = Panels(
             case=CasePanel(context, self.files.opener),
             synthesis=SynthesisPanel(self.synthesis),
-            results=ResultsPanel(context.session.results),
+            results=ResultsPanel(context, self.files.ask_save),
             experts=ExpertsPanel(self.synthesis),
             align=AlignPanel(self.alignment),
             messages=MessageList(context.messages),
         )
         self.docks = build_docks(self, self.panels)
-        self.setStatusBar(StatusStrip(context.session, context.jobs, context.engine))
+        self._wheel = style.WheelGuard(self)
+        self.setStatusBar(StatusBar(context.session, context.jobs, context.engine))
         self.commands = Commands(self)
         self.help = Help(context, self.commands, self.files.names, self)
         self._add_commands()
         self.recent = RecentMenu(context.settings, self.files.opener.open, self)
-        build_bars(self, self.commands, self.recent, self.docks.all)
+        build_toolbars(self, self.commands, self.recent, self.docks.all)
 
     def _add_commands(self) -> None:
         """Ask every room for its commands, in the order of the menus."""
@@ -213,7 +224,7 @@ class MainWindow(QMainWindow):
         files.case_closing.connect(self.synthesis.cancel)
         files.opener.model_found.connect(self.synthesis.open_model)
         files.opener.opened.connect(lambda _: self.viewers.setFocus())
-        files.projects.path_changed.connect(self._show_title)
+        files.work.changed.connect(self._show_title)
         session.layers_changed.connect(self._show_centre)
         for changed in (
             session.display_changed,
@@ -230,9 +241,11 @@ class MainWindow(QMainWindow):
     # ---- what happened
 
     def _show_title(self) -> None:
-        """Name the project in the title."""
-        path = self.files.projects.path
-        self.setWindowTitle(f"{TITLE} – {path.name}" if path else TITLE)
+        """Name the project in the title, and say when something changed since it was saved."""
+        path, modified = self.files.projects.path, self.files.work.modified
+        name = path.name if path else "unsaved case" if modified else ""
+        self.setWindowTitle(f"{TITLE} – {name}[*]" if name else f"{TITLE}[*]")
+        self.setWindowModified(modified and bool(self.context.session.layers))
 
     def _show_centre(self) -> None:
         some = bool(self.context.session.layers)

@@ -2,8 +2,10 @@
 
 __all__ = [
     "layers",
+    "levels",
     "messages",
     "pair",
+    "record",
     "results",
     "session",
     "settings",

@@ -7,7 +7,8 @@ from typing import Unpack
 
 from PySide6.QtCore import QObject, Signal
 
-from app.state.levels import auto_window, full_window
+from app.state.levels import auto_window, fits, full_window
+from app.state.record import Result
 from app.state.values import Display, Kind, Layer, LayerEdit, Placement, Window
 from core.case import Case
 from core.grid import Grid
@@ -43,6 +44,8 @@ class Layers(QObject):
         self.remembered_windows: dict[str, Window] = {}
         self._layers: dict[str, Layer] = {}
         self._count = 0
+        self._last_given: dict[str, str] = {}
+        """Modality → the real volume that was last available: the one that can be held back."""
 
     @property
     def layers(self) -> list[Layer]:
@@ -75,6 +78,10 @@ class Layers(QObject):
         window: Window | None = None,
         opacity: float | None = None,
         layer_id: str = "",
+        result: Result | None = None,
+        sample: int = 0,
+        live: bool = False,
+        visible: bool = True,
     ) -> str:
         """Add a layer and return its id; the first image becomes active and centres the cursor.
 
@@ -87,13 +94,17 @@ class Layers(QObject):
                 the one remembered for the modality, else robust percentiles.
             opacity: default 1, for label maps 0.4.
             layer_id: default "kind-n"; an id in use is an error.
+            result, sample, live, visible: as in ``Layer``.
 
         Raises:
             ValueError: the id is in use.
         """
         kind = kind or (Kind.SYNTHETIC if volume.synthetic else Kind.REAL)
-        self._count += 1
-        layer_id = layer_id or f"{kind}-{self._count}"
+        if not layer_id:
+            self._count += 1
+            while f"{kind}-{self._count}" in self._layers:  # a project brings its own ids
+                self._count += 1
+            layer_id = f"{kind}-{self._count}"
         if layer_id in self._layers:
             raise ValueError(f"layer id {layer_id!r} is in use")
         auto = auto_window(volume.voxels, kind)
@@ -104,12 +115,18 @@ class Layers(QObject):
             kind=kind,
             name=name or (f"{label} ({volume.source})" if volume.source else label) or layer_id,
             colormap=colormap or DEFAULT_COLORMAPS.get(kind, "gray"),
-            window=window or self._first_window(volume.modality, kind, auto),
+            window=auto,
             auto=auto,
             opacity=opacity if opacity is not None else 0.4 if kind is Kind.LABEL else 1.0,
             available=kind is Kind.REAL and not self._others(volume.modality, ""),
+            result=result,
+            sample=sample,
+            live=live,
+            visible=visible,
         )
+        layer = replace(layer, window=window or self._first_window(layer))
         self._layers[layer_id] = layer
+        self._note_given(layer)
         self._announce()
         return layer_id
 
@@ -128,11 +145,13 @@ class Layers(QObject):
         items = list(self._layers.items())
         items.insert(len(items) if index is None else index, (layer.id, layer))
         self._layers = dict(items)
+        self._note_given(layer)
         self._announce()
 
     def clear(self) -> None:
         """Remove every layer; display settings stay."""
         self._layers.clear()
+        self._last_given.clear()
         self._announce()
 
     def update_layer(self, layer_id: str, **edit: Unpack[LayerEdit]) -> None:
@@ -195,21 +214,23 @@ class Layers(QObject):
         """Visible label maps."""
         return [x for x in self.layers if not x.is_image and x.visible]
 
-    def case(self) -> Case:
-        """Return the case of the real volumes: of each modality the available one, else the first.
+    def case_layers(self) -> dict[str, Layer]:
+        """Return modality → its real volume in the case.
 
-        Volumes without a modality are left out.
+        Of several that is the available one, else the one that was available last (the one that
+        is held back), else the first. Volumes without a modality are left out.
         """
         chosen: dict[str, Layer] = {}
         for layer in self.layers:
-            known = chosen.get(layer.modality)
-            if (
-                layer.kind is Kind.REAL
-                and layer.modality
-                and (known is None or (layer.available and not known.available))
-            ):
-                chosen[layer.modality] = layer
-        return Case(self.name, {m: x.volume for m, x in chosen.items()})
+            if layer.kind is Kind.REAL and layer.modality:
+                known = chosen.get(layer.modality)
+                if known is None or self._rank(layer) > self._rank(known):
+                    chosen[layer.modality] = layer
+        return chosen
+
+    def case(self) -> Case:
+        """Return the case of ``case_layers``."""
+        return Case(self.name, {m: x.volume for m, x in self.case_layers().items()})
 
     def subset(self) -> tuple[str, ...]:
         """Return the modalities the model may see: real, available, named."""
@@ -227,6 +248,8 @@ class Layers(QObject):
         """
         layer = self._layers[layer_id]
         a, b = layer.auto
+        if layer.kind is Kind.DIFFERENCE:  # 0 stays in the middle of the colours
+            low, high = -(high - low) / 2, (high - low) / 2
         if high - low < 1e-6 * (b - a):
             middle = (low + high) / 2
             low, high = middle - 5e-7 * (b - a), middle + 5e-7 * (b - a)
@@ -235,6 +258,10 @@ class Layers(QObject):
         for x in self._window_group(layer):
             if x.window != (low, high):
                 self._put(replace(x, window=(low, high)), "window")
+
+    def restore_window(self, layer_id: str, window: Window) -> None:
+        """Set one layer's window as it was saved: nothing is remembered, no other layer follows."""
+        self._put(replace(self._layers[layer_id], window=window), "window")
 
     def reset_window(self, layer_id: str) -> None:
         """Return to the robust window and forget the remembered one."""
@@ -249,6 +276,12 @@ class Layers(QObject):
         self._layers[layer_id] = replace(layer, auto=auto)
         self.set_window(layer_id, *auto)
 
+    def refit_window(self, layer_id: str) -> None:
+        """Give a layer that became whole the window it would have got as a new one."""
+        layer = self._layers[layer_id]
+        layer = replace(layer, auto=auto_window(layer.volume.voxels, layer.kind))
+        self._put(replace(layer, window=self._first_window(layer)), "window")
+
     def full_window(self, layer_id: str) -> None:
         """Show the layer's whole range."""
         self.set_window(layer_id, *full_window(self._layers[layer_id].volume.voxels))
@@ -261,6 +294,7 @@ class Layers(QObject):
 
     def _put(self, layer: Layer, field: str) -> None:
         self._layers[layer.id] = layer
+        self._note_given(layer)
         self.layer_changed.emit(layer.id, field)
 
     def _others(self, modality: str, layer_id: str) -> list[Layer]:
@@ -272,20 +306,44 @@ class Layers(QObject):
         ]
 
     def _window_group(self, layer: Layer) -> list[Layer]:
-        shared = (Kind.REAL, Kind.SYNTHETIC)
-        if not self.display.lock_window or layer.kind not in shared or not layer.modality:
+        """Return the layers of one scale; differences and σ of a modality always have one."""
+        shared: tuple[Kind, ...] = (Kind.REAL, Kind.SYNTHETIC)
+        if layer.kind in (Kind.DIFFERENCE, Kind.SIGMA):
+            shared = (layer.kind,)
+        elif not self.display.lock_window or layer.kind not in shared:
+            return [layer]
+        if not layer.modality:
             return [layer]
         return [x for x in self.layers if x.kind in shared and x.modality == layer.modality]
 
-    def _first_window(self, modality: str, kind: Kind, auto: Window) -> Window:
-        if kind not in (Kind.REAL, Kind.SYNTHETIC) or not modality:
+    def _first_window(self, layer: Layer) -> Window:
+        auto, modality = layer.auto, layer.modality
+        if not modality:
             return auto
-        if kind is Kind.SYNTHETIC and self.display.lock_window:
-            truth = self.find(Kind.REAL, modality)
+        if layer.kind in (Kind.DIFFERENCE, Kind.SIGMA):
+            same = [x for x in self._window_group(layer) if x.id != layer.id]
+            return same[0].window if same else auto
+        if layer.kind not in (Kind.REAL, Kind.SYNTHETIC):
+            return auto
+        if layer.kind is Kind.SYNTHETIC and self.display.lock_window:
+            known = layer.result.truth if layer.result else ""
+            truth = self._layers.get(known) or self.find(Kind.REAL, modality)
             if truth is not None:
                 return truth.window
-        if modality in self.remembered_windows:
+        # What is still being made has no range yet that a remembered window could refer to.
+        if modality in self.remembered_windows and not layer.live:
             low, high = self.remembered_windows[modality]
             width = auto[1] - auto[0]
-            return auto[0] + low * width, auto[0] + high * width
+            window = auto[0] + low * width, auto[0] + high * width
+            if fits(window, layer.volume.voxels, auto):
+                return window
+            del self.remembered_windows[modality]
         return auto
+
+    def _note_given(self, layer: Layer) -> None:
+        if layer.kind is Kind.REAL and layer.available and layer.modality:
+            self._last_given[layer.modality] = layer.id
+
+    def _rank(self, layer: Layer) -> int:
+        last = self._last_given.get(layer.modality) == layer.id
+        return 2 if layer.available else int(last)

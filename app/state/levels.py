@@ -10,6 +10,9 @@ from core.volume import Voxels
 SAMPLES = 200_000
 """About how many voxels the percentiles are taken from."""
 
+TOO_FLAT, TOO_WIDE = 0.1, 20
+"""A window that shows fewer voxels as grey, or is so many times wider than needed, does not fit."""
+
 
 def auto_window(voxels: Voxels, kind: Kind) -> Window:
     """Return the window for a volume of this kind; always low < high.
@@ -44,6 +47,34 @@ def auto_window(voxels: Voxels, kind: Kind) -> Window:
 def full_window(voxels: Voxels) -> Window:
     """Return the smallest and the largest voxel, always low < high."""
     return _open(float(voxels.min()), float(voxels.max()))
+
+
+def background(voxels: Voxels) -> float | None:
+    """Return the value of air, or of what lies outside an ultrasound's fan; None without any.
+
+    It is the lowest value, when it fills more than a tenth of the volume but not all of it.
+    """
+    sample = _sample(voxels)
+    lowest = float(sample.min())
+    share = float((sample == lowest).mean())
+    return lowest if 0.1 < share < 1 else None
+
+
+def fits(window: Window, voxels: Voxels, auto: Window) -> bool:
+    """Tell whether a window shows something of a volume: neither nearly all white nor all black.
+
+    Args:
+        window: low and high.
+        voxels: (i, j, k) float32.
+        auto: the volume's robust window; what is at its low end is background and does not count.
+    """
+    sample = _sample(voxels)
+    inside = sample[sample > auto[0]]
+    if not inside.size or window[1] <= window[0]:
+        return window[1] > window[0]
+    white, black = (inside >= window[1]).mean(), (inside <= window[0]).mean()
+    seen = 1 - white - black
+    return bool(seen > TOO_FLAT and window[1] - window[0] < TOO_WIDE * (auto[1] - auto[0]))
 
 
 def _sample(voxels: Voxels) -> Voxels:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.state.layers import Layers
 from app.state.values import Kind, Layer
+from core.modalities import SWEPT
 from core.registration.landmarks import Landmark
 
 Pairs = tuple[Landmark, ...]
@@ -51,7 +52,7 @@ class AlignedPair(QObject):
         moving, fixed = (layers.layer(i) if i in layers else None for i in self._chosen)
         rest = [x for x in self.candidates() if x not in (moving, fixed)]
         if fixed is None:
-            used = sorted(rest, key=lambda x: (x.modality != "iUS", not x.available))
+            used = sorted(rest, key=lambda x: (x.modality not in SWEPT, not x.available))
             fixed = used[0] if used else None
             rest = [x for x in rest if x is not fixed]
         moving = moving or (rest[0] if rest else None)

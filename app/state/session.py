@@ -25,13 +25,13 @@ from app.state.values import (
     Layer,
     Ruler,
     Tool,
-    Unlocked,
+    UnlockedLayers,
     Vector,
     View,
 )
 from core.grid import Grid
 
-MAX_COLUMNS = 4
+MAX_COLUMNS = 6
 
 
 class Session(Layers):
@@ -40,7 +40,7 @@ class Session(Layers):
     Attributes:
         name: pseudonymous id of the case.
         display: the settings all views share; change them with ``set_display``.
-        ruler: the measured distance, or None; change it with ``set_ruler``.
+        rulers: the measured distances; change them with ``set_rulers``.
         tool: what the left button does in the viewers; change it with ``set_tool``.
         peeked: layer id → grid to draw it on instead of its own; change it with ``peek``.
         synthesis: what the model is asked.
@@ -56,12 +56,12 @@ class Session(Layers):
     view_changed = Signal(str)
     """Layer id whose zoom or pan changed, or ``""`` for all."""
     display_changed = Signal(str)
-    """Name of the ``Display`` field that changed, or ``"ruler"``, ``"tool"``, ``"peek"``."""
+    """Name of the ``Display`` field that changed, or ``"rulers"``, ``"tool"``, ``"peek"``."""
 
     def __init__(self, parent: QObject | None = None, name: str = "") -> None:
         super().__init__(parent)
         self.name = name
-        self.ruler: Ruler | None = None
+        self.rulers: tuple[Ruler, ...] = ()
         self._active = ""
         self._secondary = ""
         self._columns: tuple[str, ...] = ()
@@ -70,9 +70,11 @@ class Session(Layers):
         self.peeked: dict[str, Grid] = {}
         self._cursor: Vector = np.zeros(3)
         self._view = View()
-        self._own = Unlocked()
+        self._home: tuple[View, Vector] | None = None
+        self._own = UnlockedLayers()
         self.synthesis = SynthesisChoices(self)
         self.results = Results(self)
+        self.results.changed.connect(self.active_changed)
         self.pair = AlignedPair(self, self.set_reference)
 
     # ---- active layer, counterpart, columns
@@ -106,7 +108,11 @@ class Session(Layers):
         active, chosen = self.active, self._layers.get(self._secondary)
         if active is None:
             return None
-        return chosen if chosen is not None and chosen is not active else counterpart(active, self)
+        return (
+            chosen
+            if chosen is not None and chosen is not active
+            else counterpart(active, self, self.results)
+        )
 
     def set_active(self, layer_id: str) -> None:
         """Make an image layer the active one.
@@ -114,7 +120,12 @@ class Session(Layers):
         Raises:
             KeyError: no layer has this id.
         """
-        if self._layers[layer_id].is_image and layer_id != self._active:
+        layer = self._layers[layer_id]
+        if not layer.is_image:
+            return
+        if layer.result is not None:
+            self.results.choose(layer.result.id)
+        if layer_id != self._active:
             self._active = layer_id
             self.active_changed.emit()
 
@@ -155,14 +166,55 @@ class Session(Layers):
             self.active_changed.emit()
 
     def columns(self) -> list[Layer]:
-        """Return the columns: chosen ones, else real | synthetic | difference | σ, at most four.
+        """Return the columns: chosen ones, else those of the current result, at most six.
 
-        The automatic choice is about the active layer's modality, or the synthesised one when
-        nothing of the active modality was synthesised; a missing truth is replaced by the input.
-        Without any synthesis the columns are the visible images.
+        They are input | truth | synthetic | difference | σ; without any synthesis the visible
+        images.
         """
         chosen = [self._layers[c] for c in self._columns if c in self._layers]
-        return (chosen or automatic_columns(self.active, self))[:MAX_COLUMNS]
+        return (chosen or automatic_columns(self.active, self, self.results))[:MAX_COLUMNS]
+
+    def put_in_column(self, number: int, layer_id: str) -> None:
+        """Show an image layer in the column ``number``, from 0; its old column takes what was here.
+
+        A number past the last column adds one, while there is room.
+
+        Raises:
+            KeyError: no layer has this id.
+        """
+        ids = [x.id for x in self.columns()]
+        if not self._layers[layer_id].is_image:
+            return
+        self.update_layer(layer_id, visible=True)
+        if number >= len(ids):
+            ids = [*(i for i in ids if i != layer_id), layer_id][-MAX_COLUMNS:]
+        elif layer_id in ids:
+            other = ids.index(layer_id)
+            ids[number], ids[other] = ids[other], ids[number]
+        else:
+            ids[number] = layer_id
+        self.set_columns(ids)
+
+    def remove_column(self, number: int) -> None:
+        """Take a column away; the last one stays."""
+        ids = [x.id for x in self.columns()]
+        if len(ids) > 1 and number < len(ids):
+            self.set_columns([i for n, i in enumerate(ids) if n != number])
+
+    @property
+    def chosen_columns(self) -> tuple[str, ...]:
+        """Layer ids of columns the user chose; empty while they follow the current result."""
+        return self._columns
+
+    @property
+    def chosen_counterpart(self) -> str:
+        """Layer id of the counterpart the user chose; empty while it is automatic."""
+        return self._secondary
+
+    @property
+    def chosen_reference(self) -> str:
+        """Layer id of the chosen reference; empty while it is automatic."""
+        return self._reference
 
     # ---- cursor, view, display
 
@@ -207,15 +259,40 @@ class Session(Layers):
             self._view = view
         self.view_changed.emit(layer_id if own else "")
 
+    def look_from(self, view: View, position: ArrayLike) -> None:
+        """Set the opening view: what is shown now, and what ``reset`` returns to.
+
+        Args:
+            view: zoom and pan.
+            position: (3,) RAS mm of the cursor.
+        """
+        self._home = (view, np.array(position, dtype=np.float64))
+        self.set_view(view)
+        self.set_cursor(position)
+
     def reset(self) -> None:
-        """Fit the views, centre the cursor on the reference and reset the active window."""
-        self._own = Unlocked()
-        self._view = View()
+        """Return to the opening view and reset the active window."""
+        home = self._home
+        self._own = UnlockedLayers()
+        self._view = home[0] if home else View()
         self.view_changed.emit("")
-        if self.reference is not None:
-            self.set_cursor(_middle(self.reference))
+        if home is not None:
+            self.set_cursor(home[1])
+        else:
+            self.centre()
         if self.active is not None:
             self.reset_window(self.active.id)
+
+    def fit(self) -> None:
+        """Show the whole reference volume in every pane; cursor and windows stay."""
+        self._own.views.clear()
+        self._view = View()
+        self.view_changed.emit("")
+
+    def centre(self) -> None:
+        """Put the cursor into the middle of the reference volume; zoom and windows stay."""
+        if self.reference is not None:
+            self.set_cursor(_middle(self.reference))
 
     def set_display(self, **edit: Unpack[DisplayEdit]) -> None:
         """Change display settings; ``display_changed`` is emitted once per field that changed."""
@@ -233,11 +310,11 @@ class Session(Layers):
         for name in changed:
             self.display_changed.emit(name)
 
-    def set_ruler(self, ruler: Ruler | None) -> None:
-        """Place or remove the ruler."""
-        if ruler != self.ruler:
-            self.ruler = ruler
-            self.display_changed.emit("ruler")
+    def set_rulers(self, rulers: Sequence[Ruler]) -> None:
+        """Place or remove rulers."""
+        if tuple(rulers) != self.rulers:
+            self.rulers = tuple(rulers)
+            self.display_changed.emit("rulers")
 
     def set_tool(self, tool: Tool) -> None:
         """Choose what the left button does."""
@@ -255,6 +332,13 @@ class Session(Layers):
         """Return the grid a layer is drawn on."""
         return self.peeked.get(layer.id, layer.volume.grid)
 
+    def clear(self) -> None:
+        """Remove every layer, and what was chosen among them; display settings stay."""
+        self._secondary, self._columns, self._reference, self._home = "", (), "", None
+        self.set_rulers(())
+        self.results.start_anew()
+        super().clear()
+
     def _put(self, layer: Layer, field: str) -> None:
         super()._put(layer, field)
         if field not in ("visible", "modality"):
@@ -268,9 +352,6 @@ class Session(Layers):
         first = not self._active
         if self._active not in self._layers:
             self._active = next((x.id for x in self.layers if x.is_image), "")
-        if self._secondary not in self._layers:
-            self._secondary = ""
-        self._columns = tuple(c for c in self._columns if c in self._layers)
         for own in (self._own.cursors, self._own.views):
             for gone in set(own) - set(self._layers):
                 own.pop(gone)

@@ -65,6 +65,11 @@ class SynthesisChoices(QObject):
     form_edited = Signal()
     """The user changed the form."""
     models_changed = Signal()
+    inputs_edited = Signal(str)
+    """The user just now gave or held back (``"available"``) or moved (``"position"``) a volume.
+
+    Undo, redo and reopening are silent: nothing runs because of them.
+    """
 
     def __init__(self, layers: Layers) -> None:
         super().__init__(layers)
@@ -109,6 +114,16 @@ class SynthesisChoices(QObject):
             self.form_edited.emit()
             self.form_changed.emit()
 
+    def restore_form(self, form: Form) -> None:
+        """Take over a project's choices; its model is named, and kept as it was if unknown."""
+        named = [b for b in self.models if form.model in (b.name, str(b.path))]
+        self.form = replace(form, model=str(named[0].path) if named else self.form.model)
+        self.form_changed.emit()
+
+    def described(self) -> dict[str, Any]:
+        """Return the form for files, which hold no paths: the model by its name."""
+        return {**self.form.to_dict(), "model": self.bundle.name if self.bundle else ""}
+
     def subset(self) -> tuple[str, ...]:
         """Return the inputs: toggled on and known to the model, in the model's order."""
         on = self._layers.subset()
@@ -134,7 +149,10 @@ class SynthesisChoices(QObject):
         if blind:
             return blind
         if not self.targets():
-            return "No output is wanted. Hold an input back, or tick an output."
+            return (
+                "Nothing to synthesise: every volume is an input. Untick Input of one to predict "
+                "it from the others, or tick an output."
+            )
         return ""
 
     def known(self) -> tuple[str, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from PySide6.QtGui import QUndoCommand
 
+from app.state.record import Result
 from app.state.session import Session
 from app.state.values import Kind, Layer, Placement
 
@@ -37,13 +39,17 @@ class EditAvailable(QUndoCommand):
 
     def __init__(self, session: Session, layer_id: str, available: bool) -> None:
         name = session.layer(layer_id).modality or "volume"
-        super().__init__(f"{'Use' if available else 'Hold back'} {name}")
+        super().__init__(f"{'Use' if available else 'Do not use'} {name} as input")
         self._session, self._id, self._available = session, layer_id, available
         self._before = _state(session)
+        self._done = False
 
     def redo(self) -> None:
         """Apply."""
         self._session.update_layer(self._id, available=self._available)
+        if not self._done:
+            self._done = True
+            self._session.synthesis.inputs_edited.emit("available")
 
     def undo(self) -> None:
         """Take back, with the availability other volumes had."""
@@ -56,17 +62,17 @@ class AddLayers(QUndoCommand):
     def __init__(self, session: Session, layer_ids: Sequence[str], text: str) -> None:
         super().__init__(text)
         self._session, self._ids = session, list(layer_ids)
-        self._taken: list[Layer] = []
+        self._taken: list[tuple[int, Layer]] = []
 
     def redo(self) -> None:
-        """Put the layers back (nothing to do the first time)."""
-        for layer in self._taken:
-            self._session.restore_layer(layer)
+        """Put the layers back where they were (nothing to do the first time)."""
+        for place, layer in self._taken:
+            self._session.restore_layer(layer, place)
         self._taken = []
 
     def undo(self) -> None:
         """Take the layers out."""
-        self._taken = [self._session.remove_layer(i) for i in self._ids if i in self._session]
+        self._taken = _take(self._session, self._ids)
 
 
 class ImportLayers(QUndoCommand):
@@ -81,7 +87,7 @@ class ImportLayers(QUndoCommand):
         self._before = _state(session)
         self._ids: list[str] = []
         self._replaced: list[tuple[int, Layer]] = []
-        self._taken: list[Layer] = []
+        self._taken: list[tuple[int, Layer]] = []
         self.undone = False
 
     def added(self, layer_id: str) -> None:
@@ -99,13 +105,13 @@ class ImportLayers(QUndoCommand):
             for _, layer in self._replaced:
                 if layer.id in self._session:
                     self._session.remove_layer(layer.id)
-            for layer in self._taken:
-                self._session.restore_layer(layer)
+            for place, layer in self._taken:
+                self._session.restore_layer(layer, place)
         self._taken, self.undone = [], False
 
     def undo(self) -> None:
         """Take the layers out, and put back those that were replaced."""
-        self._taken = [self._session.remove_layer(i) for i in self._ids if i in self._session]
+        self._taken = _take(self._session, self._ids)
         for place, layer in reversed(self._replaced):
             self._session.restore_layer(layer, place)
         self.undone = True
@@ -123,9 +129,7 @@ class RemoveLayers(QUndoCommand):
 
     def redo(self) -> None:
         """Take the layers out."""
-        order = [x.id for x in self._session.layers]
-        places = sorted(order.index(i) for i in self._ids if i in self._session)
-        self._taken = [(n, self._session.remove_layer(order[n])) for n in places]
+        self._taken = _take(self._session, self._ids)
 
     def undo(self) -> None:
         """Put them back where they were."""
@@ -155,10 +159,14 @@ class MoveLayers(QUndoCommand):
         super().__init__(text)
         self._session, self._after, self._gesture = session, dict(placements), gesture
         self._before = {i: session.layer(i).placement for i in placements}
+        self._done = False
 
     def redo(self) -> None:
         """Put them there."""
         self._put(self._after)
+        if not self._done:
+            self._done = True
+            self._session.synthesis.inputs_edited.emit("position")
 
     def undo(self) -> None:
         """Put them back."""
@@ -180,6 +188,36 @@ class MoveLayers(QUndoCommand):
         for layer_id, placement in placements.items():
             if layer_id in self._session:
                 self._session.place(layer_id, placement)
+
+
+class RenameResult(QUndoCommand):
+    """Call a result something; its rows follow."""
+
+    def __init__(self, session: Session, result: Result, name: str) -> None:
+        super().__init__(f"Rename #{result.number}")
+        self._session, self._before = session, result
+        self._after = replace(result, name=name)
+
+    def redo(self) -> None:
+        """Apply."""
+        self._put(self._after)
+
+    def undo(self) -> None:
+        """Take back."""
+        self._put(self._before)
+
+    def _put(self, result: Result) -> None:
+        for row in self._session.results.rows(result):
+            self._session.update_layer(row.id, result=result)
+            if row.id == result.layer_id:
+                self._session.update_layer(row.id, name=result.title)
+
+
+def _take(session: Session, layer_ids: Sequence[str]) -> list[tuple[int, Layer]]:
+    """Remove layers; returns where each was, in an order in which they can be put back."""
+    order = [x.id for x in session.layers]
+    places = sorted(order.index(i) for i in layer_ids if i in session)
+    return [(n, session.remove_layer(order[n])) for n in places]
 
 
 def layer_name(modality: str, source: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.record import Result
 from core.grid import Grid
 from core.registration.alignment import Alignment
 from core.schema import rebuilt
@@ -77,7 +78,7 @@ class Interpolation(StrEnum):
 
 
 class MousePreset(StrEnum):
-    """Which gesture does what; the tables are in ``app.viewer.keys``."""
+    """Which gesture does what; the tables are in ``app.viewer.key_bindings``."""
 
     SLICER = "Slicer"
     PACS = "PACS"
@@ -129,6 +130,9 @@ class Layer:
         outline: draw a label map as outlines besides its fill.
         field_of_view: (i, j, k) bool on the volume's own grid, drawn as an outline; or None.
         placement: how the volume was moved from the position in its file; None where it was not.
+        result: the synthesis it is a part of; None for other volumes.
+        sample: which single sample of the result it is, from 1; 0 for everything else.
+        live: it is still being made.
     """
 
     id: str
@@ -144,6 +148,9 @@ class Layer:
     outline: bool = True
     field_of_view: NDArray[np.bool_] | None = None
     placement: Placement | None = None
+    result: Result | None = None
+    sample: int = 0
+    live: bool = False
 
     @property
     def header(self) -> Grid:
@@ -162,7 +169,7 @@ class Layer:
 
     @property
     def made_by_model(self) -> bool:
-        """Whether the layer must carry the mark of simulated data."""
+        """Whether the layer must carry the mark of synthetic images."""
         return self.volume.synthetic or self.kind in (
             Kind.SYNTHETIC,
             Kind.DIFFERENCE,
@@ -182,6 +189,8 @@ class LayerEdit(TypedDict, total=False):
     available: bool
     outline: bool
     field_of_view: NDArray[np.bool_] | None
+    result: Result | None
+    live: bool
 
 
 @dataclass(frozen=True)
@@ -208,6 +217,20 @@ class Ruler:
     def length(self) -> float:
         """Distance in mm."""
         return float(np.linalg.norm(np.subtract(self.end, self.start)))
+
+    def to_list(self) -> list[list[float]]:
+        """Return both ends as plain JSON values."""
+        return [list(self.start), list(self.end)]
+
+    @classmethod
+    def of(cls, ends: Any) -> Ruler:
+        """Rebuild from ``to_list``'s result.
+
+        Raises:
+            ValueError, TypeError: not two positions.
+        """
+        (a, b, c), (d, e, f) = ends
+        return cls((float(a), float(b), float(c)), (float(d), float(e), float(f)))
 
 
 @dataclass(frozen=True)
@@ -278,7 +301,7 @@ class DisplayEdit(TypedDict, total=False):
 
 
 @dataclass
-class Unlocked:
+class UnlockedLayers:
     """What single layers keep for themselves while a lock is open (layer id → value)."""
 
     cursors: dict[str, Vector] = field(default_factory=dict)

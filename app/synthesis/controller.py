@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,13 @@ from app.shared.commands import Command
 from app.shared.context import Context
 from app.state.messages import Action
 from app.state.synthesis import Form
+from app.state.undo import AddLayers
 from app.state.values import Kind
 from app.synthesis.cost import CostEstimator, pace_key
 from app.synthesis.experts import Experts
-from app.synthesis.live import LiveRun
+from app.synthesis.live_preview import LivePreview, Question, question
 from app.synthesis.request import task
-from app.synthesis.stale import Stale
+from app.synthesis.stale_results import StaleResults
 
 if TYPE_CHECKING:
     from core.models.bundle import Bundle
@@ -32,10 +33,9 @@ RERUN_DELAY_MS = 350
 @dataclass
 class _State:
     run: EngineJob | None = None
-    live: LiveRun | None = None
+    live: LivePreview | None = None
     again: bool = False
-    given: frozenset[str] = frozenset()
-    """Ids of the input volumes at the last run or switch."""
+    asked: Question | None = None
 
 
 class SynthesisController(QObject):
@@ -57,11 +57,12 @@ class SynthesisController(QObject):
         self._state = _State()
         self.cost = CostEstimator(context, lambda: self.running)
         self.experts = Experts(context, lambda: self.running)
-        self.stale = Stale(context, self.run, lambda: self.running)
+        self.stale = StaleResults(context, self.run, lambda: self.running)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
         self._rerun_timer.timeout.connect(self._rerun)
         self.asked.form_edited.connect(self._keep_form)
         self.asked.form_changed.connect(self._case_changed)
+        self.asked.inputs_edited.connect(self._inputs_edited)
         self.session.layers_changed.connect(self._case_changed)
         self.session.layer_changed.connect(self._layer_changed)
         context.engine.state_changed.connect(self._engine_changed)
@@ -124,7 +125,6 @@ class SynthesisController(QObject):
         if obstacle:
             self.context.messages.error(obstacle)
             return
-        self._state.given = self._given()
         if self._state.run is not None:
             self._state.again = True
             self._state.run.cancel()
@@ -132,6 +132,7 @@ class SynthesisController(QObject):
         self.cost.stop()
         self.experts.cancel()
         engine = self.context.engine
+        self._state.asked = question(self.session)
         job = engine.submit("run", task(self.context), self.asked.volumes())
         self._state.run = job
         job.prepared.connect(self._prepared)
@@ -159,7 +160,8 @@ class SynthesisController(QObject):
     # ---- a run's life
 
     def _prepared(self, message: Message) -> None:
-        self._state.live = LiveRun(self.session, message, self.asked.subset())
+        assert self._state.asked is not None
+        self._state.live = LivePreview(self.session, message, self._state.asked)
 
     def _progressed(self, message: Message) -> None:
         if self._state.live is not None:
@@ -169,17 +171,15 @@ class SynthesisController(QObject):
         )
 
     def _finished(self, message: Message) -> None:
-        live, run = self._state.live, self._state.run
+        live = self._state.live
         assert live is not None
-        assert run is not None
         key = pace_key(self.context, message["device"])
         self.context.settings.add_pace(key, float(message["pace"]))
-        old = {m: self.results.by_target.get(m) for m in message["results"]}
-        places = {m: v.grid for m, v in run.volumes.items()}
-        made = live.finish(message, old)
+        rows = live.finish(message)
         self.context.engine.release()
         self._end()
-        self.results.put({m: replace(r, places=places) for m, r in made.items()})
+        what = f"Synthesise {' and '.join(message['results'])}"
+        self.context.undo.push(AddLayers(self.session, rows, what))
         names = ", ".join(message["results"])
         self.context.messages.info(
             f"Synthesised {names} in {message['seconds']:.0f} s. Research use only."
@@ -229,32 +229,43 @@ class SynthesisController(QObject):
 
     def _case_changed(self) -> None:
         if self.running:
+            # Later: whoever changes the case now must not find rows gone while they do it.
+            QTimer.singleShot(0, self, self._cancel_lost)
+        else:
+            self.cost.restart()
+
+    def _cancel_lost(self) -> None:
+        """Stop a run when what it was made from, or what it makes, was taken away."""
+        asked, live = self._state.asked, self._state.live
+        if not self.running or asked is None:
             return
-        self.cost.restart()
-        if any(r.layer_id not in self.session for r in self.results.by_target.values()):
-            self.results.forget_gone()
+        ids = [g.layer_id for g in asked.given.values()]
+        ids += [r.layer_id for r in live.records.values()] if live else []
+        if any(i not in self.session for i in ids):
+            self.cancel()
 
     def _layer_changed(self, layer_id: str, changed: str) -> None:
         if changed not in ("available", "modality", "volume"):
             return
-        layer = self.session.layer(layer_id)
-        if layer.kind is not Kind.REAL:
-            return
-        self.asked.form_changed.emit()
-        if changed == "available" and self.asked.form.rerun and layer.modality:
+        if self.session.layer(layer_id).kind is Kind.REAL:
+            self.asked.form_changed.emit()
+
+    def _inputs_edited(self, what: str) -> None:
+        if what == "available" and self.asked.form.rerun:
             self._rerun_timer.start()
 
     def _rerun(self) -> None:
         """Run from what is left after a toggle: the honest test on the user's own patient."""
-        before, self._state.given = self._state.given, self._given()
-        if self._state.given == before:  # an undo of something else sets them as they were
+        if self.asked.obstacle() or set(self.asked.subset()) == set(self.asked.known()):
             return
-        if not self.asked.obstacle() and set(self.asked.subset()) != set(self.asked.known()):
-            self.run()
-
-    def _given(self) -> frozenset[str]:
-        real = (x for x in self.session.layers if x.kind is Kind.REAL)
-        return frozenset(x.id for x in real if x.available and x.modality)
+        now = question(self.session)
+        if any(now.answered_by(r) for r in self.results.live):
+            return
+        for result in reversed(self.results.all):
+            if now.answered_by(result) and result.target in self.asked.targets():
+                self.results.choose(result.id)  # it is known: show it instead of waiting for it
+                return
+        self.run()
 
     def _engine_changed(self, state: str) -> None:
         if state == "ready" and not self.running:

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.shared.style import EXPERT_COLOURS
-from app.state.values import Kind
+from app.state.values import Kind, Layout
 from app.synthesis.controller import SynthesisController
 from app.synthesis.experts import ExpertShares
 
@@ -202,10 +202,20 @@ class ExpertsPanel(QWidget):
         name = f"share of {expert}, level {level}"
         if MAP_ID not in self.session:
             self.session.add_layer(volume, Kind.SHARE, name=name, layer_id=MAP_ID)
+            self._bring_to_front()
         else:
             self.session.set_volume(MAP_ID, volume)
             self.session.update_layer(MAP_ID, name=name)
         self.session.set_window(MAP_ID, 0.0, 1.0)
+
+    def _bring_to_front(self) -> None:
+        """Show the map where the user looks: in a column of its own."""
+        session = self.session
+        if session.display.layout not in (Layout.COLUMNS, Layout.GRID):
+            session.set_display(layout=Layout.COLUMNS)
+        columns = [x.id for x in session.columns()]
+        if MAP_ID not in columns:
+            session.put_in_column(len(columns), MAP_ID)
 
 
 def _colour(n: int) -> QColor:

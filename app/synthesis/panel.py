@@ -21,14 +21,7 @@ from app.processes.progress import Stage
 from app.shared.wording import duration
 from app.synthesis.controller import SynthesisController
 from app.synthesis.cost import Estimate
-
-DEVICES = {
-    "auto": "Automatic",
-    "cpu": "CPU",
-    "cuda": "NVIDIA GPU",
-    "mps": "Apple GPU",
-    "openvino": "CPU, accelerated (OpenVINO)",
-}
+from core.synthesis.devices import DEVICES
 
 
 class SynthesisPanel(QWidget):
@@ -63,8 +56,8 @@ class SynthesisPanel(QWidget):
         self.seed.setToolTip("Of the noise; unused at temperature 0")
         self.batch = QSpinBox(minimum=1, maximum=64)
         self.batch.setToolTip("Tiles per pass: smaller needs less memory, the result is the same")
-        self.rerun = QCheckBox("Run when an input is switched")
-        self.rerun.setToolTip("Holding an input back synthesises it from the rest at once")
+        self.rerun = QCheckBox("Run when an input changes")
+        self.rerun.setToolTip("Switching an input off predicts it from the others at once")
         self.cost = QLabel()
         self.cost.setWordWrap(True)
         self.cost.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

@@ -1,101 +1,283 @@
-"""The Results panel: metrics where the truth is known, and how each result came to be."""
+"""The Results panel: every result with its metrics; choose, name, compare, step samples, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import (
+    QHBoxLayout,
     QHeaderView,
     QLabel,
+    QMenu,
+    QPushButton,
     QTableWidget,
     QTableWidgetItem,
+    QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from app.shared.style import embolden
-from app.state.results import Result, Results
+from app.shared.context import Context
+from app.shared.style import make_bold
+from app.state.record import Result
+from app.state.undo import RemoveLayers, RenameResult
+from app.state.values import Compare
+from core.marks import SYNTHETIC_SENTENCE
 
 UNITS = {"PSNR": "PSNR, dB"}
-"""Headings of metrics that have a unit."""
+"""Headings of metrics that have a unit of their own; the others are in the volume's values."""
+VALUES = ("MAE", "mean σ")
+"""Metrics in the units of the volume."""
+UNDER_WAY = "under way…"
+ROWS_SHOWN = 6
 
 
 class ResultsPanel(QWidget):
-    """Shows the last whole result of every target."""
+    """Lists the results; the chosen one is what the viewers are about.
 
-    def __init__(self, results: Results, parent: QWidget | None = None) -> None:
+    Args:
+        context: the results, and the undo stack.
+        save: asks how to save the volume of a layer id.
+    """
+
+    def __init__(
+        self, context: Context, save: Callable[[str], None], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self.results = results
-        self.notice = QLabel("Simulated data, research use only.")
-        embolden(self.notice)
+        self.context, self.session = context, context.session
+        self.results, self._save = context.session.results, save
+        self.shown: list[Result] = []
+        self.notice = QLabel(SYNTHETIC_SENTENCE)
+        make_bold(self.notice)
         self.empty = QLabel("Nothing synthesised yet.")
         self.empty.setEnabled(False)
         self.table = QTableWidget()
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
-        self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QTableWidget.EditTrigger.DoubleClicked)
+        self.table.setAccessibleName("Results")
         self.table.verticalHeader().setVisible(False)
         self.table.verticalHeader().setDefaultSectionSize(self.fontMetrics().lineSpacing() + 8)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.about = QLabel()
         self.about.setWordWrap(True)
-        self.about.setEnabled(False)
+        self.limits = QLabel()
+        self.limits.setWordWrap(True)
+        self.limits.setAccessibleName("Known limits of the model")
         self.tree = QTreeWidget()
         self.tree.setHeaderLabels(["Provenance", ""])
-        self.tree.setRootIsDecorated(True)
         self.tree.setUniformRowHeights(True)
         self.tree.setColumnWidth(0, 130)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(8, 6, 8, 6)
-        column.setSpacing(5)
-        for widget in (self.notice, self.empty, self.table, self.about):
-            column.addWidget(widget)
-        column.addWidget(self.tree, 1)
-        column.addStretch(0)
-        results.changed.connect(self._show)
+        self.compare = QPushButton("Compare with")
+        self.compare.setToolTip("Lay another result over this one, in the compare mode of choice")
+        self.compare.setMenu(QMenu(self))
+        self.save = QPushButton("Save…")
+        self.save.setToolTip("Save this result's volume, or the sample that is shown")
+        self.delete = QPushButton("Delete")
+        self.delete.setToolTip("Take this result and its maps out of the case (can be undone)")
+        self.samples = QWidget()
+        self.previous, self.next = QToolButton(), QToolButton()
+        self.sample = QLabel()
+        self._lay_out()
+        self._connect()
         self._show()
 
-    def _show(self) -> None:
-        results = self.results.by_target
-        for widget in (self.notice, self.table, self.about, self.tree):
-            widget.setVisible(bool(results))
-        self.empty.setVisible(not results)
-        self._show_metrics(results)
-        self.tree.clear()
-        for modality, result in results.items():
-            top = QTreeWidgetItem([modality, result.kind])
-            self.tree.addTopLevelItem(top)
-            _fill(top, result.provenance)
-            top.setExpanded(True)
+    def _lay_out(self) -> None:
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        for button in (self.compare, self.save, self.delete):
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        steps = QHBoxLayout(self.samples)
+        steps.setContentsMargins(0, 0, 0, 0)
+        for step, arrow, tip in (
+            (self.previous, Qt.ArrowType.LeftArrow, "Previous sample"),
+            (self.next, Qt.ArrowType.RightArrow, "Next sample"),
+        ):
+            step.setArrowType(arrow)
+            step.setToolTip(tip)
+            step.setAccessibleName(tip)
+        steps.addWidget(self.previous)
+        steps.addWidget(self.sample)
+        steps.addWidget(self.next)
+        steps.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(4)
+        for widget in (
+            self.notice,
+            self.empty,
+            self.table,
+            self.about,
+            self.limits,
+            self.samples,
+        ):
+            column.addWidget(widget)
+        column.addLayout(buttons)
+        column.addWidget(self.tree, 1)
+        column.addStretch(0)
 
-    def _show_metrics(self, results: Mapping[str, Result]) -> None:
-        names = list(dict.fromkeys(name for r in results.values() for name in r.metrics))
-        self.table.setColumnCount(1 + len(names))
-        self.table.setHorizontalHeaderLabels(["", *(UNITS.get(n, n) for n in names)])
-        self.table.setRowCount(len(results))
-        for row, (modality, result) in enumerate(results.items()):
-            from_ = " + ".join(result.subset)
-            cells = [modality, *(metric_text(name, result.metrics.get(name)) for name in names)]
-            for n, text in enumerate(cells):
-                item = QTableWidgetItem(text)
-                item.setToolTip(f"{result.kind} from {from_}" if from_ else result.kind)
-                if n:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-                self.table.setItem(row, n, item)
-        height = self.table.horizontalHeader().sizeHint().height() + 4
-        height += sum(self.table.rowHeight(row) for row in range(len(results)))
-        self.table.setFixedHeight(height)
-        judged = any("PSNR" in r.metrics for r in results.values())
-        self.about.setText(
-            "Inside the field of view both have, against the volume held back or given."
-            if judged
-            else "No metrics: the truth is not in the case."
-        )
+    def _connect(self) -> None:
+        self.results.changed.connect(self._show)
+        self.table.itemSelectionChanged.connect(self._choose)
+        self.table.itemChanged.connect(self._rename)
+        self.compare.menu().aboutToShow.connect(self._fill_compare)
+        self.save.clicked.connect(self._save_shown)
+        self.delete.clicked.connect(self._delete)
+        self.previous.clicked.connect(lambda: self._step(-1))
+        self.next.clicked.connect(lambda: self._step(1))
+
+    # ---- what changed
+
+    def _show(self) -> None:
+        self.shown = [*self.results.all, *self.results.live]
+        current, some = self.results.current, bool(self.shown)
+        for widget in (self.notice, self.table, self.about, self.tree):
+            widget.setVisible(some)
+        self.empty.setVisible(not some)
+        self._show_table(current)
+        whole = current is not None and current in self.results.all
+        for button in (self.compare, self.save, self.delete):
+            button.setVisible(some)
+            button.setEnabled(whole)
+        self.compare.setEnabled(whole and len(self.results.all) > 1)
+        self.about.setText(why(current, live=not whole) if current else "")
+        limits = current.limits if current else ""
+        self.limits.setText(f"Known limits of {current.model}: {limits}" if current else "")
+        self.limits.setVisible(bool(limits))
+        self._show_samples(current)
+        self.tree.clear()
+        if current is not None:
+            _fill(self.tree, facts(current))
+            self.tree.expandToDepth(0)
+
+    def _show_table(self, current: Result | None) -> None:
+        names = list(dict.fromkeys(name for r in self.shown for name in r.metrics))
+        with QSignalBlocker(self.table):
+            self.table.setColumnCount(1 + len(names))
+            self.table.setHorizontalHeaderLabels(["Result", *(heading(n) for n in names)])
+            self.table.setRowCount(len(self.shown))
+            for row, result in enumerate(self.shown):
+                cells = [result.title, *(metric_text(n, result.metrics.get(n)) for n in names)]
+                if result in self.results.live:
+                    cells[0] += f" – {UNDER_WAY}"
+                for n, text in enumerate(cells):
+                    item = QTableWidgetItem(text)
+                    item.setToolTip(self._tip(result))
+                    if n:
+                        item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+                        item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
+                    self.table.setItem(row, n, item)
+            if current is not None:
+                self.table.selectRow(self.shown.index(current))
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        height = header.sizeHint().height() + 4
+        shown = min(len(self.shown), ROWS_SHOWN)
+        self.table.setFixedHeight(height + sum(self.table.rowHeight(r) for r in range(shown)))
+
+    def _tip(self, result: Result) -> str:
+        lines = [f"{result.kind} from {' + '.join(result.subset)}", result.asked]
+        if result.model:
+            lines.append(f"Model: {result.model}")
+        if result.metrics and result.truth_name:
+            lines.append(f"Judged against {result.truth_name}")
+        return "\n".join([*lines, "Double-click to rename"])
+
+    def _show_samples(self, current: Result | None) -> None:
+        kept = self.results.samples(current) if current else []
+        self.samples.setVisible(bool(kept))
+        if current is not None and kept:
+            number = self.results.shown_sample(current)
+            text = f"sample {number} of {len(kept)}" if number else f"mean of {len(kept)} samples"
+            self.sample.setText(text)
+
+    # ---- what the user does
+
+    def _choose(self) -> None:
+        row = self.table.currentRow()
+        if 0 <= row < len(self.shown):
+            result = self.shown[row]
+            self.results.choose(result.id)
+            if result.layer_id in self.session:
+                self.session.set_columns(())
+                self.session.set_active(result.layer_id)
+
+    def _rename(self, item: QTableWidgetItem) -> None:
+        result = self.shown[item.row()]
+        name = item.text().removeprefix(f"#{result.number}").strip()
+        if name == f"{result.target} from {' + '.join(result.subset)}":
+            name = ""
+        if result in self.results.all and name != result.name:
+            self.context.undo.push(RenameResult(self.session, result, name))
+
+    def _fill_compare(self) -> None:
+        menu, current = self.compare.menu(), self.results.current
+        menu.clear()
+        for other in self.results.all:
+            if current is not None and other.id != current.id:
+                menu.addAction(other.title, partial(self.compare_with, other))
+
+    def compare_with(self, other: Result) -> None:
+        """Lay another result over the current one."""
+        current, session = self.results.current, self.session
+        if current is None:
+            return
+        session.set_active(current.layer_id)
+        session.set_secondary(other.layer_id)
+        if session.display.compare is Compare.OFF:
+            session.set_display(compare=Compare.SWIPE)
+
+    def _save_shown(self) -> None:
+        current = self.results.current
+        if current is not None:
+            shown = [x.id for x in self.results.samples(current) if x.visible]
+            self._save(shown[0] if shown else current.layer_id)
+
+    def _delete(self) -> None:
+        current = self.results.current
+        if current is not None:
+            rows = [x.id for x in self.results.rows(current)]
+            self.context.undo.push(RemoveLayers(self.session, rows, f"Delete {current.title}"))
+
+    def _step(self, step: int) -> None:
+        current = self.results.current
+        if current is not None:
+            count = len(self.results.samples(current)) + 1
+            self.results.show_sample(current, (self.results.shown_sample(current) + step) % count)
+
+
+def heading(name: str) -> str:
+    """Return a metric's name with its unit."""
+    return f"{name}, grey values" if name in VALUES else UNITS.get(name, name)
+
+
+def why(result: Result, *, live: bool) -> str:
+    """Return what the metrics of a result are about, or why there are none."""
+    if live:
+        return f"{result.title} is under way. It is judged when it is whole."
+    if "PSNR" in result.metrics:
+        return f"Inside the field of view both have, against {result.truth_name}."
+    if result.truth_name:
+        return f"No metrics: {result.truth_name} and the result have no field of view in common."
+    return (
+        f"No metrics: the case holds no real {result.target} to compare with. Open one, or switch "
+        f"off the input of a volume you have to see how well it is predicted."
+    )
+
+
+def facts(result: Result) -> dict[str, Any]:
+    """Return what is known of a result, for the tree."""
+    given = {
+        f"{m}{'' if m in result.subset else ' (not an input)'}": g.name
+        for m, g in result.given.items()
+    }
+    return {"settings": result.asked, "volumes": given, **result.provenance, "result": result.id}
 
 
 def metric_text(name: str, value: float | None) -> str:
@@ -105,7 +287,7 @@ def metric_text(name: str, value: float | None) -> str:
     return f"{value:.1f}" if name in UNITS else f"{value:.3g}"
 
 
-def _fill(parent: QTreeWidgetItem, values: Mapping[str, Any]) -> None:
+def _fill(parent: QTreeWidget | QTreeWidgetItem, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name == "targets":
             continue
@@ -116,4 +298,7 @@ def _fill(parent: QTreeWidgetItem, values: Mapping[str, Any]) -> None:
             text = ", ".join(str(v) for v in value) if isinstance(value, list) else str(value)
             item = QTreeWidgetItem([name.replace("_", " "), text])
             item.setToolTip(1, text)
-        parent.addChild(item)
+        if isinstance(parent, QTreeWidget):
+            parent.addTopLevelItem(item)
+        else:
+            parent.addChild(item)

@@ -153,9 +153,9 @@ class TrainingController(QObject):
 
     def _models_changed(self, found: list[Bundle]) -> None:
         """Offer what there is now; models that were opened from elsewhere stay."""
-        from app.training.models.store import is_mine
+        from app.training.models.store import is_user_model
 
         asked = self.context.session.synthesis
         known = {str(b.path) for b in found}
-        others = [b for b in asked.models if str(b.path) not in known and not is_mine(b)]
+        others = [b for b in asked.models if str(b.path) not in known and not is_user_model(b)]
         asked.set_models([*found, *others])

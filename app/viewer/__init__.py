@@ -3,11 +3,12 @@
 __all__ = [
     "area",
     "colormaps",
+    "column_titles",
     "commands",
     "compare",
     "geometry",
-    "keys",
-    "marks",
+    "key_bindings",
+    "overlay",
     "pane_geometry",
     "readout",
 ]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QDragEnterEvent,
+    QDropEvent,
     QHideEvent,
     QImage,
     QKeyEvent,
@@ -24,13 +26,21 @@ from PySide6.QtWidgets import QWidget
 from app.state.layers import Region
 from app.state.session import Session
 from app.state.values import Layout, Plane, Tool
-from app.viewer.arrange import arrange
+from app.viewer.actions import actions
+from app.viewer.column_titles import (
+    column_menu,
+    dragged_layer,
+    drop_layer,
+    on_title,
+    title_rect,
+)
 from app.viewer.compare import mode_of
-from app.viewer.keys import action_of
+from app.viewer.geometry import plane_axes
+from app.viewer.key_bindings import action_of
+from app.viewer.layouts import arrange
 from app.viewer.mouse import Mouse
 from app.viewer.pane import Pane
 from app.viewer.pane_geometry import Extra
-from app.viewer.perform import actions
 from app.viewer.pictures import Pictures
 from app.viewer.scene import Scene
 from app.viewer.timers import Timers
@@ -67,6 +77,7 @@ class ViewerArea(QWidget):
         self._timers.settled.connect(self._on_settled)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
+        self.setAcceptDrops(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(240, 180)
         self.setAccessibleName("Viewers")
@@ -152,13 +163,21 @@ class ViewerArea(QWidget):
         self.pictures.forget_missing()
         kept = {(p.slot.plane, p.slot.layer_id): p for p in self.panes}
         panes = []
-        for slot in arrange(self.session, self.rect(), self._maximised):
+        for slot in arrange(self.session, self.rect(), self._maximised, self._aspect()):
             pane = kept.get((slot.plane, slot.layer_id)) or Pane(self.pictures, slot, self.extras)
             pane.slot = slot
             panes.append(pane)
         self.panes = panes
         self._run_flicker()
         self.update()
+
+    def _aspect(self) -> float:
+        """Return width to height of the reference volume in the chosen plane."""
+        frame, shown = self.scene.frame, self.session.display
+        if frame is None:
+            return 1.0
+        axes = plane_axes(shown.plane, shown.convention)
+        return float(frame.size[axes.across] / frame.size[axes.up])
 
     def _on_layer(self, layer_id: str, field: str) -> None:
         if field in ("visible", "volume", "modality"):
@@ -254,7 +273,12 @@ class ViewerArea(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin a gesture; the pressed pane's volume becomes the active one."""
         pane = self.pane_at(event.position())
-        if pane is not None:
+        left = event.button() == Qt.MouseButton.LeftButton
+        if pane is not None and left and on_title(pane, event.position()):
+            menu = column_menu(self.session, pane.slot.layer_id, self)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.popup(self.mapToGlobal(title_rect(pane).bottomLeft()))
+        elif pane is not None:
             self._set_focus(pane)
             self.session.set_active(pane.slot.layer_id)
             self.mouse.press(pane, event.button(), event.modifiers(), event.position())
@@ -271,9 +295,22 @@ class ViewerArea(QWidget):
         """End a gesture."""
         self.mouse.release(event.button(), event.position())
 
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take rows of the Case panel; files are the window's."""
+        event.setAccepted(bool(dragged_layer(event.mimeData(), self.session)))
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Show the dropped row's volume in the column it was dropped on."""
+        layer_id = dragged_layer(event.mimeData(), self.session)
+        event.setAccepted(bool(layer_id))
+        if layer_id:
+            drop_layer(self.session, self.pane_at(event.position()), layer_id)
+
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Maximise the pane, or go back."""
         pane = self.pane_at(event.position())
+        if pane is not None and on_title(pane, event.position()):
+            return
         if event.button() == Qt.MouseButton.LeftButton and pane is not None:
             self._set_focus(pane)
             self.toggle_maximised()

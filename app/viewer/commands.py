@@ -10,7 +10,7 @@ from app.state.session import Session
 from app.state.values import Compare, Convention, Interpolation, Layout, MousePreset, Plane
 from app.viewer.area import ViewerArea
 from app.viewer.compare import MODES
-from app.viewer.keys import ACTIONS
+from app.viewer.key_bindings import ACTIONS
 
 _MENUS = {
     "Cursor": "View/Cursor",

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, Qt
 
 from app.state.session import Session
 from app.state.values import Compare, MousePreset, Ruler, Tool
-from app.viewer.keys import DRAGS, Gesture
+from app.viewer.key_bindings import DRAGS, Gesture
 from app.viewer.pane_geometry import PaneGeometry
 from app.viewer.tool import Handler
 
@@ -55,6 +55,8 @@ class Mouse:
         self._start = QPointF()
         self._last = QPointF()
         self._wheel = 0
+        self._held: tuple[Ruler, ...] = ()  # the rulers that are not drawn now
+        self._fixed: tuple[float, float, float] | None = None  # the end that stays
 
     @property
     def dragging(self) -> bool:
@@ -77,6 +79,7 @@ class Mouse:
             self._other = "swipe"
         elif name == "Left" and self.session.display.measuring:
             self._other = "ruler"
+            self._take_ruler(pane, at)
         elif gesture is None:
             return
         self._pane, self._button, self._gesture = pane, button, gesture
@@ -118,8 +121,8 @@ class Mouse:
         if self._other == "tool" and self._handler is not None:
             self._handler.release(pane, at)
         still = (at - self._start).manhattanLength() < CLICK
-        if self._other == "ruler" and still:
-            self.session.set_ruler(None)
+        if self._other == "ruler" and still and self._fixed is None:
+            self.session.set_rulers(self._held)  # a click draws nothing
         elif (
             still
             and not self._other
@@ -165,6 +168,21 @@ class Mouse:
         world = pane.scene.place(pane.layer, position)
         self.session.set_cursor(world, pane.slot.layer_id)
 
+    def _take_ruler(self, pane: PaneGeometry, at: QPointF) -> None:
+        """Take the end of a ruler under the pointer, or begin a new ruler."""
+        self._held, self._fixed = self.session.rulers, None
+        projection = pane.projection()
+        for ruler in reversed(self.session.rulers):
+            for end, other in ((ruler.end, ruler.start), (ruler.start, ruler.end)):
+                place = pane.frame.to_frame(end)
+                x = projection.x(float(place[projection.axes.across]))
+                y = projection.y(float(place[projection.axes.up]))
+                near = abs(x - at.x()) <= GRAB and abs(y - at.y()) <= GRAB
+                if near and pane.on_plane(end) and pane.on_plane(other):
+                    self._held = tuple(r for r in self.session.rulers if r is not ruler)
+                    self._fixed = other
+                    return
+
     def _measure(self, pane: PaneGeometry, at: QPointF) -> None:
         """Draw the ruler from the press to here; it is not bound to voxel centres."""
         projection, depth = pane.projection(), pane.depth()
@@ -172,7 +190,8 @@ class Mouse:
             pane.frame.to_world(projection.to_frame(p.x(), p.y(), depth)).tolist()
             for p in (self._start, at)
         ]
-        self.session.set_ruler(Ruler(tuple(ends[0]), tuple(ends[1])))
+        start = self._fixed or tuple(ends[0])
+        self.session.set_rulers([*self._held, Ruler(start, tuple(ends[1]))])
 
     def _pan(self, pane: PaneGeometry, step: QPointF) -> None:
         projection, axes = pane.projection(), pane.axes

@@ -8,10 +8,10 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter
 
 from app.state.values import Interpolation, Kind, Layer
-from app.viewer import marks
-from app.viewer.arrange import Slot
+from app.viewer import overlay
 from app.viewer.compare import Compared, mode_of
 from app.viewer.geometry import Projection
+from app.viewer.layouts import Slot
 from app.viewer.pane_geometry import Extra, PaneGeometry
 from app.viewer.pictures import Drawn, Pictures, Place
 from app.viewer.sampling import Sampler, Visible
@@ -64,7 +64,7 @@ class Pane(PaneGeometry):
         projection = self.projection()
         strokes, shown = self.compose(projection, pointer, flicker)
         self._backing.paint(painter, self.rect, strokes)
-        marks.paint(painter, self, projection, shown, pointer)
+        overlay.paint(painter, self, projection, shown, pointer)
         for extra in self.extras:
             extra(painter, self, projection)
         painter.restore()
@@ -112,9 +112,13 @@ class Pane(PaneGeometry):
             strokes += self._picture(projection, layer, at)
             if layer.outline:
                 outlined.append((layer, self.scene.sampler(layer), LABEL_EDGE))
+        current = session.results.current
         for layer in session.image_layers():
             field = self.scene.field_sampler(layer)
-            if field is not None:
+            # Of several results' fields of view: the pane's own, else the current result's.
+            about = self.layer.result or current
+            other = layer.result is not None and about is not None and layer.result.id != about.id
+            if field is not None and not other and not (layer.sample and layer is not self.layer):
                 outlined.append((layer, field, FIELD_EDGE))
         for layer, sampler, colour in outlined if session.display.outlines else []:
             kept = self.pictures.outline(layer, sampler, at)

@@ -9,8 +9,8 @@ from PySide6.QtCore import QRect, QRectF
 from PySide6.QtGui import QPainter
 
 from app.state.values import Compare, Layer, Vector
-from app.viewer.arrange import Slot
 from app.viewer.geometry import Frame, PlaneAxes, Projection, plane_axes
+from app.viewer.layouts import Slot
 from app.viewer.scene import Scene
 
 MARGIN = 0.94
@@ -81,6 +81,12 @@ class PaneGeometry:
         if session.display.compare is Compare.OFF or active is None:
             return None
         return session.secondary if active.id == self.slot.layer_id else None
+
+    def on_plane(self, world: tuple[float, float, float]) -> bool:
+        """Tell whether a world position lies within a voxel of the plane."""
+        axis = self.axes.through
+        away = abs(float(self.frame.to_frame(world)[axis]) - self.depth())
+        return away <= float(self.frame.steps[axis])
 
     def shows(self, layer_id: str) -> bool:
         """Tell whether a layer appears in the pane."""

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
+from app.state.levels import background
+from app.state.session import Session
 from app.state.values import Interpolation, Kind, Layer
 from app.viewer import colormaps, raster
 from app.viewer.geometry import PlaneAxes
@@ -71,6 +73,8 @@ class Pictures:
             if layer.kind is Kind.LABEL:
                 return raster.to_labels(cut, colours)
             field = self._field(layer, at, cut) if inside_field else None
+            if inside_field and field is None and (air := self._background(layer)) is not None:
+                field = cut.values > air  # nothing was imaged there: what lies below stays
             shown = cut if field is None else Cut(cut.values, _all(cut.inside, field), cut.raster)
             return raster.to_image(shown, layer.window, colours)
 
@@ -103,11 +107,11 @@ class Pictures:
             fields = (self._field(x, at, cut) for x in (layer, other))
             inside = _all(cut.inside, second.inside, *fields)
             colours = colormaps.table("diverging")
-            reach = difference_reach(layer, other)
             return raster.to_image(Cut(values, inside, cut.raster), (-reach, reach), colours)
 
         version = self.scene.version(other.id)
-        key = (cut, sampler, version, round(at.depth, 4), layer, other)
+        reach = difference_reach(layer, other, self.scene.session)
+        key = (cut, sampler, version, round(at.depth, 4), layer, other, reach)
         image = self._keep((layer.id, other.id, "difference", at.axes), key, make)
         return None if image is None else (image, cut.raster)
 
@@ -140,6 +144,12 @@ class Pictures:
             return np.zeros(cut.values.shape, bool)
         return field.values if field.inside is None else field.values & field.inside
 
+    def _background(self, layer: Layer) -> float | None:
+        """Return the value of a layer's background, None when it has none."""
+        voxels = layer.volume.voxels
+        key = self.scene.sampler(layer), self.scene.version(layer.id)
+        return self._keep((layer.id, "background"), key, lambda: background(voxels))
+
     def _linear(self, layer: Layer) -> bool:
         linear = self.scene.session.display.interpolation is Interpolation.LINEAR
         return linear and layer.kind is not Kind.LABEL
@@ -155,11 +165,15 @@ class Pictures:
         return cast(T, kept[key])
 
 
-def difference_reach(layer: Layer, other: Layer) -> float:
-    """Return the difference that gets the strongest colour, see ``Pictures.difference``."""
+def difference_reach(layer: Layer, other: Layer, session: Session) -> float:
+    """Return the difference that gets the strongest colour, see ``Pictures.difference``.
+
+    It is that of the difference maps of the modality, where there are any: one scale everywhere.
+    """
     if layer.modality != other.modality:
         return 1.0
-    return (layer.window[1] - layer.window[0]) / 2
+    known = session.find(Kind.DIFFERENCE, layer.modality)
+    return known.window[1] if known else (layer.window[1] - layer.window[0]) / 2
 
 
 def _where(sampler: Sampler, at: Place, linear: bool) -> Hashable:

@@ -17,7 +17,7 @@ from core.image.intensity import STEP, Normaliser
 from core.image.resample import resample_inside
 from core.volume import Mask, Volume, Voxels
 
-PREPARED = Normaliser(-STEP, 1.0)
+UNCHANGED = Normaliser(-STEP, 1.0)
 """The scale of a volume that is in the model's range already: it changes nothing."""
 STORED = 1 / 4096
 """Step of prepared volumes: finer than the trainer's own, and -1, -255/256 and 1 are exact."""
@@ -58,8 +58,8 @@ def measure(
         IntensityError: it is empty or constant.
     """
     own = volume.canonical()
-    if is_prepared(own.voxels):
-        return Measured(own, own.voxels > -1 if field is None else field, PREPARED)
+    if is_in_model_range(own.voxels):
+        return Measured(own, own.voxels > -1 if field is None else field, UNCHANGED)
     inside = field_of_view(own) if field is None else field
     normaliser = Normaliser.fit(own.voxels, inside, percentiles)
     told = normaliser.warnings(own.source)
@@ -68,7 +68,7 @@ def measure(
     return Measured(own, inside, normaliser, told)
 
 
-def is_prepared(voxels: Voxels) -> bool:
+def is_in_model_range(voxels: Voxels) -> bool:
     """Tell whether an image is in the model's range as ``mhvae-studio prepare`` stores it.
 
     That is: -1 outside, [-255/256, 1] inside, in whole steps of 1/4096 but not of 1/256. No image

@@ -1,15 +1,17 @@
-"""One door for volumes: any known file → :class:`core.volume.Volume`, and back.
+"""Reading and writing volumes: any known file → :class:`core.volume.Volume`, and back.
 
 Reading libraries are imported when a file is opened, not when this package is.
 """
 
-from core.io.door import find, probe, read
-from core.io.header import SYNTHETIC_MARK, Header
+from core.io.header import Header
+from core.io.reader import find, read, read_headers
 from core.io.search import survey
-from core.io.writer import write
+from core.io.sniff import ENDINGS
+from core.io.writer import WRITTEN, write
 
 __all__ = [
-    "SYNTHETIC_MARK",
+    "ENDINGS",
+    "WRITTEN",
     "Header",
     "dicom_tags",
     "find",
@@ -17,8 +19,8 @@ __all__ = [
     "native",
     "native_worker",
     "preview",
-    "probe",
     "read",
+    "read_headers",
     "sniff",
     "survey",
     "write",

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from core.grid import Grid, GridError
 from core.volume import VolumeError
 
-SYNTHETIC_MARK = "SYNTHETIC - research use only"
-"""Text that marks a synthetic volume in every header we write, and is looked for on reading."""
-
 
 @dataclass(frozen=True)
 class Header:

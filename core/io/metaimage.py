@@ -16,6 +16,7 @@ from core.io.limits import data_file
 from core.io.metaimage_header import Text, numbers, parse, sizes, stored_type
 from core.io.modality import guess_from_text
 from core.io.raw_image import Layout, check_pieces, decode
+from core.marks import WORD
 from core.volume import Volume, VolumeError
 
 _POSITION = ("Offset", "Origin", "Position")
@@ -107,7 +108,7 @@ def _inspect(path: Path) -> Layout:
         modality,
         reason,
         files=1 if files == [path] else 1 + len(files),
-        synthetic="SYNTHETIC" in fields,
+        synthetic=WORD in fields,
     )
     layout = located(path, text, files, Layout(header, dtype, "raw", ()))
     notes += [*check_pieces(name, layout), *grid_warnings(grid)]
@@ -152,7 +153,7 @@ def located(path: Path, text: Text, files: list[Path], layout: Layout) -> Layout
     return replace(layout, dtype=dtype, encoding=encoding, pieces=pieces)
 
 
-def probe(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Read a MetaImage header.
 
     Raises:

@@ -15,7 +15,7 @@ from core.io.modality import guess_from_text
 from core.volume import Volume
 
 
-def probe(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Read a MINC header.
 
     Raises:
@@ -47,7 +47,7 @@ def read(path: Path, *, allow_zero: bool = False) -> Volume:
     Raises:
         VolumeError: the file cannot be used; the sentence says why.
     """
-    header = probe(path)
+    header = read_header(path)
     assert header.grid is not None
     count = math.prod(header.grid.shape)
     check_memory(path.name, count, 16 * count)  # nibabel scales in float64

@@ -7,6 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core import modalities
+
 if TYPE_CHECKING:
     from core.io.dicom_tags import Image
 
@@ -17,28 +19,11 @@ _Z = r"(?![^\W\d_])"
 _PLANE = r"(?:ax|axial|tra|sag|cor|tse|fse|pre|post)?"
 """What is written in front of a weighting without a space: ``AxT2``."""
 
-# First match wins; the order separates names that contain one another (T2-FLAIR is FLAIR).
-_NAMES: tuple[tuple[str, str], ...] = (
-    ("iUS", rf"{_A}(?:i|io|3d|2d)?us(?:g)?{_Z}|ultra-?so(?:und|nic)|sonogra|ultraschall"),
-    ("T1", rf"{_A}t1w?[-_ ]?flair"),
-    ("FLAIR", r"(?:t2w?[-_ ]*)?(?:flair|dark[-_ ]?fluid|tirm)"),
-    (
-        "T2star",
-        rf"t2w?[-_ ]?(?:\*|star)|t2[-_ ]?(?:fl2d|fl3d|fl[-_ ]|hemo|gre)"
-        rf"|{_A}(?:swi|swan|gre-?t2){_Z}",
-    ),
-    ("T2map", rf"{_A}t2[-_ ]?(?:map(?:ping)?|relax\w*){_Z}|{_A}(?:map|relax\w*)[-_ ]?t2{_Z}"),
-    ("T2", rf"{_A}{_PLANE}t2(?![0-9])"),
-    (
-        "ceT1",
-        rf"{_A}(?:ce[-_ ]?t1|t1w?[-_ ]?(?:ce|c|gd|gad|post|km){_Z})"
-        rf"|t1.*{_A}(?:gd|gad|post(?:[-_ ]?contrast)?|km|\+c){_Z}"
-        rf"|t1.*{_A}(?<!no[-_ ])(?<!non[-_ ])(?<!pre[-_ ])(?<!without[-_ ])contrast{_Z}"
-        rf"|{_A}(?:gd|gad|post(?:[-_ ]?contrast)?){_Z}.*t1",
-    ),
-    ("T1", rf"{_A}{_PLANE}t1(?![0-9])|mp-?rage|{_A}(?:spgr|bravo){_Z}"),
+_TABLE = tuple(
+    (one.name, re.compile("|".join(one.words).format(A=_A, Z=_Z, PLANE=_PLANE)))
+    for one in modalities.TABLE
 )
-_TABLE = tuple((modality, re.compile(pattern)) for modality, pattern in _NAMES)
+_DICOM = {kind: one.name for one in modalities.TABLE for kind in one.dicom}
 _ONTO = re.compile(r"(?:[-_ ](?:reg(?:istered)?|resampled))?[-_ ](?:to|2|in|on|onto)[-_ ]")
 """Between two modalities: the first was brought to the second (``iUS-to-T2``)."""
 
@@ -48,7 +33,7 @@ class Named:
     """A modality that a text names.
 
     Attributes:
-        modality: ``"T2"``, ``"iUS"``, …
+        modality: a name of the table :mod:`core.modalities`.
         words: the part of the text that says so.
         start: where it begins, and
         stop: where it ends, in characters of the text as :func:`plain` gives it.
@@ -131,22 +116,23 @@ def guess_from_dicom(image: Image, place: str) -> tuple[str, str]:
     Returns:
         The modality (empty when nothing tells) and the reason.
     """
-    if image.kind in ("US", "IVUS"):
-        return "iUS", f"DICOM modality {image.kind}"
+    if image.kind in _DICOM:
+        return _DICOM[image.kind], f"DICOM modality {image.kind}"
     if image.kind not in ("MR", "OT", ""):
         return "", f"DICOM modality {image.kind}"
-    impossible = "iUS" if image.kind == "MR" else ""
+    # A scanner that names its kind does not make the other: no magnetic resonance is an ultrasound.
+    impossible = modalities.SWEPT if image.kind == "MR" else ()
     for text, what in ((image.description, "series description"), (image.protocol, "protocol")):
         modality, reason = guess_from_text(text, what)
         if modality == "T1" and image.contrast:
             return "ceT1", f"{reason}, and a contrast agent is named"
-        if modality and modality != impossible:
+        if modality and modality not in impossible:
             return modality, reason
     modality, reason = _guess_from_times(image)
     if modality:
         return modality, reason
     modality, reason = guess_from_text(place, "file name" if image.multiframe else "folder name")
-    return ("", "") if modality == impossible else (modality, reason)
+    return ("", "") if modality in impossible else (modality, reason)
 
 
 def _guess_from_times(image: Image) -> tuple[str, str]:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.io.finish import check_dtype, damaged, finish
-from core.io.header import SYNTHETIC_MARK, Header, grid_warnings, make_grid, spatial_shape
+from core.io.header import Header, grid_warnings, make_grid, spatial_shape
 from core.io.limits import check_bomb, check_memory, check_stored
 from core.io.modality import guess_from_text
 from core.io.nifti_geometry import UNPLACED, affine_of
+from core.marks import WORD
 from core.volume import Volume, VolumeError
 
 _MAX_OFFSET = 1 << 26
@@ -198,7 +199,7 @@ def _inspect(path: Path) -> tuple[_Layout, Path, Path, Header]:
             affine, notes = affine_of(name, layout.header, layout.shape)
     grid = make_grid(name, layout.shape, affine)
     notes = [*layout.notes, *notes]
-    mark = bytes(layout.header["descrip"]).startswith(SYNTHETIC_MARK.split()[0].encode())
+    mark = bytes(layout.header["descrip"]).startswith(WORD.encode())
     modality, reason = guess_from_text(name, "file name")
     header = Header(
         path,
@@ -214,7 +215,7 @@ def _inspect(path: Path) -> tuple[_Layout, Path, Path, Header]:
     return layout, header_path, image_path, header
 
 
-def probe(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Read a NIfTI or Analyze header.
 
     Raises:

@@ -17,6 +17,7 @@ from core.io.limits import data_file
 from core.io.modality import guess_from_text
 from core.io.nrrd_geometry import geometry
 from core.io.raw_image import Layout, check_pieces, decode
+from core.marks import WORD
 from core.volume import Volume, VolumeError
 
 _TYPES = {
@@ -155,7 +156,7 @@ def _inspect(path: Path) -> Layout:
         modality,
         reason,
         files=1 if attached else 1 + len(files),
-        synthetic=any(key.upper() == "SYNTHETIC" for key in text.keys),
+        synthetic=any(key.upper() == WORD for key in text.keys),
     )
     encoding = _ENCODINGS.get(fields.get("encoding", "raw").lower())
     if encoding is None:
@@ -236,7 +237,7 @@ def _pieces(
 _PLAIN = ("domain", "space", "time", "list", "point", "stub", "scalar", "none", "???")
 
 
-def probe(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Read an NRRD header.
 
     Raises:

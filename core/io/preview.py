@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from core.io.dicom_tags import read_tags
 from core.io.dicom_voxels import decoded
-from core.io.door import read
 from core.io.finish import damaged
 from core.io.header import Header
+from core.io.reader import read
 from core.volume import VolumeError
 
 _MOST_VOXELS = 40_000_000

@@ -15,7 +15,7 @@ from core.io.dicom import Series
 from core.io.dicom_tags import Image, read_tags
 from core.io.duplicates import mark_duplicates
 from core.io.header import Header
-from core.io.sniff import KNOWN, first_bytes, kind_of, probe_file, sniff
+from core.io.sniff import KNOWN, first_bytes, kind_of, read_file_header, sniff
 from core.volume import VolumeError
 
 Progress = Callable[[int, int], None]
@@ -50,7 +50,7 @@ def survey(
     Raises:
         Cancelled: ``cancelled`` said so.
     """
-    look = Look(progress, cancelled)
+    look = FileSearch(progress, cancelled)
     faults: list[Header] = []
     for path in paths:
         try:
@@ -69,7 +69,7 @@ def survey(
 
 
 @dataclass
-class Look:
+class FileSearch:
     """One search: what was asked for, then what was found.
 
     Attributes:
@@ -134,7 +134,7 @@ class Look:
             elif kind == "empty":
                 empty.append(file)
             elif kind:
-                others.append(probe_file(file, kind))
+                others.append(read_file_header(file, kind))
         remark = self._whole_series(images, others)
         names = {(image.path.parent, _pattern(image.path)) for image in images}
         for file in empty:

@@ -1,33 +1,99 @@
-"""Which format a file has, told from its first bytes, and the module that reads it."""
+"""The table of file formats: how a file of each begins, and the module that reads it."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from core.io.header import Header
 from core.volume import VolumeError
 
-KNOWN = "NIfTI, Analyze, NRRD, MetaImage, MINC or DICOM"
 _ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!")
-_LABELS = {"nifti": "NIfTI", "nrrd": "NRRD", "metaimage": "MetaImage", "minc": "MINC"}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format whose volumes are single files (or a header with its data beside it).
+
+    Attributes:
+        label: what people call it.
+        endings: of its files, the longest first.
+        begins: whether a file that begins so is of this format.
+        module: the module that reads it, imported when it is asked for; offers
+            ``read_header(path)`` and ``read(path, *, allow_zero=False)``.
+    """
+
+    label: str
+    endings: tuple[str, ...]
+    begins: Callable[[bytes], bool]
+    module: Callable[[], ModuleType]
+
+
+def _is_nifti(start: bytes) -> bool:
+    from core.io.nifti import is_nifti
+
+    return is_nifti(start)
+
+
+def _is_metaimage(start: bytes) -> bool:
+    from core.io.metaimage_header import is_metaimage
+
+    return is_metaimage(start)
+
+
+def _nifti() -> ModuleType:
+    from core.io import nifti
+
+    return nifti
+
+
+def _nrrd() -> ModuleType:
+    from core.io import nrrd
+
+    return nrrd
+
+
+def _metaimage() -> ModuleType:
+    from core.io import metaimage
+
+    return metaimage
+
+
+def _minc() -> ModuleType:
+    from core.io import minc
+
+    return minc
+
+
+FORMATS = {
+    "nrrd": Format("NRRD", (".nrrd", ".nhdr"), lambda b: b.startswith(b"NRRD000"), _nrrd),
+    "nifti": Format("NIfTI", (".nii.gz", ".nii"), _is_nifti, _nifti),
+    "metaimage": Format("MetaImage", (".mha", ".mhd"), _is_metaimage, _metaimage),
+    "minc": Format(
+        "MINC", (".mnc",), lambda b: b.startswith((b"CDF\x01", b"CDF\x02", b"\x89HDF")), _minc
+    ),
+}
+"""Kind → format, in the order in which they are looked for; DICOM is told apart after them."""
+ENDINGS = tuple(ending for one in FORMATS.values() for ending in one.endings)
+KNOWN = f"{', '.join(one.label for one in FORMATS.values())}, Analyze or DICOM"
+"""What a sentence about an unknown file says it could have been."""
 
 
 def reader(kind: str) -> ModuleType:
-    """Return the module of a single-file format; each offers ``probe`` and ``read``."""
-    from core.io import metaimage, minc, nifti, nrrd
-
-    return {"nifti": nifti, "nrrd": nrrd, "metaimage": metaimage, "minc": minc}[kind]
+    """Return the module of a single-file format."""
+    return FORMATS[kind].module()
 
 
-def probe_file(path: Path, kind: str) -> Header:
+def read_file_header(path: Path, kind: str) -> Header:
     """Return the header of a single-file volume; what is wrong with it is its problem."""
     try:
-        return reader(kind).probe(path)
+        return reader(kind).read_header(path)
     except VolumeError as error:
-        return Header(path, _LABELS[kind], problem=str(error))
+        return Header(path, FORMATS[kind].label, problem=str(error))
 
 
 def kind_of(path: Path) -> str:
@@ -77,18 +143,11 @@ def first_bytes(path: Path) -> bytes:
 def sniff(start: bytes, path: Path) -> str:
     """Return the format of a file that begins so; empty when unknown."""
     from core.io.dicom_tags import looks_like_dicom
-    from core.io.metaimage_header import is_metaimage
-    from core.io.nifti import is_nifti
 
     lower = path.name.lower()
-    if start.startswith(b"NRRD000"):
-        return "nrrd"
-    if is_nifti(start):
-        return "nifti"
-    if is_metaimage(start):
-        return "metaimage"
-    if start.startswith((b"CDF\x01", b"CDF\x02", b"\x89HDF")):
-        return "minc"
+    for kind, one in FORMATS.items():
+        if one.begins(start):
+            return kind
     if looks_like_dicom(start, path.suffix):
         return "dicom"
     if lower.endswith((".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz")):

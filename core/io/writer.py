@@ -15,12 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from core.io.door import load
-from core.io.header import SYNTHETIC_MARK
 from core.io.limits import size_text
+from core.io.reader import load
+from core.marks import SYNTHETIC_MARK, WORD
 from core.volume import Volume, VolumeError
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+WRITTEN = {
+    ".nii.gz": "NIfTI, compressed",
+    ".nii": "NIfTI",
+    ".nrrd": "NRRD",
+    ".mha": "MetaImage",
+}
+"""Ending → what people call the format, for every format that is written."""
+SUFFIXES = tuple(WRITTEN)
 _HEADER_TEXT = 200
 _LEVEL = 6
 _TOLERANCE = 1e-3
@@ -115,7 +122,7 @@ def _write_plain(
     """Write NRRD or MetaImage by the format's own rules, in a file of any name."""
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.grid.affine
     sizes = " ".join(str(n) for n in volume.grid.shape)
-    keys = {"SYNTHETIC": SYNTHETIC_MARK} if volume.synthetic else {}
+    keys = {WORD: SYNTHETIC_MARK} if volume.synthetic else {}
     for key, value in (marks or {}).items():
         if isinstance(value, str | int | float | bool):
             text = " ".join(str(value).split())[:_HEADER_TEXT]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core import assets
+from core.modalities import SWEPT
 from core.models.mhvae.config import MHVAEConfig, ModelError
 from core.version import __version__
 
@@ -43,7 +44,7 @@ class Preprocessing:
     spacing: tuple[float, float, float] = (0.5, 0.5, 0.5)
     plane: str = "axial"
     percentiles: tuple[float, float] = (0.0, 99.95)
-    swept: tuple[str, ...] = ("iUS",)
+    swept: tuple[str, ...] = SWEPT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "swept", tuple(self.swept))

@@ -2,7 +2,7 @@
 
 __all__ = [
     "alignment",
-    "choice",
+    "alignment_choice",
     "landmarks",
     "methods",
     "pair",

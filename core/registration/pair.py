@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from core.grid import Grid
 from core.image.field_of_view import field_of_view
 from core.image.resample import resample, resample_inside, resample_mask
+from core.modalities import SWEPT
 from core.registration.alignment import AlignError
 from core.volume import Mask, Volume, Voxels
 
-SWEPT = ("iUS",)
-"""Modalities with an image only where a probe passed."""
 MARGIN = 30.0
 """How far around the field of view (mm) the other image is kept, for it to move into."""
 EDGE_MM = 1.0
@@ -79,7 +78,7 @@ def swept_region(volume: Volume) -> Mask:
 def which_is_swept(fixed: Volume, moving: Volume) -> bool:
     """Tell whether ``fixed`` is the volume whose field of view counts (else ``moving`` is).
 
-    That is the iUS; without the name, the volume whose image fills less space.
+    That is the swept one by its name; without a name, the volume whose image fills less space.
     """
     named = [v.modality in SWEPT for v in (fixed, moving)]
     if named[0] != named[1]:
@@ -91,7 +90,7 @@ def which_is_swept(fixed: Volume, moving: Volume) -> bool:
     return sizes[0] <= sizes[1]
 
 
-def lay_out(swept: Volume, other: Volume, spacing: float) -> Pair:
+def make_pair(swept: Volume, other: Volume, spacing: float) -> Pair:
     """Bring two volumes that share space onto the working grids.
 
     Raises:

@@ -19,9 +19,9 @@ from core.registration.alignment import (
     moved,
 )
 from core.registration.methods import METHODS
-from core.registration.pair import Pair, coverage, lay_out, which_is_swept
+from core.registration.pair import Pair, coverage, make_pair, which_is_swept
 from core.registration.similarity import similarity
-from core.registration.verdict import doubts
+from core.registration.verdict import reason_to_doubt
 from core.volume import Volume
 
 STARTS = 13
@@ -56,7 +56,7 @@ def search(
     again = KEPT[-1] if kind == "affine" and METHODS[method].coarse_affine else 0
     steps = _Steps(progress, stop, 1 + STARTS + sum(KEPT) + again)
     steps.say("laying out")
-    fine = lay_out(swept, other, levels[-1])
+    fine = make_pair(swept, other, levels[-1])
     pairs = [*(fine.coarser(s) for s in levels[:-1]), fine]
     if coverage(pairs[0], np.eye(4)) < 0.1:
         raise AlignError(
@@ -69,7 +69,7 @@ def search(
     correction = inverted(across) if fixed_is_swept else across
     matrix = correction @ start
     before, after = similarity(fixed, moving, start), similarity(fixed, moving, matrix)
-    reason = doubts(fine, across, rival, before, after)
+    reason = reason_to_doubt(fine, across, rival, before, after)
     return Registration(
         Alignment(matrix, kind, method),
         before,

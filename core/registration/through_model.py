@@ -27,11 +27,11 @@ from core.registration.alignment import (
     moved,
 )
 from core.registration.methods import LC2, THROUGH_THE_MODEL
-from core.registration.pair import MARGIN, SWEPT, swept_region, which_is_swept
+from core.registration.pair import MARGIN, swept_region, which_is_swept
 from core.registration.register import check_overlap, register
 from core.registration.similarity import similarity
 from core.synthesis.backends import choose_device
-from core.synthesis.request import Request, prepare
+from core.synthesis.request import Request, prepare_input
 from core.synthesis.synthesize import Engine
 from core.volume import Volume
 
@@ -64,7 +64,7 @@ def through_model(name: str | None = None, device: str = "auto") -> Callable[...
         check_overlap(fixed, placed)
         swept_is_fixed = which_is_swept(fixed, placed)
         swept, other = (fixed, placed) if swept_is_fixed else (placed, fixed)
-        made = pretend(engine, bundle, swept, other, progress, cancelled)
+        made = synthesise_swept(engine, bundle, swept, other, progress, cancelled)
         pair = (swept, made) if swept_is_fixed else (made, swept)
         found = register(
             *pair, kind=kind, method=LC2, seed=seed, progress=progress, cancelled=cancelled
@@ -89,7 +89,7 @@ def through_model(name: str | None = None, device: str = "auto") -> Callable[...
     return search
 
 
-def pretend(
+def synthesise_swept(
     engine: Engine,
     bundle: Bundle,
     swept: Volume,
@@ -103,7 +103,7 @@ def pretend(
         AlignError: the model does not make an iUS of this modality, or no brain is near.
         Cancelled: ``cancelled`` said so.
     """
-    target = next((m for m in SWEPT if m in bundle.config.modalities), "")
+    target = next((m for m in bundle.preprocessing.swept if m in bundle.config.modalities), "")
     source = other.modality
     if not target or source not in bundle.config.modalities or source == target:
         raise AlignError(
@@ -111,10 +111,10 @@ def pretend(
             f"; it knows {', '.join(bundle.config.modalities)}. Register by another method, or "
             "name the modality."
         )
-    region = near(swept, other)
+    region = region_near(swept, other)
     case = Case("registration", {source: other})
     request = Request((source,), (target,), fov=region, batch=4)
-    prepared = prepare(case, bundle, request)
+    prepared = prepare_input(case, bundle, request)
 
     def tell(step: object) -> None:
         if progress is not None:
@@ -128,7 +128,7 @@ def pretend(
     return result.volumes[target]
 
 
-def near(swept: Volume, other: Volume) -> Volume:
+def region_near(swept: Volume, other: Volume) -> Volume:
     """Return a mask of the brain around the field of view, for the model to work in."""
     mask = swept_region(swept)
     box = np.argwhere(mask)

@@ -17,7 +17,7 @@ FAR_MM = 25.0
 """A correction this large needs a look."""
 
 
-def doubts(
+def reason_to_doubt(
     pair: Pair,
     across: Matrix,
     rival: float,
@@ -42,7 +42,7 @@ def doubts(
             f"The map stretches by {stretch.max():.2f} along one direction and by "
             f"{stretch.min():.2f} along another, more than a head and its ultrasound differ."
         )
-    if worse := agrees_less(before, after):
+    if worse := less_similar(before, after):
         return worse
     if rival > RIVAL:
         return (
@@ -55,7 +55,7 @@ def doubts(
     return ""
 
 
-def agrees_less(before: float, after: float) -> str:
+def less_similar(before: float, after: float) -> str:
     """Return a sentence when the similarity (mutual information, nats) fell; else nothing."""
     if after >= before:
         return ""

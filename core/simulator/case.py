@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from core.grid import Grid
 from core.image.resample import resample
+from core.marks import SIMULATED_MARK
 from core.simulator.anatomy import Anatomy, build_anatomy, in_slabs
 from core.simulator.compounding import bounds
 from core.simulator.heads import find_heads, load_head
@@ -27,7 +28,6 @@ from core.simulator.template import SimulatorError, load_template, procedural_te
 from core.simulator.ultrasound import Scan, acoustics_of, render_ultrasound
 from core.volume import Volume
 
-NOTE = "Simulated data, research use only"
 WITH_TUMOUR = 0.85
 """Part of the cases that have one."""
 MARGIN_MM = (20.0, 20.0, 4.0)
@@ -62,6 +62,11 @@ class SimulatedCase:
     labels: Volume
     landmarks: dict[str, NDArray[np.float64]]
     meta: dict[str, Any]
+
+    @property
+    def volumes(self) -> dict[str, Volume]:
+        """Modality → image, for every modality that is simulated."""
+        return {volume.modality: volume for volume in (self.t2, self.ius)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +154,7 @@ def simulate_case(
     if echo == "lc2":
         ius = render_lc2(local, resample(t2, t2_grid, grid), scan.fov, spacing)
     meta = {
-        "note": NOTE,
+        "note": SIMULATED_MARK,
         "seed": seed,
         "spacing_mm": spacing,
         "shape": list(grid.shape),

@@ -14,6 +14,7 @@ import numpy as np
 
 from core.child_process import worker_pool
 from core.files import replacing, write_text
+from core.marks import SIMULATED_MARK
 from core.simulator.case import Echo, SimulatedCase, simulate_case
 from core.simulator.physics import PhysicsName
 from core.volume import Volume
@@ -109,8 +110,8 @@ def write_case(
 def save_case(case: SimulatedCase, out: Path, name: str) -> Path:
     """Write a case's volumes and JSON as ``out/name-…``; returns the JSON's path."""
     fov = replace(case.labels, voxels=case.fov.astype(np.float32), modality="fov")
-    save_volume(case.t2, out / f"{name}-T2.nii.gz", integer=False)
-    save_volume(case.ius, out / f"{name}-iUS.nii.gz", integer=False)
+    for modality, volume in case.volumes.items():
+        save_volume(volume, out / f"{name}-{modality}.nii.gz", integer=False)
     if case.expected is not None:
         save_volume(case.expected, out / f"{name}-iUS-expected.nii.gz", integer=False)
     save_volume(fov, out / f"{name}-fov.nii.gz", integer=True)
@@ -131,7 +132,7 @@ def save_volume(volume: Volume, path: Path, *, integer: bool) -> None:
     image: Any = nib.Nifti1Image(data, volume.grid.affine)
     image.header.set_slope_inter(slope, 0.0)
     image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"Simulated data, research use only"
+    image.header["descrip"] = SIMULATED_MARK.encode()
     image.set_qform(volume.grid.affine, 1)
     image.set_sform(volume.grid.affine, 1)
     with replacing(path) as part:

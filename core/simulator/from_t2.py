@@ -9,8 +9,9 @@ from scipy import ndimage
 from core.grid import Grid
 from core.image.brain_mask import brain_mask
 from core.image.resample import resample, resample_mask
+from core.marks import SIMULATED_MARK
 from core.simulator.anatomy import Anatomy, covered
-from core.simulator.case import NOTE, SimulatedCase
+from core.simulator.case import SimulatedCase
 from core.simulator.lesion import Tumour
 from core.simulator.noise import Field, sigmoid, soft_step
 from core.simulator.physics import PhysicsName, draw_physics
@@ -58,7 +59,7 @@ def simulate_from_t2(
     landmarks = {**head.landmarks, "entry": probes[0].origin}
     name = f"simulated from {volume.source or 'a T2 volume'}"
     meta = {
-        "note": NOTE,
+        "note": SIMULATED_MARK,
         "seed": seed,
         "spacing_mm": spacing,
         "shape": list(grid.shape),

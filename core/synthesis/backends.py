@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,10 +20,9 @@ from core.models.allocator import keep_memory
 from core.models.bundle import Bundle
 from core.models.mhvae.inference import for_inference
 from core.models.mhvae.model import MHVAE
+from core.synthesis.devices import EXTRAS, OPENVINO
 from core.synthesis.request import SynthesisError
 from core.volume import Voxels
-
-OPENVINO = "openvino"
 
 
 def devices() -> list[str]:
@@ -33,9 +32,7 @@ def devices() -> list[str]:
         found.insert(0, "mps")
     if torch.cuda.is_available():
         found.insert(0, "cuda")
-    if importlib.util.find_spec(OPENVINO) is not None:
-        found.append(OPENVINO)
-    return found
+    return found + [name for name in EXTRAS if importlib.util.find_spec(name) is not None]
 
 
 def choose_device(name: str = "auto") -> str:
@@ -48,7 +45,8 @@ def choose_device(name: str = "auto") -> str:
     if name == "auto":
         return there[0]
     if name not in there:
-        hint = " Install it with pip install 'mhvae-studio[fast]'." if name == OPENVINO else ""
+        extra = EXTRAS.get(name)
+        hint = f" Install it with pip install 'mhvae-studio[{extra}]'." if extra else ""
         raise SynthesisError(
             f"The device {name!r} is not available on this computer; found {', '.join(there)}. "
             f"Choose one of these, or auto.{hint}"
@@ -202,3 +200,13 @@ class OpenVinoPass:
             path.parent.mkdir(parents=True, exist_ok=True)
             openvino.save_model(graph, path, compress_to_fp16=False)
         return graph
+
+
+PASSES: dict[str, Callable[[MHVAE, Bundle], Pass]] = {OPENVINO: OpenVinoPass}
+"""Back ends beside torch."""
+
+
+def build_pass(model: MHVAE, bundle: Bundle, device: str) -> Pass:
+    """Return what runs a model on a device that :func:`choose_device` gave."""
+    build = PASSES.get(device)
+    return TorchPass(model, device) if build is None else build(model, bundle)

@@ -13,12 +13,11 @@ from core.case import Case
 from core.files import replacing
 from core.grid import Grid
 from core.image.resample import resample
+from core.marks import SYNTHETIC_MARK, SYNTHETIC_RGB
 from core.synthesis.request import Synthesis
 from core.volume import Volume, VolumeError
 
 PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
-MARK = "SYNTHETIC - research use only"
-_FRAME = (255, 170, 0)
 CELL = 288
 TEXT = 22
 
@@ -27,7 +26,7 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
     """Draw axial, coronal and sagittal slices through the field of view, one column per volume.
 
     Radiological convention: the patient's right is on the left of axial and coronal slices.
-    Synthetic columns have an orange frame and the label ``SYNTHETIC - research use only``.
+    Synthetic columns have an orange frame and the mark.
 
     Raises:
         VolumeError: the picture cannot be written.
@@ -69,13 +68,13 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
                 draw.text((left + 6, top + TEXT + CELL // 2), "R", fill="white", font=font)
             if synthetic:
                 corner = (left + 1, top + TEXT, left + CELL - 2, top + TEXT + CELL - 2)
-                draw.rectangle(corner, outline=_FRAME, width=2)
+                draw.rectangle(corner, outline=SYNTHETIC_RGB, width=2)
                 mark = (left + 6, top + TEXT + CELL - 20)
-                draw.rectangle(draw.textbbox(mark, MARK, font=font), fill="black")
-                draw.text(mark, MARK, fill=_FRAME, font=font)
+                draw.rectangle(draw.textbbox(mark, SYNTHETIC_MARK, font=font), fill="black")
+                draw.text(mark, SYNTHETIC_MARK, fill=SYNTHETIC_RGB, font=font)
     for line, text in enumerate(footer):
         top = sheet.height - TEXT * (len(footer) - line)
-        draw.text((6, top + 3), text, fill=_FRAME, font=font)
+        draw.text((6, top + 3), text, fill=SYNTHETIC_RGB, font=font)
     save_picture(sheet, path)
 
 

@@ -1,7 +1,7 @@
 """From a case and a request to what the network sees, and from its answer to volumes.
 
-No torch in here: :mod:`core.synthesis.synthesize` runs the network over what :func:`prepare` lays
-out.
+No torch in here: :mod:`core.synthesis.synthesize` runs the network over what
+:func:`prepare_input` lays out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from core.image.brain_mask import brain_mask
 from core.image.intensity import Normaliser
 from core.image.preprocess import Measured, image_on, measure, working_grid
 from core.image.resample import resample_inside, resample_mask
+from core.marks import synthetic_notice
 from core.models.bundle import Bundle
 from core.synthesis.tiles import Tiling
 from core.version import __version__
@@ -85,7 +86,7 @@ class Tile:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedInput:
     """A case laid out for the network.
 
     Attributes:
@@ -134,7 +135,7 @@ class Synthesis:
     timings: Mapping[str, float] = field(default_factory=dict)
 
 
-def prepare(case: Case, bundle: Bundle, request: Request) -> Prepared:
+def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput:
     """Lay a case out on the model's grid.
 
     The reference grid is that of the first volume in the model's order of modalities (the iUS when
@@ -177,7 +178,7 @@ def prepare(case: Case, bundle: Bundle, request: Request) -> Prepared:
     axis = bundle.preprocessing.axis
     plane = tuple(n for a, n in enumerate(grid.shape) if a != axis)
     tiling = Tiling((plane[0], plane[1]), config.tile, 1 << config.pools)
-    return Prepared(
+    return PreparedInput(
         grid=grid,
         axis=axis,
         images=images,
@@ -276,7 +277,7 @@ def provenance(case: Case, bundle: Bundle, request: Request, target: str) -> dic
     """Record how a synthetic volume came to be: the marks of a saved file (no names, no paths)."""
     return {
         "synthetic": True,
-        "notice": f"SYNTHETIC IMAGE. {bundle.intended_use}",
+        "notice": synthetic_notice(bundle.intended_use),
         "modality": target,
         "kind": "reconstruction" if target in request.subset else "synthesis",
         "inputs": {

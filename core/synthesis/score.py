@@ -10,7 +10,7 @@ from core.image.resample import resample_inside
 from core.volume import Mask, Volume, Voxels
 
 
-def judge(
+def compare_with_truth(
     synthetic: Volume, truth: Volume, fov: Mask, normaliser: Normaliser
 ) -> tuple[Voxels, dict[str, float]]:
     """Compare inside the field of view both have.

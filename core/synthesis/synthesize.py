@@ -15,8 +15,15 @@ from core.case import Case
 from core.errors import Cancelled
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE
-from core.synthesis.backends import OPENVINO, OpenVinoPass, Pass, TorchPass
-from core.synthesis.request import Prepared, Request, Synthesis, SynthesisError, Tile, provenance
+from core.synthesis.backends import Pass, build_pass
+from core.synthesis.request import (
+    PreparedInput,
+    Request,
+    Synthesis,
+    SynthesisError,
+    Tile,
+    provenance,
+)
 from core.volume import Volume, Voxels
 
 Region = tuple[slice, slice, slice]
@@ -74,17 +81,16 @@ class Engine:
         self.bundle = bundle
         self.device = device
         self.model = model
-        self.network: Pass = (
-            OpenVinoPass(model, bundle) if device == OPENVINO else TorchPass(model, device)
-        )
+        self.network: Pass = build_pass(model, bundle, device)
 
     def run(
         self,
         case: Case,
-        prepared: Prepared,
+        prepared: PreparedInput,
         request: Request,
         *,
         into: Mapping[str, Voxels] | None = None,
+        each: Mapping[str, Sequence[Voxels]] | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Synthesis:
@@ -96,6 +102,8 @@ class Engine:
             request: what to synthesise.
             into: target → (i, j, k) float32 array on ``prepared.grid`` that receives values in the
                 target's units as soon as they exist (shared memory, say); made here when absent.
+            each: target → one array like those of ``into`` for every sample, which receive the
+                single samples; they are not kept when absent.
             progress: called after every batch.
             cancelled: asked before every batch.
 
@@ -107,7 +115,7 @@ class Engine:
         shape = prepared.grid.shape
         out = into or {m: np.zeros(shape, np.float32) for m in request.targets}
         spread = {m: np.zeros(shape, np.float32) for m in request.targets if request.samples > 1}
-        slices = _SliceBuffers(prepared, request, out, spread)
+        slices = _SliceBuffers(prepared, request, out, spread, each or {})
         done = 0
         for batch in _batches(prepared.tiles, request.batch):
             if cancelled():
@@ -137,7 +145,7 @@ class Engine:
         )
 
     def _synthesise(
-        self, prepared: Prepared, request: Request, batch: Sequence[Tile]
+        self, prepared: PreparedInput, request: Request, batch: Sequence[Tile]
     ) -> dict[str, Voxels]:
         """Return target → (samples, tiles, height, width) in the model's range."""
         noises = [self._noise(prepared, request, batch, n) for n in range(request.samples)]
@@ -153,7 +161,7 @@ class Engine:
                 f"{self.device}. Use a smaller batch, or the CPU."
             ) from error
 
-    def _inputs(self, prepared: Prepared, batch: Sequence[Tile]) -> dict[str, Voxels]:
+    def _inputs(self, prepared: PreparedInput, batch: Sequence[Tile]) -> dict[str, Voxels]:
         inputs = {}
         for m, image in prepared.images.items():
             planes = prepared.slices(image)
@@ -162,7 +170,7 @@ class Engine:
         return inputs
 
     def _noise(
-        self, prepared: Prepared, request: Request, batch: Sequence[Tile], sample: int
+        self, prepared: PreparedInput, request: Request, batch: Sequence[Tile], sample: int
     ) -> list[Tensor] | None:
         """Cut the batch's noise out of planes that belong to (seed, sample, slice, level) alone."""
         if request.temperature == 0:
@@ -190,7 +198,7 @@ class Engine:
             levels.append(torch.stack(cut))
         return levels
 
-    def shares(self, prepared: Prepared, request: Request, index: int) -> Shares:
+    def shares(self, prepared: PreparedInput, request: Request, index: int) -> Shares:
         """Compute the experts' precision shares over one slice, on the mean path.
 
         Raises:
@@ -247,15 +255,17 @@ class _SliceBuffers:
 
     def __init__(
         self,
-        prepared: Prepared,
+        prepared: PreparedInput,
         request: Request,
         out: Mapping[str, Voxels],
         spread: Mapping[str, Voxels],
+        each: Mapping[str, Sequence[Voxels]],
     ) -> None:
         self.prepared = prepared
         self.request = request
         self.out = {m: prepared.slices(a) for m, a in out.items()}
         self.spread = {m: prepared.slices(a) for m, a in spread.items()}
+        self.each = {m: [prepared.slices(a) for a in arrays] for m, arrays in each.items()}
         self.fov = prepared.slices(prepared.fov)
         self.waiting = Counter(t.index for t in prepared.tiles)
         self.sums: dict[int, dict[str, Voxels]] = {}
@@ -293,6 +303,8 @@ class _SliceBuffers:
             blended = total / weight
             normaliser = self.prepared.normalisers[m]
             self.out[m][index] = normaliser.inverse(blended.mean(axis=0), inside)
+            for sample, one in zip(blended, self.each.get(m, ()), strict=False):
+                one[index] = normaliser.inverse(sample, inside)
             if m in self.spread:
                 sigma = normaliser.inverse_deviation(blended.std(axis=0, ddof=1))
                 self.spread[m][index] = np.where(inside, sigma, np.float32(0))

@@ -7,7 +7,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 from conftest import oblique_affine
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.grid import Grid, GridError
@@ -30,6 +30,10 @@ def reorder(grid: Grid, order: tuple[int, ...], flips: tuple[bool, ...]) -> Grid
 
 
 @settings(max_examples=40, deadline=None)
+@example(degrees=(0.0, 0.0, 45.0), spacing=(1.0, 1.0, 1.0))
+@example(degrees=(45.0, 0.0, 0.0), spacing=(1.0, 2.0, 1.0))
+@example(degrees=(0.0, -135.0, 0.0), spacing=(1.0, 1.0, 0.5))
+@example(degrees=(45.0, 45.0, 45.0), spacing=(1.0, 1.0, 1.0))
 @given(
     degrees=st.tuples(*[st.floats(-180, 180)] * 3),
     spacing=st.tuples(*[st.floats(0.1, 5)] * 3),

@@ -43,5 +43,5 @@ def test_every_template_is_used_and_loads_nothing() -> None:
 
 
 def test_templates_cost_nothing_until_a_page_is_made() -> None:
-    code = "import sys, core.pages, app.shell.keys; assert 'jinja2' not in sys.modules"
+    code = "import sys, core.pages, app.shell.shortcuts; assert 'jinja2' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,7 +6,7 @@ __all__ = [
     "check",
     "names",
     "prepare",
-    "prepare_case",
+    "prepare_files",
     "scan",
     "split",
 ]

@@ -19,22 +19,23 @@ from core.image.intensity import STEP
 from core.image.preprocess import image_on, measure, working_grid
 from core.image.resample import resample_mask
 from core.io import read
+from core.modalities import SWEPT, reference_of
 from core.models.bundle import PLANES
 from core.volume import Volume
 from trainer.cohort.case import CohortCase
 from trainer.cohort.check import content_hash
 from trainer.cohort.expected import expected_on, in_range, read_expected
-from trainer.plan.schema import SWEPT, DataPlan
+from trainer.plan.schema import DataPlan
 
 VERSION = 4
 """Raised when the arrays' meaning changes, so that old caches are made anew."""
 
 LOWEST = -STEP
-"""The darkest value inside the mask; the background is exactly -1 (METHOD 1, normalisation)."""
+"""The darkest value inside the mask; the background is exactly -1."""
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedCase:
+class CachedCase:
     """A case ready for training.
 
     Attributes:
@@ -58,7 +59,7 @@ class PreparedCase:
     expected: tuple[str, ...] = ()
 
 
-def _prepare(
+def _preprocess(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]
 ) -> tuple[NDArray[np.float16], dict[str, str]]:
     volumes = {
@@ -68,7 +69,7 @@ def _prepare(
     }
     Case(case.id, volumes).check_overlap()
     # The ultrasound's grid when there is one: it is the smaller and the one a user looks at.
-    first = next((m for m in SWEPT if m in volumes), next(iter(volumes)))
+    first = reference_of(volumes)
     grid = working_grid(volumes[first], plan.spacing)
     channels, seen = [], {}
     for m in modalities:
@@ -112,7 +113,7 @@ def _key(case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]) -> str:
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 
-def is_prepared(case: CohortCase, plan: DataPlan, modalities: tuple[str, ...], cache: Path) -> bool:
+def is_cached(case: CohortCase, plan: DataPlan, modalities: tuple[str, ...], cache: Path) -> bool:
     """Tell whether a case's array lies in ``cache`` already."""
     try:
         return (cache / f"{_key(case, plan, modalities)}.json").exists()
@@ -120,9 +121,9 @@ def is_prepared(case: CohortCase, plan: DataPlan, modalities: tuple[str, ...], c
         return False
 
 
-def prepare_case(
+def cache_case(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...], cache: Path
-) -> PreparedCase:
+) -> CachedCase:
     """Return the case's array, made now or found in ``cache``.
 
     Raises:
@@ -133,7 +134,7 @@ def prepare_case(
     key = _key(case, plan, modalities)
     array_path, facts_path = cache / f"{key}.npy", cache / f"{key}.json"
     if not facts_path.exists():
-        array, hashes = _prepare(case, plan, modalities)
+        array, hashes = _preprocess(case, plan, modalities)
         coverage = array[:, -1].astype(np.int64).sum(axis=(1, 2))
         beside = cache / f"{key}.{os.getpid()}.part.npy"
         try:
@@ -147,7 +148,7 @@ def prepare_case(
         beside.write_text(json.dumps(facts), encoding="utf-8")
         os.replace(beside, facts_path)
     facts = json.loads(facts_path.read_text(encoding="utf-8"))
-    return PreparedCase(
+    return CachedCase(
         case.id,
         case.patient,
         np.load(array_path, mmap_mode="r"),
@@ -158,7 +159,7 @@ def prepare_case(
     )
 
 
-def prepare_all(
+def cache_cases(
     cases: Sequence[CohortCase],
     plan: DataPlan,
     modalities: tuple[str, ...],
@@ -166,19 +167,19 @@ def prepare_all(
     *,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[PreparedCase], list[str]]:
+) -> tuple[list[CachedCase], list[str]]:
     """Prepare all cases; those that cannot be used are named in the second list, with the reason.
 
     Stopping in the middle loses nothing: finished cases are found again.
     """
 
-    def one(case: CohortCase) -> PreparedCase | str:
+    def one(case: CohortCase) -> CachedCase | str:
         try:
-            return prepare_case(case, plan, modalities, cache)
+            return cache_case(case, plan, modalities, cache)
         except UserError as error:
             return f"{case.id}: {error}"
 
-    prepared: list[PreparedCase] = []
+    prepared: list[CachedCase] = []
     problems: list[str] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for done, result in enumerate(pool.map(one, cases), start=1):
@@ -191,7 +192,7 @@ def prepare_all(
     return prepared, problems
 
 
-def drop_duplicates(cases: list[PreparedCase], held_out: set[str]) -> list[str]:
+def drop_duplicates(cases: list[CachedCase], held_out: set[str]) -> list[str]:
     """Take out cases that hold an image another case holds; held-out cases are kept first.
 
     Returns:

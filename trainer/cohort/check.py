@@ -15,13 +15,14 @@ from core.image.field_of_view import field_of_view
 from core.image.preprocess import measure
 from core.image.resample import resample_mask
 from core.io import read
+from core.modalities import SWEPT, reference_of
 from core.volume import Mask, Volume
 from trainer.cohort.case import CohortCase
 from trainer.cohort.expected import read_expected
-from trainer.cohort.pair import SHIFT, SPACING, Fit, fit, picture, reference
+from trainer.cohort.pair import SHIFT, SPACING, Fit, fit, picture
 from trainer.cohort.scan import names_of
 from trainer.errors import TrainerError
-from trainer.plan.schema import SWEPT, DataPlan
+from trainer.plan.schema import DataPlan
 
 COARSE = 3.0
 """mm; slices thicker than this hold little of what a 0.5 mm model should learn."""
@@ -150,7 +151,7 @@ def _view(case: CohortCase, volumes: Mapping[str, Volume]) -> Mask:
     Raises:
         UserError: a file cannot be read, or nothing is there to see.
     """
-    own = volumes[reference(volumes)]
+    own = volumes[reference_of(volumes)]
     if case.fov is None or not any(m in volumes for m in SWEPT):
         return field_of_view(own)
     given = read(case.fov)

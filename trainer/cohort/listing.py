@@ -11,8 +11,9 @@ from pathlib import Path
 
 from core.files import replacing
 from core.io.modality import guess_from_text
+from core.modalities import SWEPT
 from trainer.cohort.case import CohortCase
-from trainer.cohort.match import FOV, SWEPT, name_of
+from trainer.cohort.match import FOV, name_of
 from trainer.cohort.names import patient_of
 from trainer.errors import TrainerError
 

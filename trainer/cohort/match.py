@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.files import shown
 from core.io.modality import guess_from_text
+from core.modalities import SWEPT
 from trainer.cohort.names import (
     AFTER,
     BEFORE,
@@ -24,14 +25,13 @@ from trainer.cohort.names import (
     IMAGE,
     LABEL,
     MADE,
-    Told,
+    NameParts,
     case_key,
+    parse_name,
     patient_of,
-    told_by,
 )
-from trainer.plan.schema import SWEPT
 
-__all__ = ["EXPECTED", "FOV", "SWEPT", "Found", "Group", "name_of", "pair"]
+__all__ = ["EXPECTED", "FOV", "Found", "Group", "name_of", "pair"]
 
 FOV = "fov"
 _CONTAINER = re.compile(
@@ -88,7 +88,7 @@ class Group:
 @dataclass(frozen=True)
 class _Placed:
     found: Found
-    told: Told
+    told: NameParts
     modalities: tuple[str, ...]
     reason: str
     stage: str
@@ -120,19 +120,19 @@ def pair(found: Iterable[Found], modalities: Sequence[str]) -> list[Group]:
 
 def _read(found: Found, modalities: Sequence[str]) -> _Placed:
     """Read a file's name, then what its name leaves open from the folders above it."""
-    told = told_by(found.stem, modalities)
+    told = parse_name(found.stem, modalities)
     folders = [shown(part) for part in found.inside.parts[:-1]]
     while len(folders) > 1 and _CONTAINER.match(folders[0]):
         folders.pop(0)
     if len(folders) == 1 and _CONTAINER.match(folders[0]):
         folders = []
     case, below = "", list(folders)
-    if folders and not told_by(folders[0], modalities).bare:
+    if folders and not parse_name(folders[0], modalities).bare:
         case, below = folders[0], folders[1:]
     session = next((f for f in below if _SESSION.match(f)), "")
     kinds, reason, stage, role = told.modalities, told.reason, told.stage, told.role
     for name in reversed(below):
-        above = told_by(name, modalities)
+        above = parse_name(name, modalities)
         if not kinds and above.modalities:
             kinds = above.modalities
             reason = above.reason.replace("its name", "its folder's name")
@@ -143,7 +143,7 @@ def _read(found: Found, modalities: Sequence[str]) -> _Placed:
             kinds = (*kinds, found.modality)
         else:
             kinds, reason = (found.modality,), found.reason
-    told = Told(role, told.modalities, told.reason, stage, told.lead, told.tail)
+    told = NameParts(role, told.modalities, told.reason, stage, told.lead, told.tail)
     name = f"{case}_{session}" if case and session else case
     return _Placed(found, told, _as_model(kinds, modalities), reason, stage, name, case)
 
@@ -202,7 +202,7 @@ def _split_folder(files: list[_Placed]) -> list[tuple[tuple[str, str], list[_Pla
         inner: dict[str, list[_Placed]] = defaultdict(list)
         for one, parts in zip(files, below, strict=True):
             inner[parts[at + 1]].append(one)
-        named = [told_by(name, ()) for name in inner]
+        named = [parse_name(name, ()) for name in inner]
         if len(inner) > 1 and all(any(c.isdigit() for c in t.lead) for t in named):
             return [
                 ((f"{files[0].patient}_{name}", patient_of(f"{files[0].patient}_{name}")), part)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.io.modality import guess_from_text, names_in, plain, words_in
+from core.modalities import SWEPT
 
 IMAGE, FIELD, LABEL, MADE, EXPECTED = "image", "fov", "label", "made", "expected"
 """What a file is for: an image, a field of view, a map of labels, made by a model, or the expected
@@ -40,7 +41,7 @@ _EDGES = "-_. "
 
 
 @dataclass(frozen=True)
-class Told:
+class NameParts:
     """What one name tells.
 
     Attributes:
@@ -65,7 +66,7 @@ class Told:
         return not (self.lead or self.tail)
 
 
-def told_by(stem: str, modalities: Sequence[str]) -> Told:
+def parse_name(stem: str, modalities: Sequence[str]) -> NameParts:
     """Read a name.
 
     Args:
@@ -93,14 +94,14 @@ def told_by(stem: str, modalities: Sequence[str]) -> Told:
             if name != DURING or not stage:
                 stage = name if not stage else ""
             marks = [*marks, *hits]
-    if "iUS" in kinds and stage == DURING and re.search(rf"{_A}intra", lowered):
+    if set(kinds) & set(SWEPT) and stage == DURING and re.search(rf"{_A}intra", lowered):
         stage = ""
     masks = [m.span() for m in _MASK.finditer(lowered)]
     lead, tail = _around(text, lowered, [*spans, *marks, *masks])
     if masks and role == IMAGE:
         # A mask of nothing else but the case is its field of view; any other marks a structure.
-        role = FIELD if not tail and set(kinds) <= {"iUS"} else LABEL
-    return Told(role, tuple(dict.fromkeys(kinds)), reason, stage, lead, tail)
+        role = FIELD if not tail and set(kinds) <= set(SWEPT) else LABEL
+    return NameParts(role, tuple(dict.fromkeys(kinds)), reason, stage, lead, tail)
 
 
 def _own_words(lowered: str, modalities: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
@@ -137,5 +138,5 @@ def case_key(name: str) -> str:
 
 def patient_of(case: str) -> str:
     """Return the patient of a case: its name without a session, and without before and after."""
-    told = told_by(_SESSION.sub("", case), ())
+    told = parse_name(_SESSION.sub("", case), ())
     return "-".join(filter(None, (told.lead, told.tail))) or case

@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from core.grid import Grid
 from core.image.resample import resample
+from core.modalities import reference_of
 from core.volume import Mask, Volume
-from trainer.plan.schema import SWEPT
 
 Floats = NDArray[np.float32]
 
@@ -42,11 +42,6 @@ class Fit:
     similarity: float
     moved: float
     best: bool
-
-
-def reference(volumes: Mapping[str, Volume]) -> str:
-    """Return the modality whose grid and field of view a case is looked at in."""
-    return next((m for m in SWEPT if m in volumes), next(iter(volumes)))
 
 
 def fit(swept: Volume, other: Volume, mask: Mask) -> Fit | None:
@@ -155,13 +150,13 @@ def picture(
     Args:
         volumes: modality → volume.
         modalities: one row each, in this order; black where the case has none.
-        mask: field of view on the grid of :func:`reference`; not empty.
+        mask: field of view on the grid of :func:`core.modalities.reference_of`; not empty.
 
     Returns:
         ((M + 1) · 224, 3 · 224) uint8: a row per modality and the field of view last, a column per
         plane: axial, coronal, sagittal.
     """
-    own = volumes[reference(volumes)].grid
+    own = volumes[reference_of(volumes)].grid
     turned = Volume(mask.astype(np.float32), own).canonical()
     box = _boxed(turned.grid, turned.voxels > 0.5)
     extent = float((box.spacing * box.shape).max()) * 1.1

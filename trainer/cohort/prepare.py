@@ -15,7 +15,7 @@ from core.errors import Cancelled
 from core.files import write_text
 from core.pages import render
 from trainer.cohort.case import CohortCase
-from trainer.cohort.prepare_case import PICTURES, Preparation, prepare_files
+from trainer.cohort.prepare_files import PICTURES, PrepareOptions, prepare_files
 from trainer.cohort.scan import FOV, name_of
 
 TABLE, RECORD, PAGE, LIST = "outcomes.csv", "outcomes.json", "qc.html", "cohort.csv"
@@ -29,7 +29,7 @@ Progress = Callable[[int, int, str], None]
 
 def prepare_cohort(
     cases: Sequence[CohortCase],
-    how: Preparation,
+    how: PrepareOptions,
     out: Path,
     *,
     workers: int = 1,
@@ -81,7 +81,7 @@ def prepare_cohort(
 
 def _in_processes(
     cases: Sequence[CohortCase],
-    how: Preparation,
+    how: PrepareOptions,
     out: Path,
     workers: int,
     take: Callable[[dict[str, Any]], None],
@@ -98,7 +98,7 @@ def _in_processes(
                 raise Cancelled
 
 
-def write_table(outcomes: Sequence[dict[str, Any]], how: Preparation, out: Path) -> None:
+def write_table(outcomes: Sequence[dict[str, Any]], how: PrepareOptions, out: Path) -> None:
     """Write the table, the record, the list for the trainer and the page of pictures."""
     rows = [_row(outcome) for outcome in outcomes]
     tables.write_table(out / TABLE, COLUMNS, rows)

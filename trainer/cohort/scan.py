@@ -9,11 +9,12 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.files import shown
+from core.io import ENDINGS
 from core.io.sniff import first_bytes, sniff
 from trainer.cohort.case import CohortCase
 from trainer.cohort.listing import from_csv, is_csv, write_csv
 from trainer.cohort.match import EXPECTED, FOV, Found, Group, name_of, pair
-from trainer.cohort.names import told_by
+from trainer.cohort.names import parse_name
 from trainer.errors import TrainerError
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
     "no_cases", "scan", "survey", "write_csv",
 ]  # fmt: skip
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mnc")
+SUFFIXES = ENDINGS
 CACHE = ".mhvae-cache"
 """Folder inside a cohort that holds preprocessed cases."""
 _DICOM = (".dcm", ".ima")
@@ -180,7 +181,7 @@ def _below(folder: Path, inside: Path, seen: set[Path], remarks: list[str]) -> I
             yield Found(file, inside / file.name, shown(file.name[: -len(ending)]))
         elif ending:
             remarks.append(f"{shown(file.name)} is a link to a file that is not there")
-        elif file in slices and told_by(file.stem, ()).modalities:
+        elif file in slices and parse_name(file.stem, ()).modalities:
             modality, reason = _told_by_header(file, file.stem)
             yield Found(file, inside / file.name, shown(file.stem), modality, reason)
         elif _written_link(file):

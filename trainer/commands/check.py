@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.files import replacing
+from core.modalities import PAPER
 from trainer.errors import TrainerError
 
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("cohort", type=Path, help="folder or CSV of the cases")
     parser.add_argument(
-        "--modalities", default="iUS,T2", metavar="A,B", help="what the model is to know"
+        "--modalities", default=",".join(PAPER), metavar="A,B", help="what the model is to know"
     )
     parser.add_argument("--spacing", type=float, default=0.5, metavar="MM", help="of the model")
     parser.add_argument(

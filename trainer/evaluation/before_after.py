@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,26 @@ UNITS = {
     "l1": ("L1", "grey levels", 1.0, 2),
 }
 """Metric → its name, unit, factor to that unit, and decimals."""
+
+
+def title_of(metric: str) -> str:
+    """Return a metric's name and unit; a metric without an entry is called what it is."""
+    title, unit, *_ = UNITS.get(metric, (metric, ""))
+    return f"{title}, {unit}" if unit else title
+
+
+def scale_of(metric: str) -> tuple[float, int]:
+    """Return the factor to a metric's unit, and its decimals."""
+    *_, factor, digits = UNITS.get(metric, ("", "", 1.0, 3))
+    return factor, digits
+
+
+def in_order(metrics: Iterable[str]) -> list[str]:
+    """Sort metrics as they are named above, then those without an entry by name."""
+    names = list(UNITS)
+    return sorted(metrics, key=lambda m: (names.index(m) if m in UNITS else len(names), m))
+
+
 LOWER_IS_BETTER = ("lpips", "mae", "l1")
 SURE = 0.05
 """p below which a change is called one."""
@@ -61,19 +81,19 @@ def changes(
     found = []
     for contest in contests:
         first, second, inputs, target, metric = contest.label
-        if {first, second} != {before, after} or metric not in UNITS:
+        if {first, second} != {before, after}:
             continue
-        title, unit, factor, digits = UNITS[metric]
+        factor, digits = scale_of(metric)
         sign = -factor if first == before else factor
         low, high = sorted((sign * contest.low, sign * contest.high))
-        sure = contest.p_holm is not None and contest.p_holm < SURE
+        sure = metric in UNITS and contest.p_holm is not None and contest.p_holm < SURE
         better = ((low > 0) - (high < 0)) * (-1 if metric in LOWER_IS_BETTER else 1) * sure
         key = (tuple(inputs.split("+")), target, metric)
         found.append(
             Change(
                 direction=f"{inputs} → {target}",
                 reconstruction=target in key[0],
-                metric=f"{title}, {unit}",
+                metric=title_of(metric),
                 before=_mean(table.get((before, *key)), factor, digits),
                 after=_mean(table.get((after, *key)), factor, digits),
                 change=f"{sign * contest.difference:+.{digits}f} "
@@ -84,9 +104,8 @@ def changes(
                 verdict={1: "better", -1: "worse"}.get(better, "unsure"),
             )
         )
-    order = list(UNITS)
-    names = {f"{UNITS[m][0]}, {UNITS[m][1]}": n for n, m in enumerate(order)}
-    return sorted(found, key=lambda c: (c.reconstruction, c.direction, names[c.metric]))
+    names = [title_of(m) for m in in_order({c.label[4] for c in contests})]
+    return sorted(found, key=lambda c: (c.reconstruction, c.direction, names.index(c.metric)))
 
 
 def _mean(summary: Summary | None, factor: float, digits: int) -> str:

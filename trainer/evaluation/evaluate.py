@@ -19,7 +19,7 @@ from core.io import read
 from core.models.bundle import Bundle
 from core.models.weights import load as load_bundle
 from core.synthesis.backends import choose_device
-from core.synthesis.request import Prepared, Request, prepare
+from core.synthesis.request import PreparedInput, Request, prepare_input
 from core.synthesis.synthesize import Engine
 from core.volume import Volume
 from trainer.cohort.case import CohortCase
@@ -97,7 +97,7 @@ def evaluate(
     Args:
         models: bundles; their labels are their file's folder or stem.
         cohort: folder or CSV of the cases.
-        protocol: ``"masked"`` (METHOD 5) or ``"authors"``.
+        protocol: ``"masked"`` (inside the field of view) or ``"authors"``.
         split: a run's ``split.json``; only its test cases are used.
         max_slices: score at most this many slices per case, evenly spaced; 0 = all.
         lpips: file with LPIPS weights; without it LPIPS is not computed.
@@ -130,7 +130,7 @@ def evaluate(
     done = 0
     for case in cases:
         # Models that look at a case alike share its preparation, which costs seconds.
-        shared: dict[tuple[Any, ...], LaidOut] = {}
+        shared: dict[tuple[Any, ...], AlignedCase] = {}
         for label, (bundle, engine) in loaded.items():
             config = bundle.config
             look = (config.modalities, config.tile, config.pools, bundle.preprocessing)
@@ -172,28 +172,30 @@ def labels(models: Sequence[Path]) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class LaidOut:
+class AlignedCase:
     """A case as a model looks at it: its volumes, their preparation, the field of view given."""
 
     case: Case
-    prepared: Prepared
+    prepared: PreparedInput
     fov: Literal["auto"] | Volume
 
 
-def _lay_out(case: CohortCase, bundle: Bundle) -> LaidOut:
+def _lay_out(case: CohortCase, bundle: Bundle) -> AlignedCase:
     case.refuse()
     names = bundle.config.modalities
     volumes = {m: replace(read(case.files[m]), modality=m) for m in names if m in case.files}
     loaded = Case(case.id, volumes)
     fov: Literal["auto"] | Volume = read(case.fov) if case.fov else "auto"
     present = tuple(volumes)
-    return LaidOut(loaded, prepare(loaded, bundle, Request(present, present, fov=fov)), fov)
+    return AlignedCase(
+        loaded, prepare_input(loaded, bundle, Request(present, present, fov=fov)), fov
+    )
 
 
 def _one_case(
     label: str,
     engine: Engine,
-    laid_out: LaidOut,
+    laid_out: AlignedCase,
     protocol: str,
     max_slices: int,
     perceptual: Perceptual | None,
@@ -230,12 +232,12 @@ def _one_case(
                 )
 
 
-def _planes(prepared: Prepared, array: NDArray[Any]) -> NDArray[Any]:
+def _planes(prepared: PreparedInput, array: NDArray[Any]) -> NDArray[Any]:
     """Put the slicing axis last."""
     return np.moveaxis(array, prepared.axis, -1)
 
 
-def _chosen_slices(prepared: Prepared, limit: int) -> NDArray[np.int64]:
+def _chosen_slices(prepared: PreparedInput, limit: int) -> NDArray[np.int64]:
     """Return slices with a field of view; at most ``limit`` of them, evenly spaced."""
     seen = np.flatnonzero(_planes(prepared, prepared.fov).any(axis=(0, 1)))
     if limit and len(seen) > limit:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.pages import render
-from trainer.evaluation.before_after import UNITS, Change, Key
+from trainer.evaluation.before_after import Change, Key, in_order, scale_of, title_of
 from trainer.evaluation.evaluate import Evaluation, Picture
 from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
 
@@ -52,12 +52,12 @@ def to_html(
         f"{evaluation.perceptual}.",
         data,
     ]
-    metrics = [m for m in UNITS if any(k[3] == m for k in table)]
+    metrics = in_order({k[3] for k in table})
     return render(
         "report.html",
         about=" ".join(a for a in about if a),
         changes=[_change(c) for c in changed],
-        score_heads=["Model", "Inputs → target", *(", ".join(UNITS[m][:2]) for m in metrics)],
+        score_heads=["Model", "Inputs → target", *(title_of(m) for m in metrics)],
         scores=_scores(table, metrics),
         contests=[_contest(c) for c in contests],
         pictures=[
@@ -86,7 +86,7 @@ def _scores(table: dict[Key, Summary], metrics: Sequence[str]) -> list[Line]:
 def _score(summary: Summary | None, metric: str) -> Cell:
     if summary is None or not summary.cases:
         return Cell("–")
-    _, _, factor, digits = UNITS[metric]
+    factor, digits = scale_of(metric)
     mean, sd, low, high = (
         f"{v * factor:.{digits}f}" for v in (summary.mean, summary.sd, summary.low, summary.high)
     )
@@ -95,11 +95,11 @@ def _score(summary: Summary | None, metric: str) -> Cell:
 
 def _contest(c: Comparison) -> Line:
     first, second, inputs, target, metric = c.label
-    title, unit, factor, digits = UNITS[metric]
+    factor, digits = scale_of(metric)
     d, low, high = (f"{v * factor:.{digits}f}" for v in (c.difference, c.low, c.high))
     few = f"too few cases ({c.cases} of {ENOUGH_CASES})"
     p = few if c.p_holm is None else f"{c.p_holm:.2g}"
-    texts = (first, second, f"{inputs} → {target}", f"{title}, {unit}", d, f"{low} … {high}", p)
+    texts = (first, second, f"{inputs} → {target}", title_of(metric), d, f"{low} … {high}", p)
     return Line([Cell(t) for t in texts])
 
 

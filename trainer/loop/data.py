@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.files import write_text
-from trainer.cohort.cache import drop_duplicates, prepare_all
+from trainer.cohort.cache import cache_cases, drop_duplicates
 from trainer.cohort.case import CohortCase
 from trainer.cohort.scan import CACHE, names_of, scan
 from trainer.cohort.split import Split, locked_split
@@ -98,7 +98,7 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
     wanted = [c for c in cases if c.id not in split["test"]]
     workers = min(WORKERS, plan.threads or usable_cores())
     try:
-        prepared, problems = prepare_all(
+        prepared, problems = cache_cases(
             wanted, plan.data, plan.model.modalities, cache, workers=workers, progress=tell
         )
     except OSError as error:

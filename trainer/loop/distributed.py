@@ -19,7 +19,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of a run; a team of one does nothing.
 
     Attributes:
@@ -31,7 +31,7 @@ class Team:
     size: int = 1
 
     @classmethod
-    def join(cls) -> Team:
+    def join(cls) -> ProcessGroup:
         """Join the processes torchrun started; alone without it."""
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size == 1:

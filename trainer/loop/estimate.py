@@ -15,14 +15,14 @@ import torch
 from core.errors import UserError
 from core.models.allocator import keep_memory
 from core.models.weights import build
-from trainer.cohort.cache import is_prepared, prepare_case
+from trainer.cohort.cache import cache_case, is_cached
 from trainer.cohort.scan import scan
 from trainer.cohort.split import draw
 from trainer.errors import TrainerError
 from trainer.loop.average import averaged
 from trainer.loop.data import WORKERS, cache_folder
 from trainer.loop.discriminator import discriminators
-from trainer.loop.estimate_verdict import SPARE, Count, Measured, Memory, Probe, judge
+from trainer.loop.estimate_verdict import SPARE, Count, Estimate, Measured, Memory, assess
 from trainer.loop.schedule import Weights
 from trainer.loop.step import Stepper
 from trainer.loop.tiles import Batch
@@ -38,7 +38,7 @@ SAMPLE = 3
 """Cases prepared to count slices and seconds; training finds them prepared."""
 
 
-def probe(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Probe:
+def estimate(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Estimate:
     """Measure a plan on this computer and its cohort.
 
     Steps are real ones of the plan's model, on random tiles of its size: first with one tile and
@@ -54,7 +54,7 @@ def probe(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Probe:
             has nothing to train on.
     """
     measured = measure(plan, steps=steps, tell=tell)
-    return judge(plan, measured, count(plan, tell))
+    return assess(plan, measured, count(plan, tell))
 
 
 def measure(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Measured:
@@ -112,7 +112,7 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
     wanted = [c for c in cases if c.id in split["training"]]
     needed = max(1.0, plan.data.min_fov * plan.model.tile[0] * plan.model.tile[1])
     data, modalities = plan.data, plan.model.modalities
-    later = [c for c in wanted if not is_prepared(c, data, modalities, cache)]
+    later = [c for c in wanted if not is_cached(c, data, modalities, cache)]
     order = [c for c in wanted if c not in later]
     order = order[:SAMPLE] + later  # at least one is prepared here, if any is left to be
     slices: list[int] = []
@@ -125,7 +125,7 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
             tell("preparing cases", len(slices), min(SAMPLE, len(wanted)))
             started = time.monotonic()
             try:
-                prepared = prepare_case(case, data, modalities, cache)
+                prepared = cache_case(case, data, modalities, cache)
             except UserError as error:
                 refused = f" {case.id}: {error}"
                 continue
@@ -147,7 +147,7 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
     per_case = sum(slices) / len(slices)
     epoch = max(1, -(-round(per_case * len(wanted)) // plan.data.batch))
     held = [c for c in cases if c.id in split["validation"]]
-    rest = [c for c in later + held if not is_prepared(c, data, modalities, cache)]
+    rest = [c for c in later + held if not is_cached(c, data, modalities, cache)]
     workers = min(WORKERS, plan.threads or usable_cores(), len(rest))
     seconds = len(rest) * sum(times) / max(1, len(times)) / max(1, workers)
     grown = watch.most - watch.before if times else 0.0

@@ -1,4 +1,4 @@
-"""From what a probe measured to a traffic light, its reason, and what would make it green."""
+"""From what an estimate measured to a traffic light, its reason, and what would make it green."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Fix:
 
 
 @dataclass(frozen=True)
-class Probe:
+class Estimate:
     """What a plan costs on this machine.
 
     Attributes:
@@ -120,7 +120,7 @@ class Probe:
         return LIGHTS[self.verdict]
 
 
-def judge(plan: Plan, found: Measured, count: Count) -> Probe:
+def assess(plan: Plan, found: Measured, count: Count) -> Estimate:
     """Say whether a plan can run, how long, and what to change."""
     late = 1 - min(1.0, plan.loss.gan_start) if plan.loss.gan > 0 else 0.0
     step = (1 - late) * found.plain_seconds + late * found.adversarial_seconds
@@ -139,7 +139,7 @@ def judge(plan: Plan, found: Measured, count: Count) -> Probe:
         reason += " It is the preparing of the cases that needs it."
         one = Fix("Prepare one case at a time, on one thread", {"threads": 1})
         fixes = () if plan.threads == 1 else (one,)
-    return Probe(
+    return Estimate(
         verdict,
         reason,
         step,

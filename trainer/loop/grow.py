@@ -25,7 +25,7 @@ INNER = re.compile(r"(levels\.|encoders\.|bottleneck_)")
 """How the tensors of inner levels begin; the others lead from the finest one to the images."""
 
 
-def begin(model: MHVAE, plan: Plan, log: Callable[..., None]) -> None:
+def initialise(model: MHVAE, plan: Plan, log: Callable[..., None]) -> None:
     """Give a new run's model the weights its plan starts from.
 
     Args:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from core.errors import UserError
+from core.modalities import SWEPT
 from core.models.bundle import Bundle, Preprocessing
 from core.models.weights import save as save_bundle
 from trainer.errors import TrainerError
@@ -19,7 +20,7 @@ from trainer.loop import checkpoint
 from trainer.loop.terms import Terms, means
 from trainer.loop.tiles import Batch
 from trainer.loop.validate import preview, run_subsets, scores, summary
-from trainer.plan.schema import PRIVATE, SWEPT, Plan
+from trainer.plan.schema import PRIVATE, Plan
 from trainer.run.balance import WON, WON_LINES
 from trainer.run.folder import RunFolder
 

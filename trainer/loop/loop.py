@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.loop.distributed import Team
+from trainer.loop.distributed import ProcessGroup
 from trainer.loop.session import Session
 from trainer.plan.schema import Plan
 from trainer.run.crash import clean
@@ -47,7 +47,7 @@ def train(plan: Plan, path: Path, *, resume: bool = False, say: Say = print) -> 
         TrainerError: the cohort, the plan or the folder cannot be used, another process owns the
             run, or the training diverged.
     """
-    team = Team.join()
+    team = ProcessGroup.join()
     try:
         if team.leads:
             folder = RunFolder.open(path) if resume else RunFolder.create(path, plan)
@@ -61,7 +61,7 @@ def train(plan: Plan, path: Path, *, resume: bool = False, say: Say = print) -> 
         team.leave()
 
 
-def _attempt(folder: RunFolder, team: Team, say: Say) -> Outcome:
+def _attempt(folder: RunFolder, team: ProcessGroup, say: Say) -> Outcome:
     """Do one attempt in an open run folder."""
     with _Signals() as signals:
         team.wait()  # the leader has made and locked the folder, and preprocesses first

@@ -18,8 +18,8 @@ from trainer.loop import checkpoint
 from trainer.loop.average import averaged
 from trainer.loop.data import load_data
 from trainer.loop.discriminator import discriminators
-from trainer.loop.distributed import Team
-from trainer.loop.grow import begin
+from trainer.loop.distributed import ProcessGroup
+from trainer.loop.grow import initialise
 from trainer.loop.journal import Due, Journal
 from trainer.loop.schedule import Weights
 from trainer.loop.step import Stepper
@@ -45,9 +45,13 @@ class Session:
     """
 
     def __init__(
-        self, plan: Plan, folder: RunFolder, say: Callable[[str], None], team: Team | None = None
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        say: Callable[[str], None],
+        team: ProcessGroup | None = None,
     ) -> None:
-        self.plan, self.folder, self.say, self.team = plan, folder, say, team or Team()
+        self.plan, self.folder, self.say, self.team = plan, folder, say, team or ProcessGroup()
         if plan.threads:
             torch.set_num_threads(plan.threads)
         self.device = choose_device(plan)
@@ -83,7 +87,7 @@ class Session:
         torch.manual_seed(plan.seed)
         model = build(plan.model)
         if self.begins and plan.start_from:
-            begin(model, plan, self.folder.log)
+            initialise(model, plan, self.folder.log)
         self.model = model.to(self.device).train()
         self.average = averaged(self.model, plan.optimiser.ema)
         self.discriminators = discriminators(plan, self.device)

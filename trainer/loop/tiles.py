@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from trainer.cohort.cache import LOWEST, PreparedCase
+from trainer.cohort.cache import LOWEST, CachedCase
 from trainer.errors import TrainerError
 from trainer.loop.order import SliceOrder
 from trainer.plan.schema import Plan
@@ -82,7 +82,7 @@ class TileSampler:
         TrainerError: no slice of any case has enough field of view.
     """
 
-    def __init__(self, cases: Sequence[PreparedCase], plan: Plan) -> None:
+    def __init__(self, cases: Sequence[CachedCase], plan: Plan) -> None:
         self.plan = plan
         self.cases = list(cases)
         self.modalities = plan.model.modalities
@@ -246,7 +246,7 @@ def apply_gamma(image: Floats, gamma: float) -> None:
 
 
 def collate(
-    tiles: Sequence[Floats], cases: Sequence[PreparedCase], modalities: tuple[str, ...]
+    tiles: Sequence[Floats], cases: Sequence[CachedCase], modalities: tuple[str, ...]
 ) -> Batch:
     """Stack tiles, each with the channels of its case's array, into a batch."""
 
@@ -255,7 +255,7 @@ def collate(
         chosen = [empty if c is None else t[c] for t, c in zip(tiles, channels, strict=True)]
         return torch.from_numpy(np.stack(chosen)[:, None])
 
-    def place(case: PreparedCase, m: str) -> int | None:
+    def place(case: CachedCase, m: str) -> int | None:
         return len(modalities) + case.expected.index(m) if m in case.expected else None
 
     companions = [m for m in modalities if any(m in case.expected for case in cases)]
@@ -268,7 +268,7 @@ def collate(
     )
 
 
-def fixed_tiles(cases: Sequence[PreparedCase], plan: Plan, count: int) -> Batch | None:
+def fixed_tiles(cases: Sequence[CachedCase], plan: Plan, count: int) -> Batch | None:
     """Return the same ``count`` unaugmented tiles every time, spread over the cases.
 
     Each lies around the middle of the field of view of a well-covered slice. ``None`` without

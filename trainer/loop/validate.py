@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from core.files import replacing
 from core.image.metrics import ssim
+from core.marks import RESEARCH_USE, WORD
 from trainer.loop.losses import composite
 from trainer.loop.terms import EXPECTED
 from trainer.loop.tiles import Batch
-
-NOTE = "simulated or research data - not for clinical use"
 
 
 def run_subsets(model: nn.Module, batch: Batch) -> dict[tuple[str, ...], dict[str, Tensor]]:
@@ -117,7 +116,7 @@ def preview(
     sheet = Image.new("L", (len(columns) * width * zoom, top * 2 + rows * height * zoom))
     draw = ImageDraw.Draw(sheet)
     draw.text(
-        (2, 1), f"{title}  SYNTHETIC beyond the first {len(batch.images)} columns; {NOTE}", 255
+        (2, 1), f"{title}  {WORD} beyond the first {len(batch.images)} columns; {RESEARCH_USE}", 255
     )
     for number, (name, shown) in enumerate(columns):
         left = number * width * zoom

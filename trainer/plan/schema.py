@@ -1,4 +1,4 @@
-"""The plan of a run: every choice METHOD leaves open, with a unit and a default, as one JSON."""
+"""The plan of a run: every choice of a training, with a unit and a default, as one JSON."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from trainer.plan.migration import SCHEMA, migrated
 from trainer.plan.sections import DataPlan, LogPlan, LossPlan, OptimiserPlan
 
 __all__ = [
-    "PRIVATE", "SETTINGS", "SWEPT", "DataPlan", "LogPlan", "LossPlan", "OptimiserPlan", "Plan",
+    "PRIVATE", "SETTINGS", "DataPlan", "LogPlan", "LossPlan", "OptimiserPlan", "Plan",
     "load_plan", "plan_from_dict",
 ]  # fmt: skip
 
 PRIVATE = ("cohort", "start_from", "exclude")
 """Settings that name files or cases; they never leave the machine."""
-SWEPT = ("iUS",)
-"""Modalities that exist only where a probe passed; the first a case has gives its field of view."""
 LENGTH = "Length and speed"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from core.modalities import GAMMA
 from core.models.bundle import PLANES
 from core.schema import BIG, setting
 
@@ -89,7 +90,7 @@ class DataPlan:
         setting("Intensity curves", "Modality: largest bend of its intensities, of input and "
                 "target alike. Small for ultrasound, whose brightness a T2 cannot foretell.",
                 unit="|ln γ|"),
-    ] = field(default_factory=lambda: {"T2": 0.2, "iUS": 0.05})  # fmt: skip
+    ] = field(default_factory=lambda: dict(GAMMA))  # fmt: skip
     validation: Annotated[
         float,
         setting("Validation", "Held out to watch the training.", unit="part of the patients",

@@ -30,7 +30,7 @@ class Balance:
     reason: str
 
 
-def judge(modality: str, real: Sequence[float], fake: Sequence[float]) -> Balance:
+def assess_balance(modality: str, real: Sequence[float], fake: Sequence[float]) -> Balance:
     """Judge one modality by the scores its discriminator gave lately, 1 meaning real.
 
     Args:

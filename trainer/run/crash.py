@@ -16,7 +16,7 @@ from typing import IO
 from core.errors import Cancelled, UserError
 from core.files import write_text
 
-FILE = "last-words.txt"
+FILE = "crash.txt"
 RAW = (".stderr", ".fault")
 """What the process or the system wrote, before it is cleaned: error output, faulthandler's dump."""
 LINES = 30
@@ -29,8 +29,8 @@ _FRAME = re.compile(
 _PATH = re.compile(r"""(?<![\w+>])(?:[A-Za-z]:)?(?:[\\/]|~[\\/])(?:[^\s"'<>|:;,()\\/]+[\\/]?)+""")
 
 
-class LastWords:
-    """Use around a training: an exception leaves its essence, a crash faulthandler's dump.
+class CrashReport:
+    """Use around a training: an exception leaves its summary, a crash faulthandler's dump.
 
     Args:
         run: the run's folder.
@@ -40,7 +40,7 @@ class LastWords:
         self.run = run
         self._dump: IO[str] | None = None
 
-    def __enter__(self) -> LastWords:
+    def __enter__(self) -> CrashReport:
         (self.run / FILE).unlink(missing_ok=True)
         if not faulthandler.is_enabled():  # who enabled it wants to read the dump elsewhere
             try:
@@ -64,10 +64,10 @@ class LastWords:
             with contextlib.suppress(OSError):
                 (self.run / name).unlink(missing_ok=True)
         if isinstance(error, Exception) and not isinstance(error, Cancelled):
-            _write(self.run, essence(error))
+            _write(self.run, error_summary(error))
 
 
-def essence(error: BaseException) -> str:
+def error_summary(error: BaseException) -> str:
     """Return a user's mistake as its sentence, a defect with the places it passed through."""
     if isinstance(error, UserError):
         return str(error)
@@ -76,8 +76,8 @@ def essence(error: BaseException) -> str:
     return "\n".join([*places, f"{type(error).__name__}: {error}"])
 
 
-def last_words(run: Path) -> str:
-    """Return the last words of a run nobody trains; empty when it left none.
+def crash_report(run: Path) -> str:
+    """Return what the dead process of a run said last; empty when it left nothing.
 
     What a killed process had no time to clean is cleaned and put into :data:`FILE` first.
     """

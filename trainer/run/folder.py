@@ -17,7 +17,7 @@ import psutil
 from core.files import write_text
 from trainer.errors import TrainerError
 from trainer.plan.schema import Plan, load_plan
-from trainer.run.crash import LastWords
+from trainer.run.crash import CrashReport
 from trainer.run.events import VERSION, read_events
 
 __all__ = ["ASKS", "RunFolder", "ask", "discard", "is_run", "lock_owner", "read_events"]
@@ -39,7 +39,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.previews = path / "previews"
         self.silent = False
-        self._words = LastWords(path)
+        self._words = CrashReport(path)
 
     @classmethod
     def create(cls, path: Path, plan: Plan) -> RunFolder:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.run.crash import last_words
+from trainer.run.crash import crash_report
 from trainer.run.events import Event, last_events
 from trainer.run.folder import is_run, lock_attempt, lock_owner
 
@@ -29,7 +29,7 @@ class RunInfo:
         score: last validation score, dB; ``None`` before the first.
         reason: why it failed, in one line, or its last warning.
         process: id of the process that trains it.
-        words: the last words of a process that crashed, several lines.
+        words: what a process that crashed said last, several lines.
     """
 
     path: Path
@@ -89,7 +89,7 @@ def describe_run(path: Path, events: Sequence[Event] | None = None) -> RunInfo:
     elif last.get("event") == "end":
         state = str(last.get("state", "finished"))
     else:
-        words = last_words(path)
+        words = crash_report(path)
         failed = last.get("event") == "failed" or words
         state = "failed" if failed else "interrupted" if events else "new"
     if state in ("failed", "interrupted"):

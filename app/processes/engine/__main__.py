@@ -8,7 +8,7 @@ import sys
 from app.processes.engine.worker import Worker, claim_pipes
 
 
-def be_polite() -> None:
+def lower_priority() -> None:
     """Give way to the window: a synthesis may wait, a scroll may not."""
     if sys.platform == "win32":
         import psutil
@@ -21,7 +21,7 @@ def be_polite() -> None:
 def main() -> int:
     """Serve the window that started this process."""
     source, sink = claim_pipes()
-    be_polite()
+    lower_priority()
     from app.processes.engine.backend import EngineBackend
 
     Worker(EngineBackend(), source, sink).serve()

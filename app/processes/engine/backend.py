@@ -1,4 +1,4 @@
-"""What the engine process does for the window: lay out, synthesise, judge, explain.
+"""What the engine process does for the window: lay out, synthesise, score, explain.
 
 Everything that needs torch is imported here, in the engine process, and nowhere in the window.
 """
@@ -22,11 +22,13 @@ from core.case import Case
 from core.errors import Cancelled
 from core.grid import Grid
 from core.synthesis.backends import choose_device, devices
-from core.synthesis.request import Prepared, Request, Synthesis, forget_volumes, prepare
-from core.synthesis.score import judge
+from core.synthesis.request import PreparedInput, Request, Synthesis, forget_volumes, prepare_input
+from core.synthesis.score import compare_with_truth
 from core.synthesis.synthesize import Engine, OutOfMemory, Progress
 from core.volume import Volume
 
+KEPT_SAMPLES = 16
+"""Up to so many samples are kept one by one; of more, their mean and spread."""
 KEPT_LAYOUTS = 2
 """Prepared cases kept: the current subset and the one before (toggling back and forth)."""
 
@@ -46,7 +48,7 @@ class EngineBackend:
 
     def __init__(self) -> None:
         self._engine: tuple[tuple[str, str], Engine] | None = None
-        self._layouts: dict[_Key, Prepared] = {}
+        self._layouts: dict[_Key, PreparedInput] = {}
         self._arrays: list[SharedArray] = []
 
     def devices(self) -> list[str]:
@@ -70,7 +72,7 @@ class EngineBackend:
         measure = task.get("measure", True)
         paces = self._measure(engine, case, prepared, request, cancelled) if measure else []
         now = psutil.Process().memory_info().rss
-        arrays = len(request.targets) * (1 + 2 * (request.samples > 1) + 1)
+        arrays = len(request.targets) * (2 + 2 * (request.samples > 1) + _singles(request))
         return {
             "tiles": len(prepared.tiles),
             "paces": paces,
@@ -85,7 +87,8 @@ class EngineBackend:
 
         Returns:
             results: target → {``spread``: array or None, ``difference``: array or None,
-            ``metrics``: name → number (empty without truth), ``kind``};
+            ``metrics``: name → number (empty without truth), ``kind``, ``samples``: number → array
+            of each sample (empty for one sample, and for many)};
             provenance; seconds; pace (seconds per tile); memory (MB); device.
         """
         started = time.perf_counter()
@@ -98,6 +101,10 @@ class EngineBackend:
             raise Cancelled
         self.release()
         into = {m: self._share(prepared.grid.shape) for m in request.targets}
+        each = {
+            m: [self._share(prepared.grid.shape) for _ in range(_singles(request))]
+            for m in request.targets
+        }
         fov = self._share_copy(prepared.fov)
         send(
             {
@@ -127,6 +134,7 @@ class EngineBackend:
                 prepared,
                 request,
                 into={m: a.array for m, a in into.items()},
+                each={m: [a.array for a in arrays] for m, arrays in each.items()},
                 progress=report,
                 cancelled=cancelled,
             )
@@ -134,8 +142,11 @@ class EngineBackend:
             raise EngineMemoryError(str(error)) from error
         send({"type": "progress", "stage": "comparing", "done": 1, "total": 1})
         seconds = synthesis.timings["synthesise"]
+        results = self._results(case, prepared, synthesis, cancelled)
+        for m, arrays in each.items():
+            results[m]["samples"] = {str(n): a.spec for n, a in enumerate(arrays, 1)}
         return {
-            "results": self._results(case, prepared, synthesis, cancelled),
+            "results": results,
             "provenance": dict(synthesis.provenance),
             "seconds": time.perf_counter() - started,
             "pace": seconds / max(1, len(prepared.tiles)),
@@ -195,7 +206,7 @@ class EngineBackend:
             self._engine = (wanted, Engine(model, bundle, wanted[1]))
         return self._engine[1]
 
-    def _prepare(self, task: Message, case: Case, request: Request) -> Prepared:
+    def _prepare(self, task: Message, case: Case, request: Request) -> PreparedInput:
         key = _Key(
             str(task["model"]),
             frozenset(task["volumes"].values()),
@@ -206,7 +217,7 @@ class EngineBackend:
         prepared = self._layouts.pop(key, None)
         if prepared is None:
             assert self._engine is not None
-            prepared = prepare(case, self._engine[1].bundle, request)
+            prepared = prepare_input(case, self._engine[1].bundle, request)
         self._layouts[key] = prepared
         while len(self._layouts) > KEPT_LAYOUTS:
             del self._layouts[next(iter(self._layouts))]
@@ -216,7 +227,7 @@ class EngineBackend:
         self,
         engine: Engine,
         case: Case,
-        prepared: Prepared,
+        prepared: PreparedInput,
         request: Request,
         cancelled: IsCancelled,
     ) -> list[float]:
@@ -239,7 +250,7 @@ class EngineBackend:
         return paces[1:] or paces
 
     def _results(
-        self, case: Case, prepared: Prepared, synthesis: Synthesis, cancelled: IsCancelled
+        self, case: Case, prepared: PreparedInput, synthesis: Synthesis, cancelled: IsCancelled
     ) -> Message:
         results: Message = {}
         for m, volume in synthesis.volumes.items():
@@ -248,7 +259,7 @@ class EngineBackend:
             spread = synthesis.spread.get(m)
             truth = case.volumes.get(m)
             difference, metrics = (
-                judge(volume, truth, prepared.fov, prepared.normalisers[m])
+                compare_with_truth(volume, truth, prepared.fov, prepared.normalisers[m])
                 if truth is not None
                 else (None, {})
             )
@@ -261,6 +272,11 @@ class EngineBackend:
                 "kind": synthesis.provenance["targets"][m]["kind"],
             }
         return results
+
+
+def _singles(request: Request) -> int:
+    """Return how many samples are kept one by one."""
+    return request.samples if 1 < request.samples <= KEPT_SAMPLES else 0
 
 
 def _grid_fields(grid: Grid) -> Message:

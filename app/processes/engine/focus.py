@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.synthesis.request import Prepared, Tile
+from core.synthesis.request import PreparedInput, Tile
 
 
-def refocus(prepared: Prepared, focus: tuple[float, float, float] | None) -> Prepared:
+def refocus(prepared: PreparedInput, focus: tuple[float, float, float] | None) -> PreparedInput:
     """Reorder a layout's tiles: the one under the focus, its slice, then outward."""
     if focus is None:
         return prepared
@@ -26,7 +26,7 @@ def refocus(prepared: Prepared, focus: tuple[float, float, float] | None) -> Pre
     return replace(prepared, tiles=tuple(sorted(prepared.tiles, key=distance)))
 
 
-def slice_under(prepared: Prepared, focus: tuple[float, float, float] | None) -> int:
+def slice_under(prepared: PreparedInput, focus: tuple[float, float, float] | None) -> int:
     """Return the slice of the model's grid under a RAS mm position; the first one without."""
     if focus is None:
         return prepared.tiles[0].index

@@ -21,8 +21,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.processes.jobs import Child, Outcome, program_command
-from app.processes.protocol import Lines, Message
+from app.processes.jobs import ChildProcess, Outcome, program_command
+from app.processes.protocol import JsonLines, Message
 from app.training.models.store import free_path
 from core.models.bundle import header
 
@@ -63,7 +63,7 @@ class ImportDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Import a published checkpoint")
         self.resize(620, 560)
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._said: dict[str, Message] = {}
         self._defaults: dict[str, str] = {}
         self._target: Path | None = None
@@ -179,7 +179,7 @@ class ImportDialog(QDialog):
 
     def _run(self, words: Sequence[str]) -> None:
         self._said = {}
-        child = Child(program_command([*words, "--events"]), self, Lines())
+        child = ChildProcess(program_command([*words, "--events"]), self, JsonLines())
         child.message.connect(lambda m: self._said.__setitem__(m["event"], m))
         child.ended.connect(self._ended)
         self._child = child
@@ -194,7 +194,7 @@ class ImportDialog(QDialog):
             self.imported.emit(header(self._target))
             self.accept()
         else:
-            words = outcome.last_words[-1] if outcome.last_words else ""
+            words = outcome.error_lines[-1] if outcome.error_lines else ""
             told = words.removeprefix("mhvae-studio: ")
             sentence = told if outcome.code == 2 and told else outcome.sentence("The import")
             self.message.setText(sentence)

@@ -28,7 +28,7 @@ def kind_of(bundle: Bundle) -> str:
     return "trained" if "training" in bundle.card else "other"
 
 
-def is_mine(bundle: Bundle) -> bool:
+def is_user_model(bundle: Bundle) -> bool:
     """Tell whether a model lies in the user's own folder."""
     return bundle.path is not None and bundle.path.parent.resolve() == user_models().resolve()
 
@@ -135,7 +135,7 @@ def _training(card: Mapping[str, Any]) -> str:
 
 
 def _mine(bundle: Bundle) -> Path:
-    if bundle.path is None or not is_mine(bundle):
+    if bundle.path is None or not is_user_model(bundle):
         raise StoreError(
             f"{bundle.name} is not in your model folder: built-in models stay as they are, and "
             "files elsewhere are yours to move. Export a copy, or add it to the list first."

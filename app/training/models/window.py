@@ -154,7 +154,7 @@ class ModelsWindow(QWidget):
         for button in (self.use, self.export):
             button.setEnabled(bundle is not None)
         for button in (self.rename, self.remove):
-            button.setEnabled(bundle is not None and store.is_mine(bundle))
+            button.setEnabled(bundle is not None and store.is_user_model(bundle))
         if bundle is None:
             self.card.setHtml("<p>No model is selected.</p>")
             return

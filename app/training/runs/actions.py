@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QUrl, Signal
@@ -15,8 +14,6 @@ from app.training.runs.export import export_run
 from core.errors import UserError
 from trainer.run.folder import ask, discard, lock_owner
 
-Say = Callable[[str], None]
-
 
 class RunActions(QObject):
     """The commands of the runs window.
@@ -26,7 +23,7 @@ class RunActions(QObject):
         widget: parent of questions.
     """
 
-    said = Signal(str)
+    reported = Signal(str)
     """A sentence about what was done."""
     failed = Signal(str)
     """A sentence about what was not."""
@@ -40,13 +37,13 @@ class RunActions(QObject):
     def pause(self, run: Path) -> None:
         """Ask a run to save and stop after its current step."""
         if self._ask(run, "pause"):
-            self.said.emit(f"{run.name} pauses after the step it is doing.")
+            self.reported.emit(f"{run.name} pauses after the step it is doing.")
 
     def finish(self, run: Path) -> bool:
         """Ask a run to save, validate and deliver its model now; tell whether it was asked."""
         asked = self._ask(run, "finish")
         if asked:
-            self.said.emit(f"{run.name} finishes: it saves its model, then it is evaluated.")
+            self.reported.emit(f"{run.name} finishes: it saves its model, then it is evaluated.")
         return asked
 
     def resume(self, run: Path) -> None:
@@ -56,7 +53,7 @@ class RunActions(QObject):
         except UserError as error:
             self.failed.emit(str(error))
         else:
-            self.said.emit(f"{run.name} goes on in a process of its own.")
+            self.reported.emit(f"{run.name} goes on in a process of its own.")
         self.changed.emit()
 
     def discard(self, run: Path) -> None:
@@ -74,7 +71,7 @@ class RunActions(QObject):
             return
         if lock_owner(run) is not None:
             if self._ask(run, "discard"):
-                self.said.emit(f"{run.name} is deleted after the step it is doing.")
+                self.reported.emit(f"{run.name} is deleted after the step it is doing.")
         else:
             self._delete(run)
 
@@ -103,7 +100,7 @@ class RunActions(QObject):
         self.jobs.submit(
             f"Exporting {run.name}",
             lambda: export_run(run, place),
-            lambda _: self.said.emit(
+            lambda _: self.reported.emit(
                 f"Exported {place.name}: plan, log, previews, report and model, without case names "
                 "and paths; checkpoints, notes and the split stay here."
             ),
@@ -133,7 +130,7 @@ class RunActions(QObject):
 
     def _delete(self, run: Path) -> None:
         def done(_: None) -> None:
-            self.said.emit(f"{run.name} was deleted.")
+            self.reported.emit(f"{run.name} was deleted.")
             self.changed.emit()
 
         self.jobs.submit(f"Deleting {run.name}", lambda: discard(run), done, self.failed.emit)

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.training.runs.charts import COLOURS, Chart, Curve, charts_for
-from app.training.runs.follow import RunFollower
+from app.training.runs.follower import RunFollower
 from app.training.runs.history import History, Table
 from app.training.runs.notes import settings_of, shown
 from core.errors import UserError
@@ -35,7 +35,7 @@ MOST = len(COLOURS)
 """Runs that are compared at once."""
 
 
-class Together(History):
+class CombinedHistory(History):
     """Several runs' histories as one: ``"2:loss"`` is the loss of the third."""
 
     def __init__(self, histories: Sequence[History]) -> None:
@@ -153,8 +153,8 @@ class ComparePage(QWidget):
         self._column.addWidget(self.chart, 1)
         self.chart.show_history(self._together(), 1)
 
-    def _together(self) -> Together:
-        return Together([f.history for f in self.followers])
+    def _together(self) -> CombinedHistory:
+        return CombinedHistory([f.history for f in self.followers])
 
     def _filter(self) -> None:
         for row in range(self.table.rowCount()):

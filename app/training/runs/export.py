@@ -13,7 +13,7 @@ from trainer.plan.schema import PRIVATE
 from trainer.run.crash import clean
 from trainer.run.events import parse
 
-TEXTS = ("events.jsonl", "last-words.txt", "report/report.html", "report/scores.csv",
+TEXTS = ("events.jsonl", "crash.txt", "report/report.html", "report/scores.csv",
          "report/report.json")  # fmt: skip
 BINARIES = ("model.safetensors",)
 
@@ -36,7 +36,7 @@ def export_run(run: Path, place: Path) -> Path:
                 if (run / name).is_file():
                     text = (run / name).read_text(encoding="utf-8", errors="replace")
                     text = _told(text) if name.endswith(".jsonl") else text
-                    archive.writestr(name, anonymous(text, aliases, names))
+                    archive.writestr(name, anonymize(text, aliases, names))
             for name in BINARIES:
                 if (run / name).is_file():
                     archive.write(run / name, name, zipfile.ZIP_STORED)
@@ -60,17 +60,17 @@ def case_aliases(run: Path) -> dict[str, str]:
     return {case: f"case-{n:03d}" for n, case in enumerate(ids, 1)}
 
 
-def anonymous(text: str, aliases: dict[str, str], names: set[str]) -> str:
+def anonymize(text: str, aliases: dict[str, str], names: set[str]) -> str:
     """Return a text with cases renamed, and without paths and ``names``.
 
     Pictures inside a page (data URIs) are left alone.
     """
     parts = re.split(r"(data:image/png;base64,[A-Za-z0-9+/=]+)", text)
-    parts[::2] = [_anonymous(part, aliases, names) for part in parts[::2]]
+    parts[::2] = [_anonymize(part, aliases, names) for part in parts[::2]]
     return "".join(parts)
 
 
-def _anonymous(text: str, aliases: dict[str, str], names: set[str]) -> str:
+def _anonymize(text: str, aliases: dict[str, str], names: set[str]) -> str:
     if aliases:
         longest = sorted(aliases, key=len, reverse=True)
         pattern = "|".join(re.escape(case) for case in longest)

@@ -160,7 +160,7 @@ class History:
         return [*self.steps.names, *(f"validation/{n}" for n in self.validations.names)]
 
 
-class Outline:
+class CoarseHistory:
     """A coarse history: events at places spread over a log, read a few at a time.
 
     A long log takes seconds to read; its shape shows at once.

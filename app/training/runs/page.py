@@ -23,14 +23,14 @@ from PySide6.QtWidgets import (
 from app.training.runs.actions import RunActions
 from app.training.runs.curves import CurvesPage
 from app.training.runs.filmstrip import Filmstrip
-from app.training.runs.follow import RunFollower
+from app.training.runs.follower import RunFollower
 from app.training.runs.history import History
 from app.training.runs.notes import PlanAndNotes
 from app.training.runs.report_page import ReportPage
 from app.training.runs.wording import COLOURS, state_sentence, state_word
 from core.errors import UserError
 from trainer.plan.schema import load_plan
-from trainer.run.balance import WON_LINES, Balance, judge, overall
+from trainer.run.balance import WON_LINES, Balance, assess_balance, overall
 from trainer.run.state import RunInfo
 
 LIGHTS = {"off": "#8a8f98", "green": "#4aa564", "yellow": "#e0902f", "red": "#c9564c"}
@@ -46,7 +46,7 @@ class RunPage(QWidget):
     """
 
     gone = Signal()
-    said = Signal(str)
+    reported = Signal(str)
     fine_tune_wanted = Signal(object)
 
     def __init__(
@@ -183,7 +183,7 @@ class RunPage(QWidget):
         self.sentence.setText(" ".join(filter(None, (state_sentence(info), epoch_of(history)))))
         self.words.setVisible(info.crashed and info.words.count("\n") > 0)
         self.words.setText(
-            f"<p>The process's last words:</p><pre>{escape(info.words)}</pre>"
+            f"<p>The process's last lines:</p><pre>{escape(info.words)}</pre>"
             if self.words.isVisibleTo(self)
             else ""
         )
@@ -228,7 +228,7 @@ def balance_of(history: History) -> Balance:
             )
             seen = ~np.isnan(real) if len(real) == len(fake) else np.zeros(0, bool)
             if len(seen):
-                found.append(judge(parts[1], real[seen].tolist(), fake[seen].tolist()))
+                found.append(assess_balance(parts[1], real[seen].tolist(), fake[seen].tolist()))
     return overall(found)
 
 

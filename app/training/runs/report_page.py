@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.training.runs.evaluation import FOLDER, Evaluation, before_model
+from app.training.runs.evaluation_process import FOLDER, EvaluationProcess, before_model
 from app.training.runs.wording import COLOURS
 from core.errors import UserError
 from trainer.run.state import RunInfo
@@ -53,7 +53,7 @@ class ReportPage(QWidget):
     ) -> None:
         super().__init__(parent)
         self.run = run
-        self.evaluation = Evaluation(run, self)
+        self.evaluation = EvaluationProcess(run, self)
         self.slices = QComboBox()
         for text, count in SLICES:
             self.slices.addItem(text, count)

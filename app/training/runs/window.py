@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QSplitter,
     QStackedWidget,
@@ -25,10 +27,10 @@ from app.training.runs.actions import RunActions
 from app.training.runs.compare import ComparePage
 from app.training.runs.fine_tune import FineTune
 from app.training.runs.list_panel import RunList
-from app.training.runs.overview import Overview
 from app.training.runs.page import RunPage
+from app.training.runs.watcher import RunWatcher
 from trainer.run.folder import is_run
-from trainer.run.registry import add_folder, known_runs
+from trainer.run.registry import add_folder, added_folders, forget_folder, known_runs
 from trainer.run.state import find_runs
 
 EMPTY = (
@@ -57,7 +59,7 @@ class RunsWindow(QWidget):
         self.resize(1280, 860)
         self.jobs = Jobs(self)
         self.use_model = use_model or (lambda _: None)
-        self.overview = Overview(self.jobs, self)
+        self.watcher = RunWatcher(self.jobs, self)
         self.actions_ = RunActions(self.jobs, self)
         self.list = RunList()
         self.empty = QLabel(EMPTY)
@@ -71,10 +73,10 @@ class RunsWindow(QWidget):
         self.message.setWordWrap(True)
         self._lay_out()
         self.list.chosen.connect(self._chosen)
-        self.overview.changed.connect(self._listed)
-        self.actions_.said.connect(self.message.setText)
+        self.watcher.changed.connect(self._listed)
+        self.actions_.reported.connect(self.message.setText)
         self.actions_.failed.connect(self._failed)
-        self.actions_.changed.connect(self.overview.look)
+        self.actions_.changed.connect(self.watcher.look)
 
     def show_run(self, path: Path) -> None:
         """Show a run's page, also of a folder that is not in the list yet."""
@@ -84,13 +86,14 @@ class RunsWindow(QWidget):
             return
         if path not in known_runs():
             add_folder(path)
+            self._list_folders()
         self.list.select(path)
         self._show_page(path)
-        self.overview.look()
+        self.watcher.look()
 
     def look(self) -> None:
         """Begin to look at the runs."""
-        self.overview.look()
+        self.watcher.look()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop looking; the runs go on."""
@@ -100,7 +103,7 @@ class RunsWindow(QWidget):
 
     def stop(self) -> None:
         """End timers and threads."""
-        self.overview.stop()
+        self.watcher.stop()
         self._drop_page()
         self.jobs.close()
 
@@ -110,6 +113,10 @@ class RunsWindow(QWidget):
         add = QPushButton("Add folder…")
         add.setToolTip("A folder of runs, or one run, that lies elsewhere on this computer")
         add.clicked.connect(self._add_folder)
+        self.forget = QPushButton("Forget folder")
+        self.forget.setToolTip("Take a folder that was added out of this list; its files stay")
+        self.forget.setMenu(QMenu(self.forget))
+        self._list_folders()
         hint = QLabel("Select several runs to compare them.")
         hint.setWordWrap(True)
         hint.setEnabled(False)
@@ -118,7 +125,10 @@ class RunsWindow(QWidget):
         column.setContentsMargins(8, 8, 0, 8)
         column.addWidget(self.list, 1)
         column.addWidget(hint)
-        column.addWidget(add)
+        folders = QHBoxLayout()
+        folders.addWidget(add)
+        folders.addWidget(self.forget)
+        column.addLayout(folders)
         parts = QSplitter()
         parts.addWidget(left)
         parts.addWidget(self.stack)
@@ -134,11 +144,11 @@ class RunsWindow(QWidget):
         whole.addLayout(row)
 
     def _listed(self) -> None:
-        self.list.show_runs(self.overview.runs)
+        self.list.show_runs(self.watcher.runs)
         if self.page is not None:
             self.list.select(self.page.path)
-        elif self.compared is None and self.overview.runs:
-            self.list.select(self.overview.runs[0].path)
+        elif self.compared is None and self.watcher.runs:
+            self.list.select(self.watcher.runs[0].path)
 
     def _chosen(self, paths: list[Path]) -> None:
         if len(paths) == 1:
@@ -157,7 +167,7 @@ class RunsWindow(QWidget):
         page = RunPage(path, self.actions_, self.use_model)
         page.fine_tune_wanted.connect(self._fine_tune)
         page.gone.connect(self._page_gone)
-        page.said.connect(self.message.setText)
+        page.reported.connect(self.message.setText)
         self.page = page
         self.stack.addWidget(page)
         self.stack.setCurrentWidget(page)
@@ -176,7 +186,7 @@ class RunsWindow(QWidget):
         self._drop_page()
         self.stack.setCurrentWidget(self.empty)
         self.message.setText(f"{name} was discarded.")
-        self.overview.look()
+        self.watcher.look()
 
     def _fine_tune(self, model: Path) -> None:
         dialog = FineTune(model, self)
@@ -190,9 +200,27 @@ class RunsWindow(QWidget):
             runs = find_runs([Path(found)])
             if runs:
                 add_folder(Path(found))
-                self.overview.look()
+                self._list_folders()
+                self.watcher.look()
             else:
                 self._failed(f"{Path(found).name} holds no training run; nothing was added.")
+
+    def _list_folders(self) -> None:
+        menu = self.forget.menu()
+        menu.clear()
+        for folder in added_folders():
+            menu.addAction(str(folder), partial(self._forget_folder, folder))
+        self.forget.setEnabled(not menu.isEmpty())
+
+    def _forget_folder(self, folder: Path) -> None:
+        forget_folder(folder)
+        # An open page would put its run back into the list.
+        if self.page is not None and self.page.path not in known_runs():
+            self._drop_page()
+            self.stack.setCurrentWidget(self.empty)
+        self.message.setText(f"{folder.name} is forgotten; its files stay where they are.")
+        self._list_folders()
+        self.watcher.look()
 
     def _failed(self, sentence: str) -> None:
         colour = warning_colour(self.palette())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from trainer.run.state import GONE, RunInfo
 
 STATES = {
@@ -77,8 +75,3 @@ def state_sentence(info: RunInfo) -> str:
     if info.state == "failed":
         return f"Crashed at {done}: {info.reason}"
     return "Not started yet."
-
-
-def ago(moment: float) -> str:
-    """Return how long ago a time stamp (s since 1970) was."""
-    return f"{duration(time.time() - moment)} ago"

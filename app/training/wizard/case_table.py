@@ -9,7 +9,7 @@ from PySide6.QtGui import QBrush, QColor, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from app.shared.style import warning_colour
-from app.training.wizard.cases import Row, Table, Trouble
+from app.training.wizard.cases import Row, Table, TableProblem
 from trainer.cohort.scan import FOV
 
 CASE, PATIENT, FIRST = 0, 1, 2
@@ -27,7 +27,7 @@ class CaseTable(QTableWidget):
     def __init__(self) -> None:
         super().__init__()
         self._kinds: list[str] = []
-        self._shown: list[tuple[Row, list[Trouble], list[str]]] = []
+        self._shown: list[tuple[Row, list[TableProblem], list[str]]] = []
         self._filling = False
         self.verticalHeader().setVisible(False)
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().lineSpacing() + 9)
@@ -44,7 +44,7 @@ class CaseTable(QTableWidget):
         self.cellDoubleClicked.connect(self._offer)
 
     def fill(
-        self, table: Table, modalities: Sequence[str], found: Mapping[str, list[Trouble]]
+        self, table: Table, modalities: Sequence[str], found: Mapping[str, list[TableProblem]]
     ) -> None:
         """Show the cases and what is wrong with them."""
         self._filling = True

@@ -84,7 +84,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class TableProblem:
     """One problem of a case, seen from names alone.
 
     Attributes:
@@ -134,58 +134,62 @@ def merge(scanned: Table, mine: Table, found: Table) -> Table:
     return Table(tuple(ordered), tuple(strays))
 
 
-def absent(table: Table) -> frozenset[Path]:
+def missing_files(table: Table) -> frozenset[Path]:
     """Return the files of a table that are not there; slow on a network."""
     return frozenset(p for row in table.rows for p in row.files.values() if not p.exists())
 
 
-def troubles(
+def table_problems(
     table: Table, modalities: Sequence[str], gone: frozenset[Path] = frozenset()
-) -> dict[str, list[Trouble]]:
+) -> dict[str, list[TableProblem]]:
     """Return case → what its names alone tell to be wrong.
 
     Args:
         table: the cases.
         modalities: what the model is to know.
-        gone: files that are not there; see :func:`absent`.
+        gone: files that are not there; see :func:`missing_files`.
     """
     owners: dict[Path, list[str]] = {}
     for row in table.rows:
         for path in row.files.values() if row.used else ():
             owners.setdefault(path, []).append(row.id)
     return {
-        row.id: _troubles(row, table.strays, owners, modalities, gone)
+        row.id: _row_problems(row, table.strays, owners, modalities, gone)
         for row in table.rows
         if row.used
     }
 
 
-def _troubles(
+def _row_problems(
     row: Row,
     strays: Sequence[Path],
     owners: Mapping[Path, list[str]],
     modalities: Sequence[str],
     gone: frozenset[Path],
-) -> list[Trouble]:
+) -> list[TableProblem]:
     found = []
     if not any(m in row.files for m in modalities):
-        found.append(Trouble("error", "No image at all; assign a file, or take the case out."))
+        found.append(TableProblem("error", "No image at all; assign a file, or take the case out."))
         return found
     for kind, path in row.files.items():
         if path in gone:
             found.append(
-                Trouble("error", f"{path.name} ({kind}) is not there; choose another file.")
+                TableProblem("error", f"{path.name} ({kind}) is not there; choose another file.")
             )
     others = [case for path in row.files.values() for case in owners[path] if case != row.id]
     if others:
         found.append(
-            Trouble("error", f"Shares a file with {others[0]}; give each its own, or take one out.")
+            TableProblem(
+                "error", f"Shares a file with {others[0]}; give each its own, or take one out."
+            )
         )
     missing = [m for m in modalities if m not in row.files]
     if missing:
         near = [p.name for p in strays if p.name.startswith(row.id)]
         hint = f" {near[0]} may be it: assign it." if near else " Assign one if there is one."
         found.append(
-            Trouble("warning", f"No {' and no '.join(missing)}; it teaches only what it has.{hint}")
+            TableProblem(
+                "warning", f"No {' and no '.join(missing)}; it teaches only what it has.{hint}"
+            )
         )
     return found

@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.training.wizard.base import Page, Sentence, Task, Tools
 from app.training.wizard.case_list import CaseList
 from app.training.wizard.draft import DraftError
-from app.training.wizard.overlay import CHECKER, OVERLAY
+from app.training.wizard.page import CommandProcess, MessageLabel, Page, WizardContext
+from app.training.wizard.pair_picture import CHECKER, OVERLAY
 from app.training.wizard.pair_view import PairView
 from trainer.cohort.scan import write_csv
 
@@ -34,9 +34,9 @@ class CheckPage(Page):
         "V changes the view."
     )
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
-        self.task = Task(self)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
+        self.task = CommandProcess(self)
         self.bar = QProgressBar()
         self.stop = QPushButton("Stop")
         self.again = QPushButton("Check again")
@@ -55,13 +55,13 @@ class CheckPage(Page):
         self.previous = QPushButton("Previous")
         self.following = QPushButton("Next case")
         self.counts = QLabel()
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         self.other = QComboBox()
         self.other.setToolTip("The image the first one is compared with")
         self.modes = QButtonGroup(self)
         self._mode_row = QHBoxLayout()
         self._lay_out()
-        self.task.told.connect(self._event)
+        self.task.event_received.connect(self._event)
         self.task.ended.connect(self._ended)
         self.list.currentRowChanged.connect(lambda _: self._show_case())
         self.stop.clicked.connect(self._stop)
@@ -100,26 +100,26 @@ class CheckPage(Page):
         draft = self.draft
         draft.checked, draft.checks = "", {}
         try:
-            folder = self.tools.store.folder(draft)
+            folder = self.context.store.folder(draft)
             write_csv(draft.used(), folder / "check.csv", draft.modalities)
         except (DraftError, OSError) as error:
             self._ended(f"The list of cases cannot be written ({error}).")
             return
         spacing = max(draft.plan.data.spacing)
         self.task.start(
-            self.tools.command(
+            self.context.command(
                 ["check", str(folder / "check.csv"), "--events",
                  "--modalities", ",".join(draft.modalities), "--spacing", f"{spacing:g}",
                  "--pictures", str(folder / "pictures")]
             )
         )  # fmt: skip
-        self.sentence.say("")
+        self.sentence.show_message("")
         self.bar.setRange(0, len(draft.used()))
         self.bar.setValue(0)
         self.bar.setFormat("checking, %v of %m")
         self._show_running(True)
         self._fill_list()
-        self.said()
+        self.draft_changed()
 
     def isComplete(self) -> bool:
         """Tell whether all was checked and something is left to train on."""
@@ -142,11 +142,11 @@ class CheckPage(Page):
     def _ended(self, sentence: str) -> None:
         self._show_running(False)
         if sentence:
-            self.sentence.say(f"The check did not come to its end. {sentence}", bad=True)
+            self.sentence.show_message(f"The check did not come to its end. {sentence}", bad=True)
         else:
             self.draft.checked = self.draft.cohort_fingerprint()
             self._rest()
-        self.said()
+        self.draft_changed()
 
     def _stop(self) -> None:
         self.task.cancel()
@@ -163,7 +163,7 @@ class CheckPage(Page):
         facts = self.draft.checks.get(case, {})
         mode = self.modes.checkedId()
         picture = facts.get("picture")
-        folder = self.tools.store.root / self.draft.id / "pictures"
+        folder = self.context.store.root / self.draft.id / "pictures"
         self.view.show_case(
             folder / picture if picture else None,
             len(self.draft.modalities),
@@ -205,7 +205,7 @@ class CheckPage(Page):
         self.list.mark(self.draft, case)
         self._count()
         self._show_case()
-        self.said()
+        self.draft_changed()
 
     def _next_mode(self) -> None:
         buttons = self.modes.buttons()
@@ -224,9 +224,11 @@ class CheckPage(Page):
         taken = sum(draft.accepts(case) for case in known)
         self.counts.setText(f"{taken} accepted, {len(known) - taken} left out" if known else "")
         if draft.checked and not draft.accepted():
-            self.sentence.say("No case is left to train on; accept one, or go back.", bad=True)
+            self.sentence.show_message(
+                "No case is left to train on; accept one, or go back.", bad=True
+            )
         elif draft.checked:
-            self.sentence.say("")
+            self.sentence.show_message("")
 
     def _show_running(self, on: bool) -> None:
         self.bar.setVisible(on)

@@ -28,7 +28,10 @@ MODULES = (
         f"app.training.wizard.{page}_page"
         for page in ("folder", "scan", "check", "split", "preset")
     ),
-    *(f"app.training.wizard.{page}" for page in ("probe_page", "train_page", "wizard", "begin")),
+    *(
+        f"app.training.wizard.{page}"
+        for page in ("estimate_page", "train_page", "wizard", "start_run")
+    ),
 )
 """The rest, in steps of a few milliseconds each."""
 
@@ -102,12 +105,12 @@ class WizardController(QObject):
         wizard.activateWindow()
 
     def _make(self) -> TrainerWizard:
-        from app.training.wizard.base import Tools
         from app.training.wizard.draft import DraftStore
+        from app.training.wizard.page import WizardContext
         from app.training.wizard.wizard import TrainerWizard
 
         context = self.context
-        tools = Tools(context.settings, context.jobs, DraftStore(), self._begin)
+        tools = WizardContext(context.settings, context.jobs, DraftStore(), self._begin)
         wizard = TrainerWizard(tools, self._parent)
         wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         wizard.started.connect(self._show_run)
@@ -117,9 +120,9 @@ class WizardController(QObject):
 
     def _begin(self, draft: Draft) -> Path:
         from app.training.runs.launch import resume
-        from app.training.wizard.begin import begin
+        from app.training.wizard.start_run import start_run
 
-        return begin(draft, resume)
+        return start_run(draft, resume)
 
     def _kept(self, draft: Draft) -> None:
         self.context.messages.info(

@@ -15,6 +15,7 @@ from typing import Any
 from app.training.wizard.cases import Table
 from core.errors import UserError
 from core.files import write_text
+from core.modalities import PAPER
 from core.schema import plain, rebuilt
 from trainer.cohort.case import CohortCase
 from trainer.cohort.scan import write_csv
@@ -22,8 +23,7 @@ from trainer.plan.presets import preset
 from trainer.plan.schema import Plan, plan_from_dict
 from trainer.run.state import default_folder
 
-SCHEMA = 1
-MODALITIES = ("iUS", "T2")
+SCHEMA = 2
 
 
 class DraftError(UserError):
@@ -46,8 +46,8 @@ class Draft:
         decisions: case → accepted by the user or not; others follow the check.
         plan: the plan so far; its cohort is filled in when it is written.
         custom: whether settings beside the preset's were chosen.
-        probe: what the last probe said; empty before.
-        probed: fingerprint of the plan and cohort it was about.
+        estimate: what the last estimate said; empty before.
+        estimated: fingerprint of the plan and cohort it was about.
         name, place: of the run.
         changed: when it was last saved, s since 1970.
     """
@@ -55,7 +55,7 @@ class Draft:
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     page: int = 0
     source: Path | None = None
-    modalities: tuple[str, ...] = MODALITIES
+    modalities: tuple[str, ...] = PAPER
     table: Table = field(default_factory=Table)
     scanned: Table = field(default_factory=Table)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -63,8 +63,8 @@ class Draft:
     decisions: dict[str, bool] = field(default_factory=dict)
     plan: Plan = field(default_factory=lambda: preset("quick"))
     custom: bool = False
-    probe: dict[str, Any] = field(default_factory=dict)
-    probed: str = ""
+    estimate: dict[str, Any] = field(default_factory=dict)
+    estimated: str = ""
     name: str = ""
     place: Path | None = None
     changed: float = 0.0
@@ -102,7 +102,7 @@ class Draft:
         return _fingerprint([self.modalities, rows])
 
     def plan_fingerprint(self) -> str:
-        """Name what a probe depends on."""
+        """Name what an estimate depends on."""
         accepted = [(c.id, c.patient) for c in self.accepted()]
         return _fingerprint([self.plan.to_dict(), self.cohort_fingerprint(), accepted])
 

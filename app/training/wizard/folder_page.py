@@ -24,8 +24,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.shared.drops import DropTarget
-from app.training.wizard.base import Page, Sentence, Tools
-from app.training.wizard.draft import MODALITIES, Draft
+from app.training.wizard.draft import Draft
+from app.training.wizard.page import MessageLabel, Page, WizardContext
+from core.modalities import PAPER
 
 LAYOUTS = (
     "<p>Drop a folder or a CSV here, or choose one. It may be</p><table cellpadding='2'>"
@@ -39,7 +40,7 @@ LAYOUTS = (
     "<p>The volumes of a case must lie in one space, not on one grid. Nothing is written into your "
     "files; preprocessed copies are kept in a hidden folder beside them.</p>"
 )
-STEPS = ("Data folder", "Scan and pair", "Check", "Split", "Preset", "Probe", "Train")
+STEPS = ("Data folder", "Scan and pair", "Check", "Split", "Preset", "Estimate", "Train")
 
 
 class FolderPage(Page):
@@ -50,8 +51,8 @@ class FolderPage(Page):
     resume = Signal(object)
     """A draft (Draft) is to be gone on with."""
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
         self.path = QLineEdit()
         self.path.setPlaceholderText("Folder or CSV")
         self.path.setClearButtonEnabled(True)
@@ -59,9 +60,9 @@ class FolderPage(Page):
         self.recent.setMenu(QMenu(self.recent))
         self.folder = QPushButton("Choose folder…")
         self.csv = QPushButton("Choose CSV…")
-        self.modalities = QLineEdit(", ".join(MODALITIES))
+        self.modalities = QLineEdit(", ".join(PAPER))
         self.modalities.setToolTip("Names of the modalities the model is to know, with commas")
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         about = QLabel(LAYOUTS)
         about.setWordWrap(True)
         row = QHBoxLayout()
@@ -112,7 +113,7 @@ class FolderPage(Page):
             box.blockSignals(False)
         self._list_drafts()
         self._list_recent()
-        self._judge()
+        self._validate()
 
     def isComplete(self) -> bool:
         """Tell whether there is something to scan."""
@@ -125,7 +126,7 @@ class FolderPage(Page):
         if (source, chosen) != (self.draft.source, self.draft.modalities):
             fresh = Draft(id=self.draft.id, source=source, modalities=chosen)
             vars(self.draft).update(vars(fresh))
-        self.tools.settings.add_recent_cohort(source)
+        self.context.settings.add_recent_cohort(source)
         self._list_recent()
         return True
 
@@ -156,11 +157,11 @@ class FolderPage(Page):
         return ""
 
     def _typed(self) -> None:
-        self._judge()
+        self._validate()
         self.completeChanged.emit()
 
-    def _judge(self) -> None:
-        self.sentence.say(self._problem().strip(), bad=True)
+    def _validate(self) -> None:
+        self.sentence.show_message(self._problem().strip(), bad=True)
 
     def _ask_folder(self) -> None:
         found = QFileDialog.getExistingDirectory(self, "Folder of cases", self.path.text())
@@ -177,13 +178,13 @@ class FolderPage(Page):
     def _list_recent(self) -> None:
         menu = self.recent.menu()
         menu.clear()
-        for path in self.tools.settings.recent_cohorts():
+        for path in self.context.settings.recent_cohorts():
             menu.addAction(f"{path.name}   ({path.parent.name})", partial(self.take, [path]))
         self.recent.setEnabled(not menu.isEmpty())
 
     def _list_drafts(self) -> None:
         self.drafts.clear()
-        for draft in self.tools.store.all():
+        for draft in self.context.store.all():
             if draft.id == self.draft.id:
                 continue
             when = datetime.fromtimestamp(draft.changed).strftime("%d %b %Y, %H:%M")
@@ -208,7 +209,7 @@ class FolderPage(Page):
     def _delete(self) -> None:
         draft = self._chosen()
         if draft is not None:
-            self.tools.store.remove(draft)
+            self.context.store.remove(draft)
             self._list_drafts()
 
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from app.training.wizard.overlay import compose
+from app.training.wizard.pair_picture import compose
 
 PLANES = (("axial", "A", "P", "R", "L"), ("coronal", "S", "I", "R", "L"),
           ("sagittal", "S", "I", "A", "P"))  # fmt: skip
@@ -30,7 +30,7 @@ class PairView(QWidget):
         return QSize(780, 270)
 
     def show_case(self, path: Path | None, count: int, mode: int | str, other: int) -> None:
-        """Show a picture in one of the modes of :func:`app.training.wizard.overlay.compose`."""
+        """Show a picture in one of the modes of :func:`.pair_picture.compose`."""
         self.image = None
         found = QImage(str(path)) if path is not None else QImage()
         if not found.isNull() and found.height() % (count + 1) == 0:

@@ -18,10 +18,10 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.shared.style import embolden
-from app.training.wizard.base import Page, Sentence, Tools
+from app.shared.style import make_bold
 from app.training.wizard.draft import Draft
 from app.training.wizard.fields import summary
+from app.training.wizard.page import MessageLabel, Page, WizardContext
 from app.training.wizard.plan_tree import PlanTree, check
 from core.errors import UserError
 from core.models.bundle import Bundle
@@ -43,8 +43,8 @@ class PresetPage(Page):
     title_text = "Preset"
     about = "A preset decides everything; any setting below may be changed, which makes it custom."
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
         self._job = 0
         self.buttons = QButtonGroup(self)
         self.radios: dict[str, QRadioButton] = {}
@@ -62,10 +62,10 @@ class PresetPage(Page):
         self.about_model.setWordWrap(True)
         self.about_model.setEnabled(False)
         self.tree = PlanTree()
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         self.shown = QLabel()
         self.shown.setWordWrap(True)
-        embolden(self.shown)
+        make_bold(self.shown)
         left = QVBoxLayout()
         for radio in self.radios.values():
             left.addWidget(radio)
@@ -85,20 +85,20 @@ class PresetPage(Page):
         self.models.activated.connect(lambda _: self._tuned())
         self.browse.clicked.connect(self._ask_model)
         self.tree.edited.connect(self._edited)
-        self.tree.refused.connect(lambda text: self.sentence.say(text, bad=True))
+        self.tree.refused.connect(lambda text: self.sentence.show_message(text, bad=True))
 
     def enter(self) -> None:
         """Show the plan; look for models the first time."""
         self._take(_with_modalities(self.draft.plan, self.draft.modalities))
         if not self.models.count():
-            self.tools.jobs.drop(self._job)
-            self._job = self.tools.jobs.submit(
+            self.context.jobs.drop(self._job)
+            self._job = self.context.jobs.submit(
                 "Looking for models", _models, self._models_found, self._no_models
             )
 
     def leave(self) -> None:
         """Forget a search under way."""
-        self.tools.jobs.drop(self._job)
+        self.context.jobs.drop(self._job)
 
     def isComplete(self) -> bool:
         """Tell whether the plan can be used."""
@@ -115,16 +115,16 @@ class PresetPage(Page):
             self.draft.custom = True
             self._show()
             self.tree.setFocus()
-            self.said()
+            self.draft_changed()
             return
         self.draft.custom = False
         self._take(begun(PRESETS[number], self.draft))
-        self.said()
+        self.draft_changed()
 
     def _edited(self, plan: Plan) -> None:
         self.draft.custom = True
         self._take(plan)
-        self.said()
+        self.draft_changed()
 
     def _tuned(self) -> None:
         if not self.tune.isChecked():
@@ -134,7 +134,7 @@ class PresetPage(Page):
             bundle = self.models.currentData()
             if isinstance(bundle, Bundle):
                 self._take(begin_from(self.draft.plan, bundle))
-        self.said()
+        self.draft_changed()
 
     def _ask_model(self) -> None:
         found, _ = QFileDialog.getOpenFileName(
@@ -156,8 +156,11 @@ class PresetPage(Page):
             self.tune.setChecked(True)
             self._tuned()
 
-        self._job = self.tools.jobs.submit(
-            f"Reading {path.name}", work, read, lambda text: self.sentence.say(text, bad=True)
+        self._job = self.context.jobs.submit(
+            f"Reading {path.name}",
+            work,
+            read,
+            lambda text: self.sentence.show_message(text, bad=True),
         )
 
     # ---- inside
@@ -179,7 +182,7 @@ class PresetPage(Page):
         known = isinstance(bundle, Bundle) and self.tune.isChecked()
         self.about_model.setText(str(bundle.card.get("summary", "")) if known else "")
         self.about_model.setVisible(bool(self.about_model.text()))
-        self.sentence.say(self._problem(), bad=True)
+        self.sentence.show_message(self._problem(), bad=True)
 
     def _problem(self) -> str:
         plan = self.draft.plan
@@ -214,7 +217,7 @@ class PresetPage(Page):
         self._show()
 
     def _no_models(self, sentence: str) -> None:
-        self.sentence.say(sentence, bad=True)
+        self.sentence.show_message(sentence, bad=True)
 
     def _add(self, bundle: Bundle) -> None:
         self.models.addItem(

@@ -19,9 +19,16 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.training.wizard.base import Page, Sentence, Tools
 from app.training.wizard.case_table import CaseTable
-from app.training.wizard.cases import Table, Trouble, absent, merge, table_of, troubles
+from app.training.wizard.cases import (
+    Table,
+    TableProblem,
+    merge,
+    missing_files,
+    table_of,
+    table_problems,
+)
+from app.training.wizard.page import MessageLabel, Page, WizardContext
 from trainer.cohort.scan import FOV, SUFFIXES, no_cases, survey
 
 
@@ -33,18 +40,18 @@ class ScanPage(Page):
         "What the names tell. Correct a cell with a double click or Enter; Del takes a file out."
     )
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
         self.gone: frozenset[Path] = frozenset()
         self._past: list[Table] = []
         self._future: list[Table] = []
         self._job = 0
-        self._found: dict[str, list[Trouble]] = {}
+        self._found: dict[str, list[TableProblem]] = {}
         self.table = CaseTable()
         self.first = self.table
         self.state = QLabel()
-        self.sentence = Sentence()
-        self.detail = Sentence()
+        self.sentence = MessageLabel()
+        self.detail = MessageLabel()
         self.rescan = QPushButton("Scan again")
         self.rescan.setToolTip("Look for new and removed files; your corrections stay (F5)")
         self.undo = QPushButton("Undo")
@@ -86,7 +93,7 @@ class ScanPage(Page):
 
     def leave(self) -> None:
         """Forget a scan under way."""
-        self.tools.jobs.drop(self._job)
+        self.context.jobs.drop(self._job)
 
     def scan(self) -> None:
         """Look what is there now, in a thread."""
@@ -95,18 +102,18 @@ class ScanPage(Page):
 
         def work() -> tuple[Table, frozenset[Path]]:
             found = table_of(survey(source, modalities))
-            return found, absent(found)
+            return found, missing_files(found)
 
-        self.tools.jobs.drop(self._job)
+        self.context.jobs.drop(self._job)
         self.state.setText("Looking for cases…")
-        self.sentence.say("")
-        self._job = self.tools.jobs.submit(
+        self.sentence.show_message("")
+        self._job = self.context.jobs.submit(
             f"Looking through {source.name}", work, self._scanned, self._failed
         )
 
     def isComplete(self) -> bool:
         """Tell whether there is a case to check, and none is in error."""
-        found = troubles(self.draft.table, self.draft.modalities, self.gone)
+        found = table_problems(self.draft.table, self.draft.modalities, self.gone)
         return bool(found) and not any(t.severity == "error" for ts in found.values() for t in ts)
 
     # ---- inside
@@ -123,8 +130,8 @@ class ScanPage(Page):
         self._show()
         if not draft.table.rows:
             assert draft.source is not None
-            self.sentence.say(no_cases(draft.source, draft.modalities), bad=True)
-        self.said()
+            self.sentence.show_message(no_cases(draft.source, draft.modalities), bad=True)
+        self.draft_changed()
 
     def _look(self, table: Table) -> None:
         def looked(gone: frozenset[Path]) -> None:
@@ -132,14 +139,14 @@ class ScanPage(Page):
             self._show()
             self.completeChanged.emit()
 
-        self.tools.jobs.drop(self._job)
-        self._job = self.tools.jobs.submit(
-            "Looking for the files", lambda: absent(table), looked, self._failed
+        self.context.jobs.drop(self._job)
+        self._job = self.context.jobs.submit(
+            "Looking for the files", lambda: missing_files(table), looked, self._failed
         )
 
     def _failed(self, sentence: str) -> None:
         self.state.setText("")
-        self.sentence.say(sentence, bad=True)
+        self.sentence.show_message(sentence, bad=True)
 
     def _edit(self, table: Table) -> None:
         if table == self.draft.table:
@@ -161,11 +168,11 @@ class ScanPage(Page):
     def _put(self, table: Table) -> None:
         self.draft.table = table
         self._show()
-        self.said()
+        self.draft_changed()
 
     def _show(self) -> None:
         draft = self.draft
-        found = troubles(draft.table, draft.modalities, self.gone)
+        found = table_problems(draft.table, draft.modalities, self.gone)
         self._found = found
         self.table.fill(draft.table, draft.modalities, found)
         used = draft.used()
@@ -179,9 +186,9 @@ class ScanPage(Page):
         wrong = sum(t.severity == "error" for ts in found.values() for t in ts)
         if wrong:
             cases = "One case needs" if wrong == 1 else f"{wrong} problems need"
-            self.sentence.say(f"{cases} a correction before the check.", bad=True)
+            self.sentence.show_message(f"{cases} a correction before the check.", bad=True)
         elif self.draft.table.rows:
-            self.sentence.say("")
+            self.sentence.show_message("")
         self.undo.setEnabled(bool(self._past))
         self.redo.setEnabled(bool(self._future))
         self._detail()
@@ -192,7 +199,9 @@ class ScanPage(Page):
         index = self.table.currentRow()
         rows = self.draft.table.rows
         told = self._found.get(rows[index].id, []) if 0 <= index < len(rows) else []
-        self.detail.say(f"{rows[index].id}: {' '.join(t.text for t in told)}" if told else "")
+        self.detail.show_message(
+            f"{rows[index].id}: {' '.join(t.text for t in told)}" if told else ""
+        )
 
     def _show_strays(self) -> None:
         table = self.draft.table

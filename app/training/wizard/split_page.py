@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.training.wizard.base import Page, Sentence, Tools
+from app.training.wizard.page import MessageLabel, Page, WizardContext
 from core.errors import UserError
 from trainer.cohort.split import PARTS, Split, check_leakage, draw
 
@@ -37,8 +37,8 @@ class SplitPage(Page):
         "run and never drawn again."
     )
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
         self.split: Split = {part: [] for part in PARTS}
         self.validation = _percent("Held out to watch the training")
         self.test = _percent("Held out for the report; never seen before")
@@ -60,7 +60,7 @@ class SplitPage(Page):
         for column in (0, 1):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         seed = QHBoxLayout()
         seed.addWidget(self.seed)
         seed.addWidget(self.again)
@@ -103,7 +103,7 @@ class SplitPage(Page):
     def _changed(self) -> None:
         held, test = self.validation.value(), self.test.value()
         if held + test >= 100:
-            self.sentence.say(
+            self.sentence.show_message(
                 "Validation and test leave nobody to train on; lower one of them.", bad=True
             )
             self.split = {part: [] for part in PARTS}
@@ -115,7 +115,7 @@ class SplitPage(Page):
         )
         self.draft.plan = replace(plan, data=data)
         self._draw()
-        self.said()
+        self.draft_changed()
 
     def _leak(self) -> str:
         try:
@@ -151,14 +151,16 @@ class SplitPage(Page):
                 f"{_number(len(owners), 'patient')}, {_number(len(self.split[part]), 'case')}"
             )
         self.counts.setText("<br>".join(told))
-        self._judge()
+        self._validate()
 
-    def _judge(self) -> None:
+    def _validate(self) -> None:
         leak = self._leak()
         if leak:
-            self.sentence.say(leak, bad=True)
+            self.sentence.show_message(leak, bad=True)
         elif not self.split["training"]:
-            self.sentence.say("Nobody is left to train on; lower validation or test.", bad=True)
+            self.sentence.show_message(
+                "Nobody is left to train on; lower validation or test.", bad=True
+            )
         else:
             hints = ["No patient is in two parts."]
             if not self.split["test"]:
@@ -167,7 +169,7 @@ class SplitPage(Page):
                 hints.append(f"With fewer than {FEWEST_TESTS} test cases it gives no p-values.")
             if not self.split["validation"]:
                 hints.append("Without validation patients the curves show training cases.")
-            self.sentence.say(" ".join(hints))
+            self.sentence.show_message(" ".join(hints))
 
 
 def _number(count: int, of: str) -> str:

@@ -18,9 +18,9 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.training.wizard.base import Page, Sentence, Tools
+from app.training.wizard.estimate_page import duration
 from app.training.wizard.fields import summary
-from app.training.wizard.probe_page import duration
+from app.training.wizard.page import MessageLabel, Page, WizardContext
 from core.errors import UserError
 from trainer.cohort.split import PARTS, draw
 from trainer.run.state import default_folder
@@ -32,8 +32,8 @@ class TrainPage(Page):
     title_text = "Train"
     about = "The training runs on its own: closing the window, or the program, leaves it going."
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools)
+    def __init__(self, context: WizardContext) -> None:
+        super().__init__(context)
         self.started: Path | None = None
         self.name = QLineEdit()
         self.name.setToolTip("Becomes the name of the run's folder")
@@ -42,7 +42,7 @@ class TrainPage(Page):
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.summary.setTextFormat(Qt.TextFormat.RichText)
-        self.sentence = Sentence()
+        self.sentence = MessageLabel()
         self.command = QLineEdit()
         self.command.setReadOnly(True)
         self.command.setToolTip("Goes on with the run in a terminal, once it has been paused")
@@ -76,7 +76,7 @@ class TrainPage(Page):
         self.name.setText(draft.name or _free(place, proposed))
         self.place.setText(str(place))
         self._summarise()
-        self._judge()
+        self._validate()
 
     def isComplete(self) -> bool:
         """Tell whether the run can be made there."""
@@ -87,9 +87,9 @@ class TrainPage(Page):
         self.draft.name = self.name.text().strip()
         self.draft.place = Path(self.place.text().strip())
         try:
-            self.started = self.tools.begin(self.draft)
+            self.started = self.context.start_run(self.draft)
         except UserError as error:
-            self.sentence.say(str(error), bad=True)
+            self.sentence.show_message(str(error), bad=True)
             return False
         return True
 
@@ -111,11 +111,11 @@ class TrainPage(Page):
     def _typed(self) -> None:
         self.draft.name = self.name.text().strip()
         self.draft.place = Path(self.place.text().strip())
-        self._judge()
-        self.said()
+        self._validate()
+        self.draft_changed()
 
-    def _judge(self) -> None:
-        self.sentence.say(self._problem(), bad=True)
+    def _validate(self) -> None:
+        self.sentence.show_message(self._problem(), bad=True)
         run = Path(self.place.text().strip()) / self.name.text().strip()
         words = ["mhvae-studio", "train", "--resume", "--out", str(run)]
         self.command.setText(shlex.join(words))
@@ -127,7 +127,7 @@ class TrainPage(Page):
             self._typed()
 
     def _summarise(self) -> None:
-        draft, found = self.draft, self.draft.probe
+        draft, found = self.draft, self.draft.estimate
         cases = draft.accepted()
         split = draw(cases, draft.plan.data)
         parts = ", ".join(f"{len(split[part])} for {part}" for part in PARTS)

@@ -8,12 +8,12 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget, QWizard
 
-from app.training.wizard.base import Page, Tools
 from app.training.wizard.check_page import CheckPage
 from app.training.wizard.draft import Draft, DraftError
+from app.training.wizard.estimate_page import EstimatePage
 from app.training.wizard.folder_page import STEPS, FolderPage
+from app.training.wizard.page import Page, WizardContext
 from app.training.wizard.preset_page import PresetPage
-from app.training.wizard.probe_page import ProbePage
 from app.training.wizard.scan_page import ScanPage
 from app.training.wizard.split_page import SplitPage
 from app.training.wizard.train_page import TrainPage
@@ -32,9 +32,9 @@ class TrainerWizard(QWizard):
     kept = Signal(object)
     """The wizard was closed with a draft to go on with (Draft)."""
 
-    def __init__(self, tools: Tools, parent: QWidget | None = None) -> None:
+    def __init__(self, context: WizardContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.tools = tools
+        self.context = context
         self.draft = Draft()
         self._opening = False
         self.setWindowTitle("Train a model")
@@ -46,15 +46,15 @@ class TrainerWizard(QWizard):
         self.button(QWizard.WizardButton.CancelButton).setToolTip("The draft is kept")
         self.setWindowModality(Qt.WindowModality.NonModal)
         self.resize(1120, 800)
-        self.folder = FolderPage(tools)
-        self.scan = ScanPage(tools)
-        self.check = CheckPage(tools)
-        self.split = SplitPage(tools)
-        self.preset = PresetPage(tools)
-        self.probe = ProbePage(tools)
-        self.train = TrainPage(tools)
+        self.folder = FolderPage(context)
+        self.scan = ScanPage(context)
+        self.check = CheckPage(context)
+        self.split = SplitPage(context)
+        self.preset = PresetPage(context)
+        self.estimate = EstimatePage(context)
+        self.train = TrainPage(context)
         self.steps: list[Page] = [
-            self.folder, self.scan, self.check, self.split, self.preset, self.probe, self.train
+            self.folder, self.scan, self.check, self.split, self.preset, self.estimate, self.train
         ]  # fmt: skip
         self.marks = [QLabel(f"{n}  {name}") for n, name in enumerate(STEPS, start=1)]
         for number, page in enumerate(self.steps):
@@ -91,7 +91,7 @@ class TrainerWizard(QWizard):
         if self.draft.source is None:
             return
         try:
-            self.tools.store.save(self.draft)
+            self.context.store.save(self.draft)
         except DraftError as error:
             self._complain(str(error))
 
@@ -118,7 +118,7 @@ class TrainerWizard(QWizard):
         for page in self.steps:
             page.leave()
         if self.train.started is not None:
-            self.tools.store.remove(self.draft)
+            self.context.store.remove(self.draft)
             self.started.emit(self.train.started)
         elif self.draft.source is not None:
             self.keep()

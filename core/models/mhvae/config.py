@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
 from core.errors import UserError
+from core.modalities import PAPER
 from core.schema import faults, setting, taken
 
 
@@ -22,12 +23,12 @@ Side = Annotated[int, setting(ge=1, le=65536)]
 
 @dataclass(frozen=True)
 class MHVAEConfig:
-    """Architecture of one model; see METHOD in the docs for where it departs from the paper."""
+    """Architecture of one model; the defaults are the paper's."""
 
     modalities: Annotated[
         tuple[str, ...],
-        setting(about='Names in the model\'s order, for example ("iUS", "T2").'),
-    ] = ("iUS", "T2")
+        setting(about="Names in the model's order; the paper's unless told otherwise."),
+    ] = PAPER
     tile: Annotated[
         tuple[Side, Side],
         setting("Tile", "Height and width the network is built for; multiples of 2 to the number "

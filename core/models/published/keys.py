@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.modalities import TABLE
 from core.models.mhvae.config import MHVAEConfig
 
-NAMES = {"us": "iUS", "t2": "T2", "cet1": "ceT1", "flair": "FLAIR"}
+NAMES = {one.authors: one.name for one in TABLE if one.authors}
 """The authors' modality names in lower case → ours."""
 
 _WEIGHT_NORM = {

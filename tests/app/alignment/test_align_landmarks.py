@@ -17,7 +17,8 @@ from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, ran, staged
 from viewer_stage import drag
 
-from app.files.project import Entry, Project, ProjectError, described, load, placement_of, save
+from app.files.project import Entry, Project, ProjectError, load, save
+from app.files.project_alignment import described, placement_of
 from app.files.save_dialog import SaveVolume
 from app.shell.commands import toggle_available
 from app.shell.window import MainWindow
@@ -95,6 +96,7 @@ def test_clicks_in_both_volumes_make_a_pair(qtbot: QtBot, window: MainWindow) ->
     area, marks = window.viewers, window.alignment.landmarks
     window.context.session.set_display(layout=Layout.COLUMNS)
     QTest.keyClick(area, Qt.Key.Key_L)
+    qtbot.wait(100)  # the panel that opens takes its width from the viewers
     ius = next(p for p in area.panes if p.layer.modality == "iUS")
     t2 = next(p for p in area.panes if p.layer.modality == "T2")
     for pane, across in ((ius, 20), (t2, 40)):
@@ -276,12 +278,15 @@ def test_results_made_before_a_move_say_so_or_are_made_again(
         lambda: "outdated" not in window.context.session.layer(made[0].id).name, timeout=5000
     )
     window.context.session.synthesis.set_form(rerun=True)
-    window.commands.run("redo")
+    with qtbot.assertNotEmitted(window.synthesis.running_changed, wait=900):
+        window.commands.run("redo")
+    window.commands.run("undo")
+    window.alignment.aligner.put_alignment(Alignment(SHIFT, "rigid"), "rigid")
     qtbot.waitUntil(lambda: window.synthesis.running, timeout=5000)
     assert "outdated" in window.context.session.layer(made[0].id).name  # until the new one is whole
     ran(qtbot, window)
     result = window.context.session.results.by_target["T2"]
     made_on = window.context.session.layer(result.layer_id).volume.grid
     assert made_on.same_as(window.context.session.layer(ius.id).volume.grid)  # the engine was told
-    assert result.places["iUS"].same_as(window.context.session.layer(ius.id).volume.grid)
+    assert result.given["iUS"].grid.same_as(window.context.session.layer(ius.id).volume.grid)
     assert "outdated" not in window.context.session.layer(result.layer_id).name

@@ -15,9 +15,9 @@ from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, staged
 from viewer_stage import drag
 
-from app.alignment.registration import RegistrationRequest, _arguments
+from app.alignment.registration_process import RegistrationRequest, _arguments
 from app.cli import main as command_line
-from app.processes.protocol import Lines
+from app.processes.protocol import JsonLines
 from app.shell.window import MainWindow
 from app.state.messages import Action
 from app.state.session import Session
@@ -237,7 +237,7 @@ def test_what_lies_far_away_can_come_by_a_transform_in_either_direction(
 ) -> None:
     there = from_parameters((499, 0, 0, 0, 0, 0), (0, 0, 0))
     path = write_transform(tmp_path / "far.tfm", Alignment(there, "rigid"))
-    window.alignment.offers._ask = lambda use: use(path)
+    window.alignment.suggestions._ask = lambda use: use(path)
     open_files(qtbot, window, put(tmp_path, "iUS.nii.gz"))
     open_files(qtbot, window, put(tmp_path, "T2.nii.gz", shift=500, seed=1))
     last_action(window, "Load a transform…").run()
@@ -420,7 +420,7 @@ def test_the_command_begins_where_the_window_says(
     arguments = _arguments(tmp_path, fixed, replace(moving, modality="T2"), TURN, wish)
     assert command_line(arguments) == 0
     assert np.allclose(began[0], TURN, atol=1e-9)
-    events = Lines().feed(capsys.readouterr().out.encode())
+    events = JsonLines().feed(capsys.readouterr().out.encode())
     result = events[-1]
     assert result["event"] == "result"
     assert np.allclose(result["matrix"], TURN, atol=1e-9)

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, put, staged
 
-import app.files.importing
+import app.files.importer
 from app.files.import_rules import KEEP, LABEL_MAP, OTHER, SKIP
 from app.files.import_table import ImportTable
 from app.files.import_table_model import Column
@@ -254,7 +254,7 @@ def test_a_long_search_shows_progress_and_stops(
     qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window.files.importer._slow.setInterval(0)
-    monkeypatch.setattr(app.files.importing, "_TELL_S", 0.0)
+    monkeypatch.setattr(app.files.importer, "_TELL_S", 0.0)
     write_series(tmp_path / "many", count=90, SeriesDescription="T2")
     looked: list[Path] = []
     gate = threading.Event()

@@ -120,7 +120,8 @@ def test_the_case_comes_back_as_it_was(qtbot: QtBot, window: MainWindow, tmp_pat
     saved(qtbot, window)
     text = path.read_text()
     assert str(tmp_path) not in text  # relative, so that the folder may move
-    marks = json.loads((folder / "study-results" / "synthetic-iUS.json").read_text())
+    (written,) = (folder / "study-results").glob("synthetic-iUS-*.json")
+    marks = json.loads(written.read_text())
     assert marks["synthetic"] is True
 
     moved = tmp_path / "moved"

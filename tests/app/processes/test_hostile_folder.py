@@ -10,7 +10,7 @@ from hostile_folder import stand_in
 from pytestqt.qtbot import QtBot
 
 from app.processes.client import EngineClient
-from app.processes.jobs import Child, Jobs, detach, engine_command, program_command
+from app.processes.jobs import ChildProcess, Jobs, detach, engine_command, program_command
 
 
 def test_the_engine_starts(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +31,7 @@ def test_the_engine_starts(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_commands_start(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = stand_in(tmp_path, monkeypatch)
-    child = Child(program_command(["runs", str(tmp_path), "--json"]))
+    child = ChildProcess(program_command(["runs", str(tmp_path), "--json"]))
     with qtbot.waitSignal(child.ended, timeout=60_000):
         child.start()
     assert not said.exists()

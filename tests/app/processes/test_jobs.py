@@ -16,8 +16,8 @@ from shell_stage import left_behind, watch_pids
 
 from app.processes.client import EngineClient
 from app.processes.engine_job import EngineJob, Failure
-from app.processes.jobs import Child, Jobs, program_command
-from app.processes.protocol import LIMIT, Lines, ProtocolError, Unpacker, pack
+from app.processes.jobs import ChildProcess, Jobs, program_command
+from app.processes.protocol import LIMIT, JsonLines, ProtocolError, Unpacker, pack
 from app.processes.shared_memory import SharedArray, drop_arrays
 from core.errors import UserError
 from core.grid import Grid
@@ -226,22 +226,22 @@ def test_events_of_a_command_survive_any_cut_and_noise_is_refused() -> None:
     events = [{"event": "case", "text": "é" * n} for n in (0, 3, 500)]
     data = b"\n".join(json.dumps(e, ensure_ascii=False).encode() for e in events) + b"\n"
     for step in (1, 7, len(data)):
-        lines = Lines()
+        lines = JsonLines()
         found = [e for n in range(0, len(data), step) for e in lines.feed(data[n : n + step])]
         assert found == events
     for noise in (b"hello\n", b"[]\n", b"{}\n"):
         with pytest.raises(ProtocolError):
-            Lines().feed(noise)
+            JsonLines().feed(noise)
 
 
 def test_a_command_is_a_child_that_speaks_in_lines(qtbot: QtBot) -> None:
-    child = Child(program_command(["--version"]), feed=Lines())
+    child = ChildProcess(program_command(["--version"]), feed=JsonLines())
     with qtbot.waitSignal(child.ended, timeout=30_000) as ended:
         child.start()
     assert ended.args[0].status == "crashed"  # a version is no event
     said: list[dict[str, Any]] = []
     script = "import json; print(json.dumps({'event': 'done'}))"
-    child = Child([sys.executable, "-c", script], feed=Lines())
+    child = ChildProcess([sys.executable, "-c", script], feed=JsonLines())
     child.message.connect(said.append)
     with qtbot.waitSignal(child.ended, timeout=30_000) as ended:
         child.start()

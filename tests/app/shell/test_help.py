@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from shell_stage import open_files, put, staged
 
 from app.shell.about import about
-from app.shell.anonymous import anonymous
+from app.shell.anonymize import anonymize
 from app.shell.diagnostics import diagnostics
 from app.shell.diagnostics_dialog import Diagnostics
 from app.shell.guide import Guide
@@ -51,7 +51,7 @@ def window(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.mark.parametrize("sentence", PEOPLE)
 def test_no_name_and_no_path_is_left_in_a_sentence(sentence: str) -> None:
-    left = anonymous(sentence)
+    left = anonymize(sentence)
     assert not re.search(r"mustermann|erika", left, re.IGNORECASE), left
     assert "<" in left
 
@@ -63,11 +63,11 @@ def test_what_says_nothing_about_anybody_stays() -> None:
         "Out of memory: choose batch 2 or the CPU (PSNR 21.5 dB).",
         "MHVAE Studio 1.0.0 with torch 2.13.0+cpu needs 3.5 GB.",
     ):
-        assert anonymous(sentence, private=["T2"], public=["T2"]) == sentence
+        assert anonymize(sentence, private=["T2"], public=["T2"]) == sentence
 
 
 def test_known_names_go_wherever_they_stand_but_modalities_stay() -> None:
-    left = anonymous(
+    left = anonymize(
         "T2 of Mustermann and iUS do not overlap.", ["Mustermann T2.nii"], ["T2", "iUS"]
     )
     assert left == "T2 of <name> and iUS do not overlap."
@@ -79,7 +79,7 @@ def test_known_names_go_wherever_they_stand_but_modalities_stay() -> None:
 )
 def test_no_part_of_any_path_is_left(parts: list[str], root: str) -> None:
     path = root + ("\\" if "\\" in root else "/").join(parts)
-    assert anonymous(f"Could not write {path}") == "Could not write <path>"
+    assert anonymize(f"Could not write {path}") == "Could not write <path>"
 
 
 def test_the_report_of_a_window_names_nobody(

@@ -18,9 +18,9 @@ from run_stage import line, make_run, start, step
 from safetensors.numpy import save_file
 from shell_stage import model, notes, open_files, put, ran, staged
 
-from app.shell.keys import sheet
-from app.shell.remembered import first_size
+from app.shell.shortcuts import shortcuts_html
 from app.shell.window import MainWindow
+from app.shell.window_state import first_size
 from app.state.messages import Severity
 from app.state.settings import Settings
 from app.state.values import Kind, MousePreset
@@ -139,25 +139,29 @@ def test_holding_an_input_back_runs_and_judges(
     assert window.context.session.synthesis.form.temperature > 0  # draws at 0 would all be one
     window.panels.case.rows[truth.id].available.click()
     qtbot.waitUntil(lambda: "iUS" in window.context.session.results.by_target, timeout=15_000)
+    ran(qtbot, window)
     result = window.context.session.results.by_target["iUS"]
     assert result.subset == ("T2",)
     assert result.kind == "synthesis"
-    kinds = {window.context.session.layer(i).kind for i in result.others}
-    assert kinds == {Kind.DIFFERENCE, Kind.SIGMA}
+    rows = window.context.session.results.rows(result)
+    assert {x.kind for x in rows if not x.sample} == {
+        Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA,
+    }  # fmt: skip
     sigma = window.context.session.find(Kind.SIGMA, "iUS")
     assert sigma is not None
     assert "model variability, not error" in sigma.name
     cell = window.panels.results.table.item(0, 1)
     assert cell is not None
     assert cell.text() == "20.0"
-    assert [x.kind for x in window.context.session.columns()] == [
-        Kind.REAL, Kind.SYNTHETIC, Kind.DIFFERENCE, Kind.SIGMA,
+    assert [(x.kind, x.modality) for x in window.context.session.columns()] == [
+        (Kind.REAL, "T2"), (Kind.REAL, "iUS"), (Kind.SYNTHETIC, "iUS"), (Kind.DIFFERENCE, "iUS"),
+        (Kind.SIGMA, "iUS"),
     ]  # fmt: skip
-    # A second run replaces the whole first result.
+    # A second run is a second result.
     window.synthesis.run()
     ran(qtbot, window)
-    assert result.layer_id not in window.context.session
-    assert sum(x.kind is Kind.SYNTHETIC for x in window.context.session.layers) == 1
+    assert result.layer_id in window.context.session
+    assert [r.number for r in window.context.session.results.all] == [1, 2]
     assert not any("running" in x.name for x in window.context.session.layers)
 
 
@@ -236,7 +240,7 @@ def test_experts_under_the_cursor_and_as_a_map(
 
 
 def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None:
-    html = unescape(sheet(window.commands, MousePreset.SLICER))
+    html = unescape(shortcuts_html(window.commands, MousePreset.SLICER))
     guide = Path(__file__).parents[3].joinpath("docs/guide.md").read_text(encoding="utf-8")
     menus = window.menuBar().actions()
     titles = [m.text().removeprefix("&") for m in menus]

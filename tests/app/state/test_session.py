@@ -64,7 +64,7 @@ def test_setters_are_silent_when_nothing_changes(session: Session) -> None:
     session.set_display(layout=Layout.PLANES)
     session.set_view(View())
     session.update_layer("real-1", opacity=1.0, visible=True, modality="T2")
-    session.set_ruler(None)
+    session.set_rulers([])
     assert log == []
     session.set_display(layout=Layout.GRID, compare=Compare.SWIPE)
     assert log == [("display_changed", "layout"), ("display_changed", "compare")]

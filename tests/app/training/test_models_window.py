@@ -78,7 +78,7 @@ def test_models_are_put_once_copied_and_removed_and_built_in_ones_stay(
     assert store.put(source).path == first.path
     write_model(source, "my run: 1/2", summary="another")
     assert store.put(source).path == mine / "my-run-1-2-2.safetensors"
-    assert store.is_mine(first)
+    assert store.is_user_model(first)
     copy = store.export(first, tmp_path / "copy.safetensors")
     assert header(copy).sha256 == first.sha256
     store.remove(first)

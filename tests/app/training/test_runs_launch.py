@@ -13,7 +13,7 @@ import pytest
 from trainer_cohort import tiny_plan, write_cohort
 
 from app.training.runs import launch
-from app.training.runs.follow import RunFollower
+from app.training.runs.follower import RunFollower
 from trainer.errors import TrainerError
 from trainer.run.folder import ask, lock_owner
 from trainer.run.state import describe_run

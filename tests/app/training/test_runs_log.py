@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from run_stage import line, make_run, start, step, write_log
 
 from app.training.runs.binning import CurveData, smooth
-from app.training.runs.history import History, Outline
-from trainer.run.crash import clean, last_words
+from app.training.runs.history import CoarseHistory, History
+from trainer.run.crash import clean, crash_report
 from trainer.run.events import EventReader, read_events
 from trainer.run.folder import RunFolder, lock_for, lock_owner
 from trainer.run.state import GONE, describe_run
@@ -133,7 +133,7 @@ def test_a_term_that_begins_late_has_no_values_before(tmp_path: Path) -> None:
 def test_a_long_log_is_outlined_without_undone_steps(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [start(), *(step(n) for n in range(1, 3000))])
     write_log(run, [start(1000, "b"), *(step(n, "b", loss=-1.0) for n in range(1001, 1500))])
-    outline, calls = Outline(run / "events.jsonl", 200), iter(range(10**6))
+    outline, calls = CoarseHistory(run / "events.jsonl", 200), iter(range(10**6))
     assert outline.read(lambda: next(calls) >= 5) is None
     coarse = outline.read(lambda: False)
     assert coarse is not None
@@ -193,7 +193,7 @@ def test_a_run_locked_for_a_process_is_taken_over_by_it_and_nobody_else(tmp_path
         assert describe_run(run).state == "running"
 
 
-# ---- last words
+# ---- crash report
 
 
 def test_a_crash_leaves_its_words_without_names_and_paths(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_crash_leaves_its_words_without_names_and_paths(tmp_path: Path) -> Non
     secret = tmp_path / "Miller" / "Case7-T2.nii.gz"
     with pytest.raises(OSError, match="Miller"), RunFolder.open(run):
         raise OSError(f"cannot map {secret}: no memory")
-    words = last_words(run)
+    words = crash_report(run)
     assert "OSError" in words
     assert "no memory" in words
     assert "Miller" not in words
@@ -227,7 +227,7 @@ def test_a_fatal_signal_leaves_where_it_happened(tmp_path: Path) -> None:
     assert not (run / ".fault").exists()
     with RunFolder.open(run):
         pass  # the next attempt begins without old words
-    assert last_words(run) == ""
+    assert crash_report(run) == ""
 
 
 @pytest.mark.parametrize(

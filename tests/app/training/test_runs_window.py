@@ -19,14 +19,14 @@ from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox, QTableWid
 from pytestqt.qtbot import QtBot
 from run_stage import line, make_run, start, step, write_log
 
-import app.training.runs.evaluation
+import app.training.runs.evaluation_process
 from app.training.runs import launch
 from app.training.runs.charts import charts_for
 from app.training.runs.export import export_run
 from app.training.runs.filmstrip import chosen, sheet_columns
 from app.training.runs.window import RunsWindow
 from app.training.runs.wording import duration
-from trainer.run.balance import judge
+from trainer.run.balance import assess_balance
 from trainer.run.folder import lock_for
 from trainer.run.registry import known_runs
 
@@ -96,7 +96,7 @@ def test_runs_are_listed_wherever_they_were_started(
     qtbot: QtBot, window: RunsWindow, runs: Path, tmp_path: Path
 ) -> None:
     window.look()
-    qtbot.waitUntil(lambda: window.overview._timer.isActive())
+    qtbot.waitUntil(lambda: window.watcher._timer.isActive())
     assert window.stack.currentWidget() is window.empty
     make_run(runs / "one", [start(), step(1), line("end", step=1, state="paused")])
     elsewhere = make_run(tmp_path / "elsewhere" / "two", [start(), step(2)])
@@ -104,8 +104,28 @@ def test_runs_are_listed_wherever_they_were_started(
     assert set(known_runs()) == {runs / "one", elsewhere}
     qtbot.waitUntil(lambda: window.list.count() == 2, timeout=10_000)
     assert window.list.selected() == [elsewhere]
-    states = {info.path.name: info.state for info in window.overview.runs}
+    states = {info.path.name: info.state for info in window.watcher.runs}
     assert states == {"one": "paused", "two": "interrupted"}
+
+
+def test_an_added_folder_can_be_forgotten(
+    qtbot: QtBot, window: RunsWindow, runs: Path, tmp_path: Path
+) -> None:
+    make_run(runs / "one", [start(), step(1)])
+    elsewhere = make_run(tmp_path / "elsewhere" / "two", [start(), step(2)])
+    window.look()
+    assert not window.forget.isEnabled()
+    window.show_run(elsewhere)
+    qtbot.waitUntil(lambda: window.list.count() == 2, timeout=10_000)
+    (action,) = window.forget.menu().actions()
+    assert action.text() == str(elsewhere)
+    action.trigger()
+    assert known_runs() == [runs / "one"]
+    assert window.page is None
+    assert not window.forget.isEnabled()
+    qtbot.waitUntil(lambda: window.list.count() == 1, timeout=10_000)
+    assert known_runs() == [runs / "one"]
+    assert elsewhere.is_dir()
 
 
 def test_a_page_follows_its_run_and_shows_a_crash(
@@ -136,7 +156,7 @@ def test_a_page_follows_its_run_and_shows_a_crash(
     assert "The process is gone; it was stopped by the system or killed" in page.sentence.text()
     assert page.resume.isVisible()
     assert not page.pause.isVisible()
-    (run / "last-words.txt").write_text("trainer.loop.step, line 3\nMemoryError: no memory\n")
+    (run / "crash.txt").write_text("trainer.loop.step, line 3\nMemoryError: no memory\n")
     qtbot.waitUntil(lambda: page.info.state == "failed", timeout=10_000)
     assert "no memory" in page.sentence.text()
     assert "trainer.loop.step" in page.words.text()
@@ -305,7 +325,7 @@ print(json.dumps({"event": "done", "cases": 2}), flush=True)
 
 def fake_evaluation(monkeypatch: pytest.MonkeyPatch, run: Path, mode: str) -> None:
     command = [sys.executable, "-c", FAKE_EVALUATE, mode, str(run)]
-    monkeypatch.setattr(app.training.runs.evaluation, "program_command", lambda _: command)
+    monkeypatch.setattr(app.training.runs.evaluation_process, "program_command", lambda _: command)
 
 
 def test_a_finished_run_is_evaluated_and_its_model_used(
@@ -414,7 +434,7 @@ def test_the_filmstrip_knows_a_sheets_columns_and_thins_a_long_one() -> None:
      (0.0, 60, "yellow"), (0.4, 0, "off")],
 )  # fmt: skip
 def test_the_balance_light(gap: float, lines: int, light: str) -> None:
-    found = judge("iUS", [gap] * lines, [0.0] * lines)
+    found = assess_balance("iUS", [gap] * lines, [0.0] * lines)
     assert found.light == light
     assert found.reason.startswith("iUS: ")
 

@@ -27,9 +27,9 @@ from trainer_cohort import write_case
 import core.models.bundle
 from app.processes.jobs import Jobs, program_command
 from app.state.settings import Settings
-from app.training.wizard.base import Tools
-from app.training.wizard.begin import begin
 from app.training.wizard.draft import Draft, DraftStore
+from app.training.wizard.page import WizardContext
+from app.training.wizard.start_run import start_run
 from app.training.wizard.wizard import TrainerWizard
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.config import MHVAEConfig
@@ -40,7 +40,7 @@ from trainer.run.folder import is_run
 pytestmark = pytest.mark.qt_log_ignore("does not support (propagateSizeHints|raise|grabbing)")
 
 FAKE = Path(__file__).parents[2] / "fake_command.py"
-FOLDER, SCAN, CHECK, SPLIT, PRESET, PROBE, TRAIN = range(7)
+FOLDER, SCAN, CHECK, SPLIT, PRESET, ESTIMATE, TRAIN = range(7)
 
 
 def cohort(folder: Path, *names: str) -> Path:
@@ -75,9 +75,9 @@ class Stage:
         self.wizard = self.make()
 
     def make(self) -> TrainerWizard:
-        start: Callable[[Draft], Path] = lambda draft: begin(draft, self.resumed.append)  # noqa: E731
-        tools = Tools(self.settings, self.jobs, self.store, start, fake)
-        wizard = TrainerWizard(tools)
+        start: Callable[[Draft], Path] = lambda draft: start_run(draft, self.resumed.append)  # noqa: E731
+        context = WizardContext(self.settings, self.jobs, self.store, start, fake)
+        wizard = TrainerWizard(context)
         self.qtbot.addWidget(wizard)
         wizard.show()
         return wizard
@@ -93,7 +93,7 @@ class Stage:
         """Wait for threads and children."""
         z = self.wizard
         self.qtbot.waitUntil(
-            lambda: not (self.jobs.busy or z.check.task.running or z.probe.task.running),
+            lambda: not (self.jobs.busy or z.check.task.running or z.estimate.task.running),
             timeout=self.patience,
         )
 
@@ -114,7 +114,7 @@ class Stage:
 @pytest.fixture
 def stage(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(core.models.bundle, "available", lambda: [])
-    monkeypatch.setattr("app.training.wizard.begin.default_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr("app.training.wizard.start_run.default_folder", lambda: tmp_path / "runs")
     monkeypatch.setattr("app.training.wizard.train_page.default_folder", lambda: tmp_path / "runs")
     before = {child.pid for child in psutil.Process().children()}
     made = Stage(qtbot, tmp_path)
@@ -464,8 +464,8 @@ def test_fine_tuning_takes_the_models_shape_and_refuses_other_modalities(
 
 
 def test_a_red_light_stops_and_one_click_turns_it_green(stage: Stage) -> None:
-    z = stage.go(PROBE, cohort(stage.path / "data", "A", "B", "C"))
-    page = z.probe
+    z = stage.go(ESTIMATE, cohort(stage.path / "data", "A", "B", "C"))
+    page = z.estimate
     assert page.light.colour == "red"
     assert "40.0 GiB" in page.reason.text()
     assert not page.isComplete()
@@ -486,12 +486,12 @@ def test_yellow_goes_on_and_a_changed_plan_is_probed_anew(stage: Stage) -> None:
     z = stage.go(PRESET, cohort(stage.path / "data", "A", "B", "C"))
     z.preset.radios["paper"].click()
     z.preset.tree.set_value("optimiser.epochs", "6000")
-    z = stage.go(PROBE)
-    assert (z.probe.light.colour, z.probe.isComplete()) == ("yellow", True)
+    z = stage.go(ESTIMATE)
+    assert (z.estimate.light.colour, z.estimate.isComplete()) == ("yellow", True)
     z.back()
     z.preset.tree.set_value("optimiser.epochs", "10")
-    z = stage.go(PROBE)
-    assert z.probe.light.colour == "green"
+    z = stage.go(ESTIMATE)
+    assert z.estimate.light.colour == "green"
 
 
 def test_a_probe_that_the_system_kills_is_red_with_a_way_out(stage: Stage, qtbot: QtBot) -> None:
@@ -500,22 +500,22 @@ def test_a_probe_that_the_system_kills_is_red_with_a_way_out(stage: Stage, qtbot
     stage.order("killed")
     z.next()
     stage.settle()
-    assert z.probe.light.colour == "red"
-    assert "memory" in z.probe.reason.text()
+    assert z.estimate.light.colour == "red"
+    assert "memory" in z.estimate.reason.text()
     stage.forget()
-    z.probe.fixes[0].click()
+    z.estimate.fixes[0].click()
     stage.settle()
-    assert z.probe.light.colour == "green"
+    assert z.estimate.light.colour == "green"
     assert z.draft.plan.data.micro_batch == 2
     stage.order("hang")
-    z.probe.again.click()
-    qtbot.waitUntil(lambda: z.probe.task.running)
-    z.probe.stop.click()
-    assert not z.probe.isComplete()
+    z.estimate.again.click()
+    qtbot.waitUntil(lambda: z.estimate.task.running)
+    z.estimate.stop.click()
+    assert not z.estimate.isComplete()
     stage.order("wrong")
-    z.probe.again.click()
+    z.estimate.again.click()
     stage.settle()
-    assert "nothing to train on" in z.probe.sentence.text()
+    assert "nothing to train on" in z.estimate.sentence.text()
 
 
 def test_a_name_that_is_taken_or_impossible_is_told(stage: Stage) -> None:
@@ -547,7 +547,7 @@ def test_a_start_that_fails_leaves_nothing_and_can_be_repeated(
     def fail(_: Path) -> None:
         raise TrainerError("The training could not be started.")
 
-    z.tools.begin = lambda draft: begin(draft, fail)
+    z.context.start_run = lambda draft: start_run(draft, fail)
     z.button(QWizard.WizardButton.FinishButton).click()
     assert z.isVisible()
     assert z.train.sentence.text() == "The training could not be started."
@@ -663,7 +663,7 @@ def test_the_pages_understand_the_real_commands(stage: Stage) -> None:
         write_case(source, f"Case{n:03d}", n, size=48, slices=24)
     (source / "Case003-T2.nii.gz").write_bytes(b"torn")
     z = stage.wizard
-    z.tools.command = program_command
+    z.context.command = program_command
     stage.patience = 90_000
     z = stage.go(CHECK, source)
     assert not z.draft.usable("Case003")
@@ -673,5 +673,5 @@ def test_the_pages_understand_the_real_commands(stage: Stage) -> None:
     z = stage.go(PRESET)
     z.preset.radios["smoke"].click()
     z = stage.go(TRAIN)
-    assert z.draft.probe["light"] == "green"
-    assert z.probe.facts["Steps"].text().startswith("300, every slice about ")
+    assert z.draft.estimate["light"] == "green"
+    assert z.estimate.facts["Steps"].text().startswith("300, every slice about ")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.training.wizard.cases import Row, Table, merge, troubles
+from app.training.wizard.cases import Row, Table, merge, table_problems
 from app.training.wizard.draft import Draft, DraftStore
 from app.training.wizard.fields import (
     FIELDS,
@@ -22,7 +22,7 @@ from app.training.wizard.fields import (
     tooltip,
     value_of,
 )
-from app.training.wizard.overlay import CHECKER, OVERLAY, compose
+from app.training.wizard.pair_picture import CHECKER, OVERLAY, compose
 from trainer.plan.presets import preset
 from trainer.plan.schema import SETTINGS, Plan
 
@@ -76,7 +76,7 @@ def test_scanning_again_without_changes_changes_nothing(
 
 
 def test_troubles_name_the_case_and_a_way_out() -> None:
-    found = troubles(
+    found = table_problems(
         Table(
             (
                 Row("A", "A", {"T2": Path("/d/a"), "iUS": Path("/d/b")}),
@@ -146,7 +146,7 @@ def test_a_draft_keeps_everything_and_replaces_itself_whole(tmp_path: Path) -> N
 
 def test_the_wizard_pays_for_no_torch() -> None:
     code = (
-        "import sys, app.training.wizard.wizard, app.training.wizard.begin;"
+        "import sys, app.training.wizard.wizard, app.training.wizard.start_run;"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,7 +17,7 @@ from viewer_stage import SHAPE, SPACING, bare_area, constant, drag, marked, pixe
 from app.state.session import Session
 from app.state.values import Compare, Convention, Interpolation, Kind, Layout, MousePreset, Plane
 from app.viewer.area import ViewerArea
-from app.viewer.keys import ACTIONS, DRAGS
+from app.viewer.key_bindings import ACTIONS, DRAGS
 from app.viewer.oblique import PlaneReader
 from app.viewer.pane import Pane
 from app.viewer.readout import read
@@ -287,11 +287,20 @@ def test_the_ruler_measures_millimetres(qtbot: QtBot, stage: tuple[Session, View
     pane = area.panes[0]
     step = QPointF(12 * pane.projection().scale, 9 * pane.projection().scale)
     drag(qtbot, area, middle(pane), middle(pane) + step)
-    assert session.ruler is not None
-    assert session.ruler.length == pytest.approx(15)
+    (first,) = session.rulers
+    assert first.length == pytest.approx(15)
     assert voxel(session) == START
-    drag(qtbot, area, middle(pane), middle(pane))
-    assert session.ruler is None
+    far = middle(pane) - step
+    drag(qtbot, area, far, far)  # a click draws nothing
+    assert session.rulers == (first,)
+    drag(qtbot, area, far, far + step / 2)
+    assert [r.length for r in session.rulers] == pytest.approx([15, 7.5])
+    drag(qtbot, area, middle(pane) + step, middle(pane) + step * 2)  # an end is taken
+    assert sorted(r.length for r in session.rulers) == pytest.approx([7.5, 30])
+    area.perform("ruler")
+    assert len(session.rulers) == 2
+    area.perform("remove_rulers")
+    assert session.rulers == ()
 
 
 def test_double_click_maximises_and_returns(

@@ -8,11 +8,12 @@ from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 from viewer_stage import SHAPE, bare_area, constant, pixels, ras_grid
 
+from app.shared.style import SYNTHETIC
 from app.state.session import Session
 from app.state.values import Compare, Kind, Layout, Ruler
 from app.viewer.area import ViewerArea
 from app.viewer.colormaps import NAMES, table
-from app.viewer.marks import SYNTHETIC
+from app.viewer.compare import MODES
 from app.viewer.strokes import CHECKER
 from core.volume import Volume
 
@@ -43,6 +44,18 @@ def test_off_shows_the_active_volume_and_brackets_change_it(
     assert grey(area, 250, 200) == A
     area.perform("next_volume")
     assert grey(area, 250, 200) == B
+
+
+def test_every_mode_is_in_the_menu_and_painted(stage: tuple[Session, ViewerArea]) -> None:
+    session, area = stage
+    assert set(MODES) == set(Compare) - {Compare.OFF}
+    session.set_display(compare=Compare.OFF)
+    area._move_pointer(QPointF(300, 200))
+    plain = pixels(area.render_image(1.0)).copy()
+    for mode in MODES:
+        session.set_display(compare=mode)
+        area._timers.flicker_on = mode is Compare.FLICKER
+        assert not np.array_equal(pixels(area.render_image(1.0)), plain), mode
 
 
 def test_blend_follows_the_mix(stage: tuple[Session, ViewerArea]) -> None:
@@ -199,11 +212,11 @@ def test_the_ruler_is_drawn_on_its_plane_only(stage: tuple[Session, ViewerArea])
     a, b = grid.to_world((4, 6, 8)).tolist(), grid.to_world((14, 18, 8)).tolist()
     session.set_cursor(grid.to_world((10, 12, 8)))
     before = pixels(area.render_image(1.0))
-    session.set_ruler(Ruler(tuple(a), tuple(b)))
+    session.set_rulers([Ruler(tuple(a), tuple(b))])
     assert (pixels(area.render_image(1.0)) != before).any()
     session.set_cursor(grid.to_world((10, 12, 3)))
     session_off = pixels(area.render_image(1.0))
-    session.set_ruler(None)
+    session.set_rulers([])
     assert (pixels(area.render_image(1.0)) == session_off).all()
 
 

@@ -11,7 +11,7 @@ from dicom_factory import AXIAL, OBLIQUE, US_MULTI, base, enhanced, save, write_
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless, generate_uid
 
-from core.io import probe, read
+from core.io import read, read_headers
 from core.volume import VolumeError
 
 POSITIONS = np.array([[-20.0, -30.0, 40.0 + 2 * n] for n in range(6)])
@@ -26,7 +26,7 @@ def test_a_series_is_read_whole_from_its_folder_or_any_slice(
     orientation: tuple[float, ...], tmp_path: Path
 ) -> None:
     voxels, affine = write_series(tmp_path, orientation=orientation)
-    header = probe(tmp_path)[0]
+    header = read_headers(tmp_path)[0]
     assert (header.format, header.files, header.dtype) == ("DICOM series", 6, "int16")
     for path in (tmp_path, tmp_path / "slice-003.dcm"):
         volume = read(path)
@@ -37,7 +37,7 @@ def test_a_series_is_read_whole_from_its_folder_or_any_slice(
 
 def test_nobody_s_name_leaves_the_header(tmp_path: Path) -> None:
     write_series(tmp_path, SeriesDescription="T2 SPACE")
-    assert "SECRET" not in repr(probe(tmp_path)).upper()
+    assert "SECRET" not in repr(read_headers(tmp_path)).upper()
     assert "SECRET" not in repr(read(tmp_path)).upper()
 
 
@@ -87,7 +87,7 @@ def test_series_that_are_no_volume_are_refused(kind: str, tmp_path: Path) -> Non
     write_series(tmp_path, **tags)
     with pytest.raises(VolumeError, match=words):
         read(tmp_path)
-    header = probe(tmp_path)[0]
+    header = read_headers(tmp_path)[0]
     assert header.grid is None
     assert words in header.problem
 
@@ -104,7 +104,7 @@ def test_colour_is_refused(tmp_path: Path) -> None:
 def test_several_series_are_offered_and_one_is_chosen(tmp_path: Path) -> None:
     t2, _ = write_series(tmp_path, SeriesDescription="AX T2", shape=(5, 4))
     t1, _ = write_series(tmp_path, SeriesDescription="AX T1", shape=(3, 7), name="other")
-    by_guess = {header.modality: header for header in probe(tmp_path)}
+    by_guess = {header.modality: header for header in read_headers(tmp_path)}
     assert set(by_guess) == {"T1", "T2"}
     with pytest.raises(VolumeError, match="it offers 2: 3 AX T"):
         read(tmp_path)
@@ -130,7 +130,7 @@ def test_echoes_of_one_series_are_told_apart(tmp_path: Path) -> None:
     common: dict[str, Any] = {"series": uid, "RepetitionTime": 3000}
     write_series(tmp_path, EchoTime=20, **common)
     late, _ = write_series(tmp_path, EchoTime=90, name="late", **common)
-    headers = {header.description: header for header in probe(tmp_path)}
+    headers = {header.description: header for header in read_headers(tmp_path)}
     assert {name: h.modality for name, h in headers.items()} == {
         "3 TE 20 ms": "",
         "3 TE 90 ms": "T2",
@@ -176,7 +176,7 @@ def test_enhanced_multiframe(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.voxels, 2.0 * frames[::-1].transpose(2, 1, 0))
     np.testing.assert_allclose(volume.grid.to_world((0, 0, 0)), (20, 30, 40))
     np.testing.assert_allclose(volume.grid.spacing, (0.5, 0.8, 2))
-    assert probe(tmp_path)[0].format == "DICOM multi-frame"
+    assert read_headers(tmp_path)[0].format == "DICOM multi-frame"
     ds, _ = enhanced(POSITIONS, slopes=[1, 2, 3, 4, 5, 6])
     with pytest.raises(VolumeError, match="one intensity scaling"):
         read(save(ds, tmp_path / "b.dcm"))
@@ -196,7 +196,7 @@ def test_ultrasound_volumes_with_and_without_geometry(tmp_path: Path) -> None:
     assert any("not the patient's" in text for text in volume.warnings)
     plain = base(US_MULTI, frames, generate_uid(), Modality="US")
     save(plain, tmp_path / "cine.dcm")
-    header = probe(tmp_path / "cine.dcm")[0]
+    header = read_headers(tmp_path / "cine.dcm")[0]
     assert header.modality == "iUS"
     assert "6 frames without position, orientation, pixel spacing" in header.problem
     plain.ImagePositionPatient, plain.ImageOrientationPatient = [1, 2, 3], list(AXIAL)
@@ -230,4 +230,4 @@ def test_series_in_sub_folders_are_found(tmp_path: Path) -> None:
     voxels, _ = write_series(tmp_path / "study" / "1")
     np.testing.assert_array_equal(read(tmp_path).voxels, voxels)
     (tmp_path / "study" / "notes.txt").write_text("no image")
-    assert [header.files for header in probe(tmp_path)] == [6]
+    assert [header.files for header in read_headers(tmp_path)] == [6]

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from volume_files import VOXELS, check, minc1, minc2, to_itk
 
-from core.io import probe, read
+from core.io import read, read_headers
 
 nib: Any = nibabel  # it ships types in part only
 
@@ -175,6 +175,6 @@ def test_a_trailing_axis_of_one_is_dropped_and_said(tmp_path: Path) -> None:
 )
 def test_the_guess_names_its_reason(name: str, modality: str, tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(VOXELS, np.eye(4)), tmp_path / name)
-    header = probe(tmp_path / name)[0]
+    header = read_headers(tmp_path / name)[0]
     assert header.modality == modality
     assert bool(header.modality_reason) == bool(modality)

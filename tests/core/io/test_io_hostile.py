@@ -18,7 +18,7 @@ import SimpleITK as sitk
 from conftest import oblique_affine
 from volume_files import VOXELS, minc1, minc2, to_itk
 
-from core.io import probe, read
+from core.io import read, read_headers
 from core.volume import VolumeError
 
 nib: Any = nibabel  # it ships types in part only
@@ -96,7 +96,7 @@ def test_rgb_is_refused(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(colour, np.eye(4)), tmp_path / "a.nii")
     with pytest.raises(VolumeError, match="RGB"):
         read(tmp_path / "a.nii")
-    assert "RGB" in probe(tmp_path / "a.nii")[0].problem
+    assert "RGB" in read_headers(tmp_path / "a.nii")[0].problem
 
 
 def test_nan_and_infinity_are_repaired_and_said(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_memory_is_checked_before_it_is_spent(
     for name in ("a.nii", "a.nrrd", "a.mnc"):
         with pytest.raises(VolumeError, match=r"1\.0 kB are free"):
             read(tmp_path / name)
-        assert probe(tmp_path / name)[0].problem == ""
+        assert read_headers(tmp_path / name)[0].problem == ""
 
 
 ITK: dict[str, tuple[Callable[[bytes], bytes], str]] = {
@@ -253,7 +253,7 @@ def test_missing_files_and_folders_without_volumes(tmp_path: Path) -> None:
     with pytest.raises(VolumeError, match="no such file"):
         read(tmp_path / "a.nii")
     with pytest.raises(VolumeError, match="found none"):
-        probe(tmp_path)
+        read_headers(tmp_path)
     nib.save(nib.Nifti1Pair(VOXELS, np.eye(4)), tmp_path / "a.hdr")
     (tmp_path / "a.img").unlink()
     with pytest.raises(VolumeError, match="no such file"):
@@ -269,7 +269,7 @@ def test_probe_reads_no_voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(nib.arrayproxy.ArrayProxy, "get_unscaled", never)
     monkeypatch.setattr(sitk.ImageFileReader, "Execute", never)
-    headers = sorted(probe(tmp_path), key=lambda header: header.format)
+    headers = sorted(read_headers(tmp_path), key=lambda header: header.format)
     assert [header.format for header in headers] == ["NIfTI-1", "NRRD"]
     for header in headers:
         assert header.dtype == "int16"

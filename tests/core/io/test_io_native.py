@@ -20,7 +20,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, RLELossless, generate_uid
 from volume_files import minc1, minc2
 
-from core.io import native, probe, read
+from core.io import native, read, read_headers
 from core.registration.alignment import AlignError
 from core.registration.transforms import read_transform
 from core.volume import VolumeError
@@ -253,7 +253,7 @@ def test_floating_point_voxels(kind: str, tmp_path: Path) -> None:
         ds.ImageOrientationPatient, ds.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, 2 * n]
         ds.PixelSpacing = [1, 1]
         save(ds, tmp_path / f"{n}.dcm")
-    (header,) = probe(tmp_path)
+    (header,) = read_headers(tmp_path)
     assert (header.problem, header.dtype) == ("", np.dtype(dtype).name)
     np.testing.assert_array_equal(
         read(tmp_path).voxels, voxels.transpose(2, 1, 0).astype(np.float32)

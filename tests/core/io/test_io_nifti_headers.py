@@ -14,7 +14,7 @@ import pytest
 from conftest import oblique_affine
 from volume_files import VOXELS
 
-from core.io import probe, read
+from core.io import read, read_headers
 from core.volume import VolumeError
 
 nib: Any = nibabel  # it ships types in part only
@@ -41,7 +41,7 @@ def save(data: bytes | bytearray, path: Path) -> Path:
 
 
 def check(path: Path, affine: np.ndarray, words: str = "") -> None:
-    header, volume = probe(path)[0], read(path)
+    header, volume = read_headers(path)[0], read(path)
     assert header.problem == ""
     np.testing.assert_allclose(volume.grid.affine, affine, atol=2e-4)
     np.testing.assert_array_equal(volume.voxels, VOXELS)
@@ -153,7 +153,7 @@ def test_probe_says_of_a_scaling_what_read_does(
 ) -> None:
     path = save(put(made(), 112, slope, offset), tmp_path / "a.nii")
     if words:
-        assert words in probe(path)[0].problem
+        assert words in read_headers(path)[0].problem
         with pytest.raises(VolumeError, match=words):
             read(path)
     else:

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from conftest import oblique_affine
 from volume_files import VOXELS, check, to_itk
 
-from core.io import probe, read
+from core.io import read, read_headers
 from core.volume import VolumeError
 
 RAW = VOXELS.tobytes(order="F")
@@ -105,7 +105,7 @@ MISSING = {
 def test_what_is_assumed_is_said(kind: str, tmp_path: Path) -> None:
     text, words = MISSING[kind]
     path = metaimage(tmp_path / "a.mha", text)
-    assert any(words in warning for warning in probe(path)[0].warnings)
+    assert any(words in warning for warning in read_headers(path)[0].warnings)
     assert any(words in warning for warning in read(path).warnings)
 
 
@@ -134,7 +134,7 @@ def test_a_wrong_header_is_a_sentence(kind: str, tmp_path: Path) -> None:
     path = metaimage(tmp_path / "a.mha", edited(MHA, change))
     with pytest.raises(VolumeError, match=words):
         read(path)
-    assert words in probe(path)[0].problem
+    assert words in read_headers(path)[0].problem
 
 
 ENCODED = {
@@ -222,7 +222,7 @@ def test_a_tracked_sweep_is_no_volume(kind: str, tmp_path: Path) -> None:
         path = metaimage(path, edited(MHA, ("ElementDataFile", f"{frames}ElementDataFile")))
     with pytest.raises(VolumeError, match="a tracked sweep of 2-D images"):
         read(path)
-    assert "mhvae-studio reconstruct" in probe(path)[0].problem
+    assert "mhvae-studio reconstruct" in read_headers(path)[0].problem
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
@@ -268,9 +268,9 @@ def test_reported_headers(name: str, real_data: Path, tmp_path: Path) -> None:
     if REPORTED[name] != "clean":
         with pytest.raises(VolumeError, match=REPORTED[name]):
             read(path)
-        assert REPORTED[name] in probe(path)[0].problem
+        assert REPORTED[name] in read_headers(path)[0].problem
         return
-    assert not probe(path)[0].problem
+    assert not read_headers(path)[0].problem
     np.testing.assert_array_equal(
         read(path).voxels, read(real_data / "reported" / "clean_T2.nii.gz").voxels
     )

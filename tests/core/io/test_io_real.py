@@ -13,7 +13,7 @@ import pytest
 from dicom_factory import OBLIQUE, write_series
 
 from core.grid import Grid
-from core.io import probe, read
+from core.io import read, read_headers
 from core.io.dicom_tags import read_tags
 from core.volume import Volume, VolumeError
 
@@ -26,7 +26,7 @@ def test_dicom_slices_lie_where_their_headers_say(
     folder = real_data / "remind-022" / "T2-dicom"
     volume = read(folder)
     assert volume.warnings == ()
-    header = probe(folder)[0]
+    header = read_headers(folder)[0]
     assert (header.modality, header.files) == ("T2", 192)
     tags = [read_tags(path) for path in sorted(folder.iterdir())]
     positions = np.array([one.position for one in tags if one and one.position]) * (-1, -1, 1)

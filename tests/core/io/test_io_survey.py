@@ -34,7 +34,7 @@ from pydicom.uid import MPEG4HP41, generate_uid
 
 from core.errors import Cancelled
 from core.grid import Grid
-from core.io import Header, probe, read, survey, write
+from core.io import Header, read, read_headers, survey, write
 from core.io.dicom_groups import volumes
 from core.io.dicom_tags import Image, read_tags
 from core.io.preview import middle_slice
@@ -326,7 +326,7 @@ def test_thousands_of_files_can_be_stopped(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     began = time.process_time()
     with pytest.raises(Cancelled):
-        probe(
+        read_headers(
             tmp_path,
             progress=lambda done, total: told.append((done, total)),
             cancelled=lambda: bool(told) and told[-1][0] >= 100,

@@ -17,7 +17,8 @@ import pytest
 import SimpleITK as sitk
 from conftest import oblique_affine
 
-from core.io import SYNTHETIC_MARK, probe, read, write
+from core.io import read, read_headers, write
+from core.marks import SYNTHETIC_MARK
 from core.volume import Volume, VolumeError
 
 nib: Any = nibabel  # it ships types in part only
@@ -35,7 +36,7 @@ def test_written_and_read_back(name: str, tmp_path: Path, make_volume: Make) -> 
     np.testing.assert_array_equal(again.voxels, volume.voxels)
     assert again.grid.same_as(volume.grid)
     assert again.synthetic
-    assert probe(tmp_path / name)[0].synthetic
+    assert read_headers(tmp_path / name)[0].synthetic
     sidecar = json.loads((tmp_path / "out.json").read_text())
     assert sidecar["notice"] == SYNTHETIC_MARK
     assert {key: sidecar[key] for key in MARKS} == MARKS

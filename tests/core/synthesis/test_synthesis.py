@@ -17,7 +17,7 @@ from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 from core.models.weights import save
 from core.synthesis.backends import choose_device
-from core.synthesis.request import Request, Synthesis, SynthesisError, on_grid, prepare
+from core.synthesis.request import Request, Synthesis, SynthesisError, on_grid, prepare_input
 from core.synthesis.synthesize import Engine, OutOfMemory, Progress
 from core.volume import Volume
 
@@ -44,7 +44,7 @@ def head(seed: int = 0) -> Volume:
 
 
 def run(engine: Engine, case: Case, request: Request) -> Synthesis:
-    return engine.run(case, prepare(case, engine.bundle, request), request)
+    return engine.run(case, prepare_input(case, engine.bundle, request), request)
 
 
 def stored(volume: Volume, order: tuple[int, ...], flips: tuple[bool, ...]) -> Volume:
@@ -103,10 +103,10 @@ def test_another_seed_gives_another_sample(engine: Engine) -> None:
 
 def test_the_focused_tile_comes_first_then_its_slice(engine: Engine) -> None:
     case = Case("a", {"T2": head()})
-    layout = prepare(case, engine.bundle, REQUEST)
+    layout = prepare_input(case, engine.bundle, REQUEST)
     focus = layout.grid.to_world((3, 15, 5))
     request = replace(REQUEST, focus=(float(focus[0]), float(focus[1]), float(focus[2])))
-    tiles = prepare(case, engine.bundle, request).tiles
+    tiles = prepare_input(case, engine.bundle, request).tiles
     _, outer = layout.tiling.overlap(tiles[0].origin)
     assert tiles[0].index == 5
     assert outer[0].start <= 3 < outer[0].stop
@@ -115,7 +115,7 @@ def test_the_focused_tile_comes_first_then_its_slice(engine: Engine) -> None:
     assert {t.index for t in tiles[:in_slice]} == {5}
     assert [abs(t.index - 5) for t in tiles] == sorted(abs(t.index - 5) for t in tiles)
     seen: list[Progress] = []
-    engine.run(case, prepare(case, engine.bundle, request), request, progress=seen.append)
+    engine.run(case, prepare_input(case, engine.bundle, request), request, progress=seen.append)
     assert seen[0].done == 1
     assert seen[0].regions[0][2] == slice(5, 6)
     assert seen[-1].done == seen[-1].total == len(tiles)
@@ -133,8 +133,8 @@ def test_a_partial_field_of_view_limits_work_and_image(engine: Engine) -> None:
     assert not result.fov.all()
     assert not made[~result.fov].any()
     assert made.max() <= fan.max() + 1e-3  # back in the real ultrasound's own units
-    everywhere = prepare(case, engine.bundle, replace(request, fov="whole"))
-    assert len(prepare(case, engine.bundle, request).tiles) < len(everywhere.tiles)
+    everywhere = prepare_input(case, engine.bundle, replace(request, fov="whole"))
+    assert len(prepare_input(case, engine.bundle, request).tiles) < len(everywhere.tiles)
 
 
 def test_cancel_stops_between_batches(engine: Engine) -> None:
@@ -142,7 +142,10 @@ def test_cancel_stops_between_batches(engine: Engine) -> None:
     calls = iter([False, False, True])
     with pytest.raises(Cancelled):
         engine.run(
-            case, prepare(case, engine.bundle, REQUEST), REQUEST, cancelled=lambda: next(calls)
+            case,
+            prepare_input(case, engine.bundle, REQUEST),
+            REQUEST,
+            cancelled=lambda: next(calls),
         )
 
 
@@ -158,13 +161,13 @@ def test_out_of_memory_is_a_sentence(engine: Engine, monkeypatch: pytest.MonkeyP
 
 def test_shares_of_a_slice_sum_to_one(engine: Engine) -> None:
     case = Case("a", {"T2": head()})
-    shares = engine.shares(prepare(case, engine.bundle, REQUEST), REQUEST, 3)
+    shares = engine.shares(prepare_input(case, engine.bundle, REQUEST), REQUEST, 3)
     assert shares.experts == ("prior", "T2")
     assert sorted(shares.maps) == [1, 2, 3]
     for share in shares.maps.values():
         np.testing.assert_allclose(share.sum(axis=0), 1, atol=1e-5)
     with pytest.raises(SynthesisError, match="outside the field of view"):
-        engine.shares(prepare(case, engine.bundle, REQUEST), REQUEST, 999)
+        engine.shares(prepare_input(case, engine.bundle, REQUEST), REQUEST, 999)
 
 
 def test_provenance_names_no_file(engine: Engine) -> None:
@@ -182,7 +185,7 @@ def test_volumes_that_do_not_overlap_are_refused_with_the_distance(engine: Engin
     far[0, 3] -= 900
     other = Volume(volume.voxels, Grid(volume.grid.shape, far), "iUS", "us.nii")
     with pytest.raises(CaseError, match=r"head.nii.*us.nii|us.nii.*head.nii"):
-        prepare(Case("a", {"T2": volume, "iUS": other}), engine.bundle, REQUEST)
+        prepare_input(Case("a", {"T2": volume, "iUS": other}), engine.bundle, REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +202,7 @@ def test_impossible_requests_are_refused(
 ) -> None:
     def attempt() -> None:
         request = replace(REQUEST, **change)  # type: ignore[arg-type]
-        prepare(Case("a", {"T2": head()}), engine.bundle, request)
+        prepare_input(Case("a", {"T2": head()}), engine.bundle, request)
 
     with pytest.raises(SynthesisError, match=sentence):
         attempt()

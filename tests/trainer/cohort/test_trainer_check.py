@@ -23,9 +23,9 @@ from trainer.cohort.check import check_cases
 from trainer.cohort.pair import SIDE, fit, picture
 from trainer.cohort.scan import scan, survey, write_csv
 from trainer.errors import TrainerError
-from trainer.loop import estimate as probing
+from trainer.loop import estimate as estimating
 from trainer.loop.data import cache_folder
-from trainer.loop.estimate_verdict import Count, Measured, Memory, judge
+from trainer.loop.estimate_verdict import Count, Measured, Memory, assess
 from trainer.plan.presets import preset
 from trainer.plan.schema import DataPlan, Plan
 
@@ -211,7 +211,7 @@ def plan(**settings: object) -> Plan:
 )
 def test_memory_decides_the_light(need: float, free: float, verdict: str, light: str) -> None:
     timed = plan(optimiser__budget_seconds=3600.0)
-    found = judge(timed, measured(need_mb=need, memory=Memory(16_000.0, free)), COUNT)
+    found = assess(timed, measured(need_mb=need, memory=Memory(16_000.0, free)), COUNT)
     assert (found.verdict, found.light) == (verdict, light)
     assert bool(found.fixes) == (light != "green")
 
@@ -219,58 +219,58 @@ def test_memory_decides_the_light(need: float, free: float, verdict: str, light:
 def test_the_fix_for_memory_is_the_largest_part_that_fits_and_turns_the_light_green() -> None:
     tight = plan(optimiser__budget_seconds=3600.0)
     memory = Memory(4_000.0, 4_000.0)
-    found = judge(tight, measured(need_mb=4_200.0, memory=memory), COUNT)
+    found = assess(tight, measured(need_mb=4_200.0, memory=memory), COUNT)
     assert found.light == "red"
     (fix,) = found.fixes
     assert fix.settings == {"data.micro_batch": 8}
     assert tight.override(fix.settings).data.micro_batch == 8
-    after = judge(tight.override(fix.settings), measured(need_mb=2_400.0, memory=memory), COUNT)
+    after = assess(tight.override(fix.settings), measured(need_mb=2_400.0, memory=memory), COUNT)
     assert after.light == "green"
     # Not even one tile fits: only a smaller preset helps, and the smallest has none.
     nothing = measured(need_mb=4_200.0, one_mb=0.0, memory=memory)
-    (fix,) = judge(tight.override({"data.micro_batch": 1}), nothing, COUNT).fixes
+    (fix,) = assess(tight.override({"data.micro_batch": 1}), nothing, COUNT).fixes
     assert fix.settings == {"preset": "smoke"}
-    assert judge(replace(tight, preset="smoke"), nothing, COUNT).fixes[0].settings == {
+    assert assess(replace(tight, preset="smoke"), nothing, COUNT).fixes[0].settings == {
         "data.micro_batch": 1
     }
 
 
 def test_preparing_counts_and_one_thread_helps() -> None:
     timed = plan(optimiser__budget_seconds=3600.0)
-    found = judge(timed, measured(), replace(COUNT, preparing_mb=13_000.0))
+    found = assess(timed, measured(), replace(COUNT, preparing_mb=13_000.0))
     assert (found.light, found.need_mb) == ("yellow", 13_000)
     assert [fix.settings for fix in found.fixes] == [{"threads": 1}]
-    assert judge(timed, measured(), replace(COUNT, preparing_mb=9_000.0)).light == "green"
+    assert assess(timed, measured(), replace(COUNT, preparing_mb=9_000.0)).light == "green"
     alone = timed.override({"threads": 1})
-    assert judge(alone, measured(), replace(COUNT, preparing_mb=15_000.0)).fixes == ()
+    assert assess(alone, measured(), replace(COUNT, preparing_mb=15_000.0)).fixes == ()
 
 
 def test_time_is_that_of_steps_epochs_or_budget_with_both_phases() -> None:
-    by_steps = judge(plan(), measured(), COUNT)
+    by_steps = assess(plan(), measured(), COUNT)
     assert by_steps.step_seconds == pytest.approx(3.0)  # half the run has the GAN
     assert by_steps.total_seconds == pytest.approx(1000 * 3.0 + 60)
     assert (by_steps.steps, by_steps.epochs) == (1000, 10.0)
-    by_epochs = judge(plan(optimiser__steps=0, optimiser__epochs=7), measured(), COUNT)
+    by_epochs = assess(plan(optimiser__steps=0, optimiser__epochs=7), measured(), COUNT)
     assert by_epochs.steps == 700
     assert by_epochs.total_seconds == pytest.approx(700 * 3.0 + 60)
-    by_clock = judge(plan(optimiser__budget_seconds=900.0), measured(), COUNT)
+    by_clock = assess(plan(optimiser__budget_seconds=900.0), measured(), COUNT)
     assert by_clock.steps == 300
     assert by_clock.total_seconds == pytest.approx(960.0)
-    plain = judge(plan(loss__gan=0.0), measured(), COUNT)
+    plain = assess(plan(loss__gan=0.0), measured(), COUNT)
     assert plain.step_seconds == pytest.approx(2.0)
 
 
 def test_a_long_run_is_yellow_and_one_click_bounds_it() -> None:
-    long = judge(plan(optimiser__steps=10**6), measured(), COUNT)
+    long = assess(plan(optimiser__steps=10**6), measured(), COUNT)
     assert (long.light, long.verdict) == ("yellow", "slow")
     fix = long.fixes[0]
-    bounded = judge(plan(optimiser__steps=10**6).override(fix.settings), measured(), COUNT)
+    bounded = assess(plan(optimiser__steps=10**6).override(fix.settings), measured(), COUNT)
     assert bounded.light == "green"
     assert bounded.total_seconds == pytest.approx(86400 + 60)
-    beside = judge(plan(optimiser__steps=10**6), measured(gpu=True), COUNT)
+    beside = assess(plan(optimiser__steps=10**6), measured(gpu=True), COUNT)
     assert {"device": "auto"} in [dict(fix.settings) for fix in beside.fixes]
     assert {"device": "auto"} not in [dict(fix.settings) for fix in long.fixes]
-    short = judge(plan(optimiser__budget_seconds=30.0), measured(), COUNT)
+    short = assess(plan(optimiser__budget_seconds=30.0), measured(), COUNT)
     assert (short.light, short.steps) == ("yellow", 10)
     assert "before every slice" in short.reason
 
@@ -281,7 +281,7 @@ def test_probe_runs_steps_and_never_tries_what_would_not_fit(
     cohort = write_cohort(tmp_path / "cohort", 4)
     tiny = tiny_plan(cohort, loss__gan=1.0)
     tiny.save(tmp_path / "plan.json")
-    assert main(["probe", str(tmp_path / "plan.json"), "--events"]) == 0
+    assert main(["estimate", str(tmp_path / "plan.json"), "--events"]) == 0
     *stages, end = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert {s["event"] for s in stages} == {"progress"}
     assert (end["event"], end["light"], end["measured"], end["steps"]) == (
@@ -293,15 +293,15 @@ def test_probe_runs_steps_and_never_tries_what_would_not_fit(
     assert end["need_mb"] > 50
     assert end["total_seconds"] >= 24 * end["step_seconds"] > 0
     tried: list[int] = []
-    step = probing._Runner.step
+    step = estimating._Runner.step
 
-    def watched(runner: probing._Runner, tiles: int, *, adversarial: bool) -> float:
+    def watched(runner: estimating._Runner, tiles: int, *, adversarial: bool) -> float:
         tried.append(tiles)
         return step(runner, tiles, adversarial=adversarial)
 
-    monkeypatch.setattr(probing._Runner, "step", watched)
-    monkeypatch.setattr(probing, "memory_of", lambda _: Memory(1.0, 1.0))
-    assert main(["probe", str(tmp_path / "plan.json"), "--set", "data.batch=64"]) == 0
+    monkeypatch.setattr(estimating._Runner, "step", watched)
+    monkeypatch.setattr(estimating, "memory_of", lambda _: Memory(1.0, 1.0))
+    assert main(["estimate", str(tmp_path / "plan.json"), "--set", "data.batch=64"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("red: ")
     assert "told from steps of one and two tiles" in out
@@ -316,17 +316,17 @@ def test_running_out_of_memory_is_red_and_other_errors_are_not_hidden(
     def fail(*_: object, **__: object) -> float:
         raise MemoryError
 
-    monkeypatch.setattr(probing._Runner, "step", fail)
-    found = probing.probe(tiny)
+    monkeypatch.setattr(estimating._Runner, "step", fail)
+    found = estimating.estimate(tiny)
     assert found.light == "red"
     assert found.fixes[0].settings == {"data.micro_batch": 1}
 
     def break_down(*_: object, **__: object) -> float:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(probing._Runner, "step", break_down)
+    monkeypatch.setattr(estimating._Runner, "step", break_down)
     with pytest.raises(RuntimeError, match="shapes"):
-        probing.probe(tiny)
+        estimating.estimate(tiny)
 
 
 @pytest.mark.parametrize(
@@ -341,18 +341,18 @@ def test_a_plan_that_cannot_train_is_one_sentence(
 ) -> None:
     tiny = tiny_plan(write_cohort(tmp_path / "cohort", 3)).override(settings)
     with pytest.raises(TrainerError, match=words):
-        probing.probe(tiny)
+        estimating.estimate(tiny)
 
 
 def test_rejected_and_unreadable_cases_do_not_count(tmp_path: Path) -> None:
     cohort = write_cohort(tmp_path / "cohort", 5)
     tiny = tiny_plan(cohort, data__validation=0, data__test=0)
-    assert probing.count(tiny).cases == 5
-    assert probing.count(replace(tiny, exclude=("Case003",))).cases == 4
+    assert estimating.count(tiny).cases == 5
+    assert estimating.count(replace(tiny, exclude=("Case003",))).cases == 4
     for path in cohort.glob("*.nii.gz"):
         path.write_bytes(b"torn")
     with pytest.raises(TrainerError, match="Case004"):
-        probing.count(tiny)
+        estimating.count(tiny)
 
 
 def test_a_case_needs_no_pair_to_be_looked_at(tmp_path: Path) -> None:

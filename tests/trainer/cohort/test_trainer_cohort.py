@@ -20,9 +20,9 @@ from trainer_cohort import tiny_plan, write_case, write_cohort
 from core.case import Case
 from core.io import read
 from core.models.bundle import Bundle, Preprocessing
-from core.synthesis.request import Request, prepare
+from core.synthesis.request import Request, prepare_input
 from trainer.__main__ import main
-from trainer.cohort.cache import LOWEST, prepare_all
+from trainer.cohort.cache import LOWEST, cache_cases
 from trainer.cohort.case import CohortCase
 from trainer.cohort.check import check_cohort
 from trainer.cohort.scan import scan
@@ -124,11 +124,11 @@ def test_no_cohort_is_one_sentence(
 def test_preparation_is_what_synthesis_shows_the_model(tmp_path: Path) -> None:
     cohort = write_cohort(tmp_path / "cohort", 1)
     plan = replace(tiny_plan(cohort).data, spacing=(0.7, 0.6, 0.5))
-    ((made,), problems) = prepare_all(scan(cohort, BOTH), plan, BOTH, tmp_path / "cache")
+    ((made,), problems) = cache_cases(scan(cohort, BOTH), plan, BOTH, tmp_path / "cache")
     assert not problems
     volumes = {m: read(cohort / f"Case000-{m}.nii.gz") for m in BOTH}
     bundle = Bundle(tiny_plan(cohort).model, Preprocessing(plan.spacing))
-    shown = prepare(Case("x", volumes), bundle, Request(BOTH, BOTH))
+    shown = prepare_input(Case("x", volumes), bundle, Request(BOTH, BOTH))
     for channel, m in enumerate(BOTH):
         mine = np.moveaxis(made.array[:, channel], 0, 2)
         np.testing.assert_allclose(mine, shown.images[m], atol=1e-3)
@@ -139,12 +139,12 @@ def test_preparation_is_what_synthesis_shows_the_model(tmp_path: Path) -> None:
 def test_cache_is_found_again_and_left_when_a_file_changes(tmp_path: Path) -> None:
     cohort = write_cohort(tmp_path / "cohort", 1)
     plan, cache = tiny_plan(cohort).data, tmp_path / "cache"
-    prepare_all(scan(cohort, BOTH), plan, BOTH, cache)
+    cache_cases(scan(cohort, BOTH), plan, BOTH, cache)
     before = {p: p.stat().st_mtime_ns for p in cache.iterdir()}
-    prepare_all(scan(cohort, BOTH), plan, BOTH, cache)
+    cache_cases(scan(cohort, BOTH), plan, BOTH, cache)
     assert {p: p.stat().st_mtime_ns for p in cache.iterdir()} == before
     write_case(cohort, "Case000", 77)
-    prepare_all(scan(cohort, BOTH), plan, BOTH, cache)
+    cache_cases(scan(cohort, BOTH), plan, BOTH, cache)
     assert len(list(cache.iterdir())) == 2 * len(before)
 
 
@@ -232,7 +232,7 @@ def test_whole_pixels_in_validation_always_and_in_training_as_often_as_asked(
 ) -> None:
     cohort = write_cohort(tmp_path / "cohort", 2)
     plan = tiny_plan(cohort, data__gamma={})
-    prepared, _ = prepare_all(scan(cohort, BOTH), plan.data, BOTH, tmp_path / "cache")
+    prepared, _ = cache_cases(scan(cohort, BOTH), plan.data, BOTH, tmp_path / "cache")
     windows = {
         window.tobytes()
         for case in prepared
@@ -258,7 +258,7 @@ def test_whole_pixels_in_validation_always_and_in_training_as_often_as_asked(
 def test_every_slice_once_per_epoch_and_no_hidden_state(tmp_path: Path) -> None:
     cohort = write_cohort(tmp_path / "cohort", 2)
     plan = tiny_plan(cohort)
-    prepared, _ = prepare_all(scan(cohort, BOTH), plan.data, BOTH, tmp_path / "cache")
+    prepared, _ = cache_cases(scan(cohort, BOTH), plan.data, BOTH, tmp_path / "cache")
     sampler = TileSampler(prepared, plan)
     steps = sampler.steps_per_epoch
     seen = [sampler.order.at(s, r) for s in range(steps) for r in range(plan.data.batch)]

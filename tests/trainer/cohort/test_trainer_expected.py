@@ -15,7 +15,7 @@ from trainer_cohort import tiny_plan, write_case, write_cohort, write_expected
 
 from core.models.mhvae.model import MHVAE
 from trainer.__main__ import main
-from trainer.cohort.cache import PreparedCase, prepare_all
+from trainer.cohort.cache import CachedCase, cache_cases
 from trainer.cohort.check import check_cohort
 from trainer.cohort.scan import scan, survey, write_csv
 from trainer.loop.losses import masked_l1
@@ -39,8 +39,8 @@ def cohort(tmp_path: Path) -> Path:
     return folder
 
 
-def prepared(cohort: Path) -> list[PreparedCase]:
-    made, problems = prepare_all(
+def prepared(cohort: Path) -> list[CachedCase]:
+    made, problems = cache_cases(
         scan(cohort, BOTH), tiny_plan(cohort).data, BOTH, cohort.parent / "cache"
     )
     assert not problems
@@ -178,7 +178,7 @@ def test_a_companion_that_cannot_be_one_is_a_sentence(kind: str, cohort: Path) -
     nib.save(nib.Nifti1Image(values.astype(np.float32), affine), path)
     if kind == "damaged":
         path.write_bytes(b"no volume")
-    made, problems = prepare_all(
+    made, problems = cache_cases(
         scan(cohort, BOTH), tiny_plan(cohort).data, BOTH, cohort.parent / "cache"
     )
     assert [c.id for c in made] == ["Case001", "Case002"]

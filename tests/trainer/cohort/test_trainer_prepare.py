@@ -11,13 +11,13 @@ from align_pair import make_pair
 
 from app import cli
 from core.grid import Grid
-from core.image.preprocess import PREPARED, is_prepared, measure
+from core.image.preprocess import UNCHANGED, is_in_model_range, measure
 from core.io import read, write
 from core.registration.alignment import Alignment, from_parameters, inverted, moved
 from core.registration.transforms import write_transform
 from core.volume import Volume
-from trainer.cohort.cache import _prepare
-from trainer.cohort.prepare_case import Preparation, prepare_files, transform_of
+from trainer.cohort.cache import _preprocess
+from trainer.cohort.prepare_files import PrepareOptions, prepare_files, transform_of
 from trainer.cohort.scan import scan
 from trainer.plan.schema import DataPlan
 
@@ -69,7 +69,7 @@ def test_a_cohort_becomes_one_the_trainer_takes_as_it_is(
         assert [c.id for c in cases] == ["Case1", "Case2"]
         assert all(c.fov for c in cases)
     # Both cases hold the same patient, aligned: the trainer's arrays must agree.
-    first, second = (_prepare(c, DataPlan(spacing=(2.0,) * 3), BOTH)[0] for c in cases)
+    first, second = (_preprocess(c, DataPlan(spacing=(2.0,) * 3), BOTH)[0] for c in cases)
     assert first.shape == second.shape
     inside = first[:, -1] > 0
     assert np.abs(first[:, 1] - second[:, 1])[inside].mean() < 0.03
@@ -82,11 +82,11 @@ def test_prepared_arrays_are_the_trainer_s_own(tmp_path: Path, cohort: Path) -> 
     out = tmp_path / "out"
     out.mkdir()
     raw = scan(cohort, BOTH)[0]
-    assert prepare_files(raw, Preparation(spacing=(2.0,) * 3), out)["outcome"] == "done"
+    assert prepare_files(raw, PrepareOptions(spacing=(2.0,) * 3), out)["outcome"] == "done"
     plan = DataPlan(spacing=(2.0,) * 3)
-    direct, _ = _prepare(raw, plan, BOTH)
+    direct, _ = _preprocess(raw, plan, BOTH)
     (case,) = scan(out, BOTH)
-    through, _ = _prepare(case, plan, BOTH)
+    through, _ = _preprocess(case, plan, BOTH)
     # The prepared grid is cut down to the field of view; slide it over the whole one.
     start = np.argwhere(direct[:, -1] > 0).min(0) - np.argwhere(through[:, -1] > 0).min(0)
     part = direct[
@@ -99,14 +99,14 @@ def test_prepared_arrays_are_the_trainer_s_own(tmp_path: Path, cohort: Path) -> 
 
 
 def test_a_prepared_volume_keeps_its_scale(tmp_path: Path, cohort: Path) -> None:
-    prepare_files(scan(cohort, BOTH)[0], Preparation(spacing=(2.0,) * 3), tmp_path)
+    prepare_files(scan(cohort, BOTH)[0], PrepareOptions(spacing=(2.0,) * 3), tmp_path)
     volume = read(tmp_path / "Case1-T2.nii.gz")
-    assert is_prepared(volume.voxels)
+    assert is_in_model_range(volume.voxels)
     measured = measure(volume, (0.0, 99.95))
-    assert measured.normaliser == PREPARED
+    assert measured.normaliser == UNCHANGED
     same = measured.normaliser.forward(measured.volume.voxels, measured.field)
     assert np.abs(same - measured.volume.voxels).max() < 1e-6
-    assert not is_prepared(read(cohort / "Case1-T2.nii.gz").voxels)
+    assert not is_in_model_range(read(cohort / "Case1-T2.nii.gz").voxels)
     for other in (
         np.linspace(-1, 1, 27),
         np.arange(-128, 129) / 128,
@@ -114,12 +114,12 @@ def test_a_prepared_volume_keeps_its_scale(tmp_path: Path, cohort: Path) -> None
         np.array([-1, 0, 1]),
         np.arange(-4095, 4097) / 4096,
     ):
-        assert not is_prepared(other.astype(np.float32).reshape(-1, 1, 1))
+        assert not is_in_model_range(other.astype(np.float32).reshape(-1, 1, 1))
 
 
 def test_changed_settings_or_files_make_a_case_anew(tmp_path: Path, cohort: Path) -> None:
     case = scan(cohort, BOTH)[1]
-    how = Preparation(spacing=(3.0,) * 3)
+    how = PrepareOptions(spacing=(3.0,) * 3)
     assert "kept" not in prepare_files(case, how, tmp_path)
     assert "kept" in prepare_files(case, how, tmp_path)
     assert "kept" not in prepare_files(case, replace(how, spacing=(4.0,) * 3), tmp_path)
@@ -133,7 +133,7 @@ def test_changed_settings_or_files_make_a_case_anew(tmp_path: Path, cohort: Path
 def test_the_wrong_direction_is_noticed_and_inverse_turns_it(tmp_path: Path, cohort: Path) -> None:
     write_transform(cohort / "Case2-US.tfm", Alignment(OFFSET, "manual"))
     case = scan(cohort, BOTH)[1]
-    how = Preparation(spacing=(3.0,) * 3)
+    how = PrepareOptions(spacing=(3.0,) * 3)
     wrong = prepare_files(case, how, tmp_path)
     assert wrong["outcome"] == "doubtful"
     assert "--inverse" in wrong["reason"]
@@ -184,7 +184,7 @@ def test_a_case_with_one_modality_is_prepared_alone(tmp_path: Path) -> None:
     (case,) = scan(tmp_path, BOTH)
     out = tmp_path / "out"
     out.mkdir()
-    outcome = prepare_files(case, Preparation(spacing=(3.0,) * 3), out)
+    outcome = prepare_files(case, PrepareOptions(spacing=(3.0,) * 3), out)
     assert outcome["outcome"] == "done"
     assert outcome["alignment"] == {}
     assert "no iUS" in outcome["reason"]

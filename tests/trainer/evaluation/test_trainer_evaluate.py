@@ -19,7 +19,7 @@ from core.case import Case
 from core.image.metrics import psnr
 from core.models.bundle import Bundle, Preprocessing
 from core.models.weights import build, save
-from core.synthesis.request import Prepared, Request, prepare
+from core.synthesis.request import PreparedInput, Request, prepare_input
 from core.tables import safe_cell
 from trainer.errors import TrainerError
 from trainer.evaluation.authors_protocol import slice_scores, to_bytes
@@ -73,11 +73,11 @@ def test_only_models_that_look_at_a_case_alike_share_its_preparation(
     cohort = write_cohort(tmp_path / "cohort", 1)
     seen = []
 
-    def counted(case: Case, bundle: Bundle, request: Request) -> Prepared:
+    def counted(case: Case, bundle: Bundle, request: Request) -> PreparedInput:
         seen.append(bundle.preprocessing.spacing[0])
-        return prepare(case, bundle, request)
+        return prepare_input(case, bundle, request)
 
-    monkeypatch.setattr("trainer.evaluation.evaluate.prepare", counted)
+    monkeypatch.setattr("trainer.evaluation.evaluate.prepare_input", counted)
     together = evaluate([*models, coarse], cohort, max_slices=2)
     assert seen == [0.5, 2.0]
     for model in (*models, coarse):

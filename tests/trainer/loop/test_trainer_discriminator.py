@@ -167,3 +167,41 @@ def test_the_log_tells_what_each_term_weighs_and_how_hard_it_pulls() -> None:
         assert terms[f"pull/{name}/iUS"] == pytest.approx(pull, rel=1e-6)
     quiet, _ = stepper.generator(batch, 0, 0, replace(WEIGHTS, gan=0.0))
     assert not any(name.startswith(("pull", "weighted/gan")) for name in quiet)
+
+
+def test_the_goals_are_one_for_real_and_nought_for_fake() -> None:
+    """A critic that knows both has nothing to learn; the generator wants its images called real."""
+    plan = replace(Plan(model=CONFIG, seed=5), data=replace(Plan().data, batch=2))
+    batch = batch_of(CONFIG.modalities, 2)
+    known = {m: composite(batch.images[m], batch.fov) for m in CONFIG.modalities}
+    torch.manual_seed(0)
+    model = MHVAE(CONFIG).double()
+    found = {}
+    for real, fake in ((1.0, 0.0), (0.0, 1.0)):
+        critics = {m: Judge(real, fake, known[m]) for m in known}
+        stepper = Stepper(model, critics, plan, {CONFIG.modalities})  # type: ignore[arg-type]
+        terms, fakes = stepper.generator(batch, 0, 0, WEIGHTS)
+        told = means([stepper.discriminator(batch, fakes)])
+        found[real] = (terms["weighted/gan"], told["d/T2/loss"], told["d/iUS/loss"])
+    assert found[1.0][0] > 0
+    assert found[1.0][1:] == (0, 0)
+    assert found[0.0][0] == 0
+    assert min(found[0.0][1:]) > 0
+
+
+def test_the_adversarial_term_moves_the_generator_by_its_weight() -> None:
+    plan = replace(Plan(model=CONFIG, seed=5), data=replace(Plan().data, batch=2))
+    batch = batch_of(CONFIG.modalities, 2)
+    critics = {m: PatchDiscriminator((16, 16), 1, 4).double() for m in CONFIG.modalities}
+    gradients = []
+    for gan in (0.0, 1.0, 2.0):
+        torch.manual_seed(0)
+        model = MHVAE(CONFIG).double()
+        stepper = Stepper(model, critics, plan, {CONFIG.modalities})
+        stepper.generator(batch, 0, 0, replace(WEIGHTS, gan=gan))
+        weight = dict(model.named_parameters())["image_decoders.T2.conv1.weight"]
+        assert weight.grad is not None
+        gradients.append(weight.grad.clone())
+    none, once, twice = gradients
+    assert float((once - none).abs().max()) > 1e-6
+    torch.testing.assert_close(twice - none, 2 * (once - none), rtol=1e-6, atol=1e-10)

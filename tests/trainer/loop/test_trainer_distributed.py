@@ -14,7 +14,7 @@ from trainer_cohort import CONFIG, tiny_plan, write_cohort
 
 from core.models.mhvae.model import MHVAE
 from trainer.loop.discriminator import PatchDiscriminator
-from trainer.loop.distributed import Team
+from trainer.loop.distributed import ProcessGroup
 from trainer.loop.loop import train
 from trainer.loop.schedule import Weights
 from trainer.loop.step import Stepper
@@ -70,7 +70,7 @@ def batches() -> list[Batch]:
 
 def steps(plan: Plan, path: Path) -> None:
     """Train in float64 and write the first gradients and all losses."""
-    team = Team.join()
+    team = ProcessGroup.join()
     torch.manual_seed(0)
     model = MHVAE(CONFIG).double()
     critics = {m: PatchDiscriminator((16, 16), 1, 4).double() for m in CONFIG.modalities}

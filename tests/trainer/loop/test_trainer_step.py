@@ -14,7 +14,7 @@ from trainer_cohort import tiny_plan, write_cohort
 
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
-from trainer.cohort.cache import prepare_all
+from trainer.cohort.cache import cache_cases
 from trainer.cohort.scan import scan
 from trainer.errors import TrainerError
 from trainer.loop.discriminator import PatchDiscriminator
@@ -211,7 +211,7 @@ def test_overfits_four_slices(tmp_path: Path) -> None:
     plan = replace(plan, model=replace(CONFIG, base_features=8, max_features=16, pools=1))
     modalities = plan.model.modalities
     cases = scan(tmp_path / "cohort", modalities)
-    prepared, _ = prepare_all(cases, plan.data, modalities, tmp_path)
+    prepared, _ = cache_cases(cases, plan.data, modalities, tmp_path)
     tiles = fixed_tiles(prepared, plan, 4)
     assert tiles is not None
     torch.manual_seed(0)

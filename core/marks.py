@@ -1,0 +1,24 @@
+"""The words and the colour that mark what is not a patient's image; every room takes them here."""
+
+from __future__ import annotations
+
+WORD = "SYNTHETIC"
+"""Begins the mark; also the key of a header that has keys, so never change what files hold."""
+RESEARCH_USE = "research use only"
+SYNTHETIC_MARK = f"{WORD} - {RESEARCH_USE}"
+"""Over every pane, in every picture, header and sidecar of what a model made."""
+SYNTHETIC_RGB = (255, 145, 20)
+"""Colour of the frame around what a model made; red, green, blue, 0 to 255."""
+SYNTHETIC_SENTENCE = f"Synthetic images, made by a model. {RESEARCH_USE.capitalize()}."
+"""Beside numbers and pictures of what a model made."""
+SIMULATED_MARK = f"Simulated data, {RESEARCH_USE}"
+"""In every file of the simulator, whose images are of nobody."""
+
+
+def synthetic_notice(intended_use: str = "") -> str:
+    """Return the notice of a saved volume's provenance.
+
+    Args:
+        intended_use: what the model that made it says; without a model, its research use.
+    """
+    return f"{WORD} IMAGE. {intended_use or RESEARCH_USE.capitalize() + '.'}"

@@ -1,0 +1,51 @@
+"""Outlines of fields of view belong to the result that is looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+from pytestqt.qtbot import QtBot
+from viewer_stage import bare_area, constant, pixels, ras_grid
+
+from app.state.record import Result
+from app.state.session import Session
+from app.state.values import Compare, Kind, Layout
+from app.viewer.strokes import Outline
+from core.volume import Volume
+
+
+def test_only_the_current_results_field_is_outlined(qtbot: QtBot) -> None:
+    session = Session()
+    real = session.add_layer(constant(50))
+    made = []
+    for n in (1, 2):
+        result = Result(f"r{n}", n, "iUS", "synthesis", ("T2",), {}, {})
+        volume = constant(20, "iUS", synthetic=True)
+        made.append(
+            session.add_layer(volume, Kind.SYNTHETIC, layer_id=result.layer_id, result=result)
+        )
+        field = np.zeros(volume.grid.shape, bool)
+        field[: 5 * n] = True
+        session.update_layer(made[-1], field_of_view=field)
+    session.set_display(layout=Layout.COLUMNS)
+    session.set_columns([real, *made])
+    session.set_active(made[0])
+    area = bare_area(qtbot, session)
+    for pane in area.panes:
+        strokes, _ = pane.compose(pane.projection(), None, False)
+        assert sum(isinstance(s, Outline) for s in strokes) == 1
+
+
+def test_blending_does_not_darken_what_the_ultrasound_did_not_image(qtbot: QtBot) -> None:
+    session = Session()
+    real = session.add_layer(constant(200))
+    voxels = constant(0, "iUS").voxels.copy()
+    voxels[:, :, 12:] = 90  # the cursor's slice lies below
+    session.add_layer(Volume(voxels, ras_grid(), "iUS"))
+    session.set_window(real, 0, 255)
+    area = bare_area(qtbot, session)
+    pane = area.panes[0]
+    x, y = pane.rect.center().x(), pane.rect.center().y() + 30
+    before = pixels(area.render_image(1.0))[y, x]
+    session.set_display(compare=Compare.BLEND)
+    assert (pixels(area.render_image(1.0))[y, x] == before).all()
+    assert before[0] > 150
