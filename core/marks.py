@@ -7,6 +7,8 @@ WORD = "SYNTHETIC"
 RESEARCH_USE = "research use only"
 SYNTHETIC_MARK = f"{WORD} - {RESEARCH_USE}"
 """Over every pane, in every picture, header and sidecar of what a model made."""
+UNFINISHED_MARK = f"{WORD} IMAGE, not whole yet. {RESEARCH_USE.capitalize()}."
+"""Beside a picture that is still being made."""
 SYNTHETIC_RGB = (255, 145, 20)
 """Colour of the frame around what a model made; red, green, blue, 0 to 255."""
 SYNTHETIC_SENTENCE = f"Synthetic images, made by a model. {RESEARCH_USE.capitalize()}."

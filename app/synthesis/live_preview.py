@@ -15,6 +15,7 @@ from app.state.record import Given, Result, new_id
 from app.state.session import Session
 from app.state.values import Compare, Kind, Layout
 from core.grid import Grid
+from core.marks import UNFINISHED_MARK
 from core.volume import Volume
 
 
@@ -154,7 +155,7 @@ class LivePreview:
             kind="reconstruction" if modality in asked.subset else "synthesis",
             subset=asked.subset,
             metrics={},
-            provenance={"notice": "SYNTHETIC IMAGE, not whole yet. Research use only."},
+            provenance={"notice": UNFINISHED_MARK},
             given=asked.given,
             model=asked.model,
             temperature=asked.temperature,

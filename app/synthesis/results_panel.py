@@ -148,6 +148,7 @@ class ResultsPanel(QWidget):
         self.about.setText(why(current, live=not whole) if current else "")
         limits = current.limits if current else ""
         self.limits.setText(f"Known limits of {current.model}: {limits}" if current else "")
+        self.limits.setToolTip(self.limits.text())  # a small window cannot show all of it
         self.limits.setVisible(bool(limits))
         self._show_samples(current)
         self.tree.clear()

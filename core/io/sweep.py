@@ -40,5 +40,6 @@ def refuse(name: str, fields: Mapping[str, str], kinds: Sequence[str] = ()) -> N
     what = "with a transform for each" if moves else "without positions"
     raise VolumeError(
         f"{name}: expected a volume; found a tracked sweep of 2-D images ({what}), whose images do "
-        "not lie side by side. Reconstruct a volume of it first: mhvae-studio reconstruct."
+        "not lie side by side. Reconstruct a volume of it first, for example with the Volume "
+        "Reconstructor of SlicerIGT or with PLUS."
     )

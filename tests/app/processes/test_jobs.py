@@ -48,7 +48,7 @@ def volume(seed: int = 0) -> Volume:
 
 
 def task(model: str, **more: Any) -> dict[str, Any]:
-    base = {"subset": ["T2"], "targets": ["iUS"], "samples": 1, "model": model}
+    base = {"subset": ["T2"], "targets": ["iUS"], "samples": 1, "seed": 0, "model": model}
     return {**base, **more}
 
 

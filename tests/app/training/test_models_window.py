@@ -28,6 +28,9 @@ from core.models.relabel import relabel
 # The offscreen platform has no window manager.
 pytestmark = pytest.mark.qt_log_ignore("does not support")
 
+BUILT_IN = len(list(assets.MODELS.glob("*.safetensors")))
+"""They stand first in the list; the user's own follow."""
+
 
 def write_model(path: Path, name: str, **card: object) -> Bundle:
     """A file with a description and two small tensors, one of odd length."""
@@ -145,7 +148,7 @@ def test_the_window_lists_uses_renames_and_removes(
     qtbot.waitUntil(lambda: not window.jobs.busy)
     assert window.remove.isEnabled()
     window.use.click()
-    qtbot.waitUntil(lambda: "(in use)" in window.list.item(1).text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "(in use)" in window.list.item(BUILT_IN).text(), timeout=10_000)
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("better", True))
     window.rename.click()
     qtbot.waitUntil(lambda: window.bundle is not None and window.bundle.name == "better")
@@ -154,7 +157,7 @@ def test_the_window_lists_uses_renames_and_removes(
     monkeypatch.setattr(QMessageBox, "question", lambda *_, **__: yes)
     qtbot.waitUntil(lambda: not window.jobs.busy)
     window.remove.click()
-    qtbot.waitUntil(lambda: window.list.count() == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: window.list.count() == BUILT_IN, timeout=10_000)
     assert list(mine.glob("*.safetensors")) == []
     assert list(assets.MODELS.glob("*.safetensors"))
 
@@ -208,7 +211,7 @@ def test_an_import_asks_what_the_weights_do_not_tell(
     tile.setText("192,192")
     residual.setCurrentText("no")
     dialog.begin.click()
-    qtbot.waitUntil(lambda: window.list.count() == 2, timeout=20_000)
+    qtbot.waitUntil(lambda: window.list.count() == BUILT_IN + 1, timeout=20_000)
     assert window.bundle is not None
     assert window.bundle.name == "CP_main_1000"
     assert store.kind_of(window.bundle) == "imported"
