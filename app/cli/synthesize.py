@@ -151,7 +151,10 @@ def run(args: argparse.Namespace) -> int:
             "peak_memory_mb": round(peak_memory() / 1e6),
             **({"metrics": measured} if measured else {}),
             **({"alignment": aligned} if aligned else {}),
-            "warnings": [w for v in case.volumes.values() for w in v.warnings],
+            "warnings": [
+                *(w for v in case.volumes.values() for w in v.warnings),
+                *prepared.warnings,
+            ],
             "notice": f"Synthetic. {bundle.intended_use}",
         },
         as_json=args.json,

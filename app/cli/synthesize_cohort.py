@@ -114,7 +114,9 @@ def _one(
         saved = result if args.grid == "model" else on_grid(result, grid)
         labels = _carry_labels(args, case, saved.volumes[targets[0]].grid)
         row["labels"] = " ".join(labels["files"])
-        row["reason"] = " ".join([*(f"{doubt}." for doubt in case.doubts), *labels["left"]])
+        row["reason"] = " ".join(
+            [*(f"{doubt}." for doubt in case.doubts), *prepared.warnings, *labels["left"]]
+        )
         row["inputs"] = " ".join(request.subset)
         names = names_of(case)
         row["sources"] = "; ".join(f"{m} {names[m]}" for m in loaded.volumes)
@@ -148,6 +150,8 @@ def _load(
     names = (*subset, *(m for m in targets if m in case.files))
     volumes = {m: replace(read(case.files[m]), modality=m, source=m) for m in names}
     fov = args.fov if args.fov in ("auto", "whole") else read(args.fov)
+    if args.fov == "auto" and case.fov is not None:
+        fov = read(case.fov)
     return request_of(args, subset, targets, fov), Case(case.id, volumes)
 
 
@@ -196,7 +200,7 @@ def _key(args: argparse.Namespace, bundle: Bundle, case: CohortCase, targets: Se
     """Name a finished case after everything that decides it."""
     stamps = [
         (p.name, p.stat().st_size, p.stat().st_mtime_ns)
-        for p in (*case.files.values(), *label_maps(case))
+        for p in (*case.files.values(), *([case.fov] if case.fov else []), *label_maps(case))
         if p.exists()
     ]
     settings = [args.temperature, args.samples, args.seed, args.fov, args.grid, args.format]

@@ -5,14 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from core.image.intensity import IntensityError
-from core.volume import Mask, Volume
+from core.image.swept_field import swept_field
+from core.volume import Mask, Volume, Voxels
+
+SWEPT = ("iUS", "")
+"""Modalities whose image is a sweep; a volume whose modality nobody has said may be one."""
+AGREES = 0.965
+"""Dice from which two ways of finding a field of view have found the same."""
+DARK = 0.02
+"""Part of a field of view that may be missing in it; more was dark tissue that was cut off."""
+NO_SWEEP = 0.9
+"""Part of a volume that a sweep, a fan in a box, does not fill."""
 
 
 def field_of_view(volume: Volume) -> Mask:
     """Find the swept region of an ultrasound volume: where it differs from its background.
 
-    The background is the value at the corners' majority (0 in all known reconstructions); holes
-    left by the sweep are closed, loose specks dropped.
+    Where everything but one value is the image, holes left by the sweep are closed and loose specks
+    dropped. In a sweep that does not look like that (noise, a frame or text around it, dark tissue
+    that was cut off), :func:`core.image.swept_field.swept_field` decides.
 
     Returns:
         bool (i, j, k) on the volume's grid; all true when the volume has no background.
@@ -20,12 +31,42 @@ def field_of_view(volume: Volume) -> Mask:
     Raises:
         IntensityError: nothing differs from the background.
     """
+    exact = _not_background(volume)
+    if volume.modality not in SWEPT:
+        return exact
+    swept = swept_field(volume.voxels, volume.grid.spacing.tolist())
+    if swept is None or not swept.any():
+        return exact
+    both, here = float((exact & swept).sum()), float(exact.sum())
+    if 2 * both < AGREES * (here + float(swept.sum())):
+        return swept
+    return exact | swept if float(swept.sum()) - both > DARK * here else exact
+
+
+def fills_its_box(field: Mask, source: str) -> tuple[str, ...]:
+    """Say that a sweep's field of view cannot be one, where it fills its volume."""
+    part = float(field.mean())
+    if part <= NO_SWEEP:
+        return ()
+    return (
+        f"{source or 'The ultrasound'}: the field of view takes {part:.0%} of the volume, more "
+        "than a sweep does; its background was not recognised, or it was cut out. Give a mask of "
+        "the field of view if it is wrong.",
+    )
+
+
+def background_of(voxels: Voxels) -> float:
+    """Return the value at the corners' majority (0 in all known reconstructions, and without)."""
+    corners = voxels[np.ix_(*((0, -1),) * 3)].ravel()
+    values, counts = np.unique(corners, return_counts=True)
+    return float(values[counts.argmax()]) if counts.max() >= 4 else 0.0
+
+
+def _not_background(volume: Volume) -> Mask:
     from scipy import ndimage
 
     voxels = volume.voxels
-    corners = voxels[np.ix_(*((0, -1),) * 3)].ravel()
-    values, counts = np.unique(corners, return_counts=True)
-    background = values[counts.argmax()] if counts.max() >= 4 else 0.0
+    background = background_of(voxels)
     inside = voxels != background
     if not inside.any():
         raise IntensityError(

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.grid import Grid
-from core.image.field_of_view import field_of_view
+from core.image.field_of_view import SWEPT, field_of_view, fills_its_box
 from core.image.intensity import STEP, Normaliser
 from core.image.resample import resample_inside
 from core.volume import Mask, Volume, Voxels
@@ -37,11 +37,13 @@ class Measured:
         volume: stored closest to RAS+.
         field: (i, j, k) bool on its grid: where there is an image.
         normaliser: its scale, from the whole field, whatever part of it is used later.
+        warnings: sentences about voxels that were set aside, and about a doubtful field.
     """
 
     volume: Volume
     field: Mask
     normaliser: Normaliser
+    warnings: tuple[str, ...] = ()
 
 
 def measure(
@@ -59,7 +61,11 @@ def measure(
     if is_in_model_range(own.voxels):
         return Measured(own, own.voxels > -1 if field is None else field, UNCHANGED)
     inside = field_of_view(own) if field is None else field
-    return Measured(own, inside, Normaliser.fit(own.voxels, inside, percentiles))
+    normaliser = Normaliser.fit(own.voxels, inside, percentiles)
+    told = normaliser.warnings(own.source)
+    if field is None and own.modality in SWEPT[:1]:
+        told += fills_its_box(inside, own.source)
+    return Measured(own, inside, normaliser, told)
 
 
 def is_in_model_range(voxels: Voxels) -> bool:

@@ -6,6 +6,7 @@ A pass takes numpy tiles and gives numpy images, so that the engine need not kno
 from __future__ import annotations
 
 import importlib.util
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -136,6 +137,9 @@ class OpenVinoPass:
     """The same network compiled by OpenVINO in float32; converted once, then cached on disk."""
 
     def __init__(self, model: MHVAE, bundle: Bundle) -> None:
+        # Its converter reports its use to a server and keeps a client id in the home folder; where
+        # the package for that cannot be imported, it does neither.
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
         import openvino
 
         self.core = openvino.Core()

@@ -47,7 +47,8 @@ class Request:
         samples: number of draws; their mean is the result, their standard deviation the spread.
         seed: of the noise; unused at temperature 0.
         fov: ``"auto"`` (a swept modality's own field of view if the case has one, else a brain
-            mask), ``"whole"`` (the whole grid), or a mask volume (non-zero is inside).
+            mask), ``"whole"`` (the whole grid), or a mask volume (non-zero is inside), which is
+            then the field of view of swept inputs too.
         batch: tiles per network pass; does not change the result.
         focus: RAS mm position whose tile is computed first, then its slice, then outward.
     """
@@ -97,6 +98,7 @@ class PreparedInput:
         tiling: tiles of one slice.
         tiles: the work, in order.
         reference: grid of the volume that decided ``grid``, in the file's own storage order.
+        warnings: sentences about the inputs' scales and fields of view.
     """
 
     grid: Grid
@@ -107,6 +109,7 @@ class PreparedInput:
     tiling: Tiling
     tiles: tuple[Tile, ...]
     reference: Grid
+    warnings: tuple[str, ...] = ()
 
     def slices(self, array: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
         """View an (i, j, k) array as (slice, height, width)."""
@@ -155,8 +158,10 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
             f"{', '.join(case.volumes) or 'none'}. Load it, or choose other inputs."
         )
     case.check_overlap()
+    mask = request.fov if isinstance(request.fov, Volume) else None
+    swept = bundle.preprocessing.swept
     facts = {
-        m: _facts(case.volumes[m], bundle.preprocessing.percentiles)
+        m: _facts(case.volumes[m], bundle.preprocessing.percentiles, mask if m in swept else None)
         for m in config.modalities
         if m in case.volumes
     }
@@ -182,6 +187,7 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
         tiling=tiling,
         tiles=_order(fov, axis, tiling, grid, request.focus),
         reference=case.volumes[first].grid,
+        warnings=tuple(text for one in facts.values() for text in one.warnings),
     )
 
 
@@ -189,8 +195,12 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
 # the cursor another), so each step remembers its last answers. Volumes, measures and grids never
 # change; each is its own key.
 @lru_cache(maxsize=4)
-def _facts(volume: Volume, percentiles: tuple[float, float]) -> Measured:
-    return measure(volume, percentiles)
+def _facts(volume: Volume, percentiles: tuple[float, float], mask: Volume | None) -> Measured:
+    if mask is None:
+        return measure(volume, percentiles)
+    given = mask.canonical()
+    field = resample_mask(given.voxels > 0, given.grid, volume.grid.canonical())
+    return measure(volume, percentiles, field)
 
 
 @lru_cache(maxsize=2)

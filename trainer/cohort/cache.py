@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from trainer.cohort.check import content_hash
 from trainer.cohort.expected import expected_on, in_range, read_expected
 from trainer.plan.schema import DataPlan
 
-VERSION = 3
+VERSION = 4
 """Raised when the arrays' meaning changes, so that old caches are made anew."""
 
 LOWEST = -STEP
@@ -62,7 +62,11 @@ class CachedCase:
 def _preprocess(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]
 ) -> tuple[NDArray[np.float16], dict[str, str]]:
-    volumes = {m: read(case.files[m]).canonical() for m in modalities if m in case.files}
+    volumes = {
+        m: replace(read(case.files[m]), modality=m).canonical()
+        for m in modalities
+        if m in case.files
+    }
     Case(case.id, volumes).check_overlap()
     # The ultrasound's grid when there is one: it is the smaller and the one a user looks at.
     first = reference_of(volumes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.case import Case
 from core.errors import UserError
 from core.image.field_of_view import field_of_view
+from core.image.preprocess import measure
 from core.image.resample import resample_mask
 from core.io import read
 from core.modalities import SWEPT, reference_of
@@ -118,13 +119,14 @@ def check_cases(
         volumes = {}
         for m in (m for m in modalities if m in case.files):
             try:
-                volumes[m] = read(case.files[m])
+                volumes[m] = replace(read(case.files[m]), modality=m)
             except UserError as error:
                 problems.append(
                     Problem(case.id, "error", str(error), "Replace the file, or remove the case.")
                 )
         for m, volume in volumes.items():
             problems += _check_volume(case, m, volume, plan)
+            problems += _check_scale(case, m, volume, plan)
             problems += _check_duplicate(case, m, volume, seen)
         problems += _check_missing(case, modalities)
         fits: dict[str, Fit] = {}
@@ -177,6 +179,17 @@ def _check_volume(case: CohortCase, m: str, volume: Volume, plan: DataPlan) -> l
             )
         )
     return found
+
+
+def _check_scale(case: CohortCase, m: str, volume: Volume, plan: DataPlan) -> list[Problem]:
+    """Look whether a volume's field of view and scale are what they seem."""
+    if m in SWEPT and case.fov is not None:
+        return []
+    try:
+        told = measure(volume, plan.percentiles).warnings
+    except UserError as error:
+        return [Problem(case.id, "error", str(error), "Replace the file.")]
+    return [Problem(case.id, "warning", f"{m}: {text}", "Check the file.") for text in told]
 
 
 def _check_duplicate(

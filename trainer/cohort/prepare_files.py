@@ -30,7 +30,7 @@ from trainer.cohort.expected import expected_on, read_expected
 from trainer.cohort.scan import FOV, name_of, names_of
 from trainer.errors import TrainerError
 
-VERSION = 2
+VERSION = 3
 """Raised when the files' meaning changes, so that finished cases are made anew."""
 MARGIN_MM = 10.0
 """How much is kept around the field of view."""
@@ -176,6 +176,7 @@ def _prepare(case: CohortCase, how: PrepareOptions, out: Path) -> dict[str, Any]
     missing = [m for m in how.modalities if m not in own]
     notices = [f"There is no {m}; the case teaches only what it has." for m in missing]
     notices += [f"{doubt}." for doubt in case.doubts]
+    notices += [text for one in measured.values() for text in one.warnings]
     return {
         "outcome": "doubtful" if doubts else "done",
         "reason": " ".join(doubts + notices),
