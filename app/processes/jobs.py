@@ -244,7 +244,9 @@ class ChildProcess(QObject):
             how = "killed" if killed and not self._noise else "crashed"
             self._end(Outcome(how, code, tuple(self._words)))
         else:
-            self._end(Outcome("crashed" if code else "finished", code, tuple(self._words)))
+            # Noise is a crash also where the child left before it could be ended for it.
+            how = "crashed" if code or self._noise else "finished"
+            self._end(Outcome(how, code, tuple(self._words)))
 
     def _failed(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:

@@ -239,6 +239,11 @@ def test_a_command_is_a_child_that_speaks_in_lines(qtbot: QtBot) -> None:
     with qtbot.waitSignal(child.ended, timeout=30_000) as ended:
         child.start()
     assert ended.args[0].status == "crashed"  # a version is no event
+    child = ChildProcess([sys.executable, "-c", "print('hello')"], feed=JsonLines())
+    child.kill = lambda: None  # type: ignore[method-assign]  # it leaves by itself, in order
+    with qtbot.waitSignal(child.ended, timeout=30_000) as ended:
+        child.start()
+    assert ended.args[0].status == "crashed"
     said: list[dict[str, Any]] = []
     script = "import json; print(json.dumps({'event': 'done'}))"
     child = ChildProcess([sys.executable, "-c", script], feed=JsonLines())
