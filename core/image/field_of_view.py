@@ -6,10 +6,9 @@ import numpy as np
 
 from core.image.intensity import IntensityError
 from core.image.swept_field import swept_field
+from core.modalities import SWEPT
 from core.volume import Mask, Volume, Voxels
 
-SWEPT = ("iUS", "")
-"""Modalities whose image is a sweep; a volume whose modality nobody has said may be one."""
 AGREES = 0.965
 """Dice from which two ways of finding a field of view have found the same."""
 DARK = 0.02
@@ -32,7 +31,7 @@ def field_of_view(volume: Volume) -> Mask:
         IntensityError: nothing differs from the background.
     """
     exact = _not_background(volume)
-    if volume.modality not in SWEPT:
+    if volume.modality and volume.modality not in SWEPT:  # one nobody has named may be a sweep
         return exact
     swept = swept_field(volume.voxels, volume.grid.spacing.tolist())
     if swept is None or not swept.any():

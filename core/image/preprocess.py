@@ -12,7 +12,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.grid import Grid
-from core.image.field_of_view import SWEPT, field_of_view, fills_its_box
+from core.image.field_of_view import field_of_view, fills_its_box
 from core.image.intensity import STEP, Normaliser
 from core.image.resample import resample_inside
 from core.volume import Mask, Volume, Voxels
@@ -63,7 +63,7 @@ def measure(
     inside = field_of_view(own) if field is None else field
     normaliser = Normaliser.fit(own.voxels, inside, percentiles)
     told = normaliser.warnings(own.source)
-    if field is None and own.modality in SWEPT[:1]:
+    if field is None and own.modality in SWEPT:
         told += fills_its_box(inside, own.source)
     return Measured(own, inside, normaliser, told)
 

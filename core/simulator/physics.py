@@ -21,7 +21,7 @@ SHARED: dict[str, Interval] = {
     "white_db": (3.0, 5.0),
     "fluid_db": (-26.0, -18.0),
     "grey_level": (0.24, 0.36),
-    "grey_curve": (1.1, 2.0),
+    "grey_curve": (1.1, 2.8),
     "noise_db": (-8.0, 1.0),
     "speckle": (0.1, 0.7),
     "grain": (2.0, 7.0),
@@ -116,10 +116,15 @@ def draw_physics(rng: np.random.Generator, which: PhysicsName) -> Physics:
     return Physics(**values)
 
 
+EXPECTED_GREY_CURVE = 1.55
+"""Grey map of the expected echo; darker maps of real scanners hide what an image could show."""
+
+
 def middle_physics() -> Physics:
-    """Return the middle of every training range: the setting of the expected echo."""
+    """Return the setting of the expected echo: middles of the training ranges, its own grey map."""
     ranges = SHARED | {name: train for name, (train, _) in HELD_OUT.items()}
-    return Physics(**{name: sum(interval) / 2 for name, interval in ranges.items()})
+    middle = {name: sum(interval) / 2 for name, interval in ranges.items()}
+    return Physics(**middle | {"grey_curve": EXPECTED_GREY_CURVE})
 
 
 def echo_amplitudes(
