@@ -25,7 +25,7 @@ from app.alignment.landmarks_panel import LandmarkBox, command_button
 from app.alignment.manual_panel import ManualBox
 from app.alignment.registration_process import number
 from app.processes.progress import Stage
-from app.shared.style import warning_colour
+from app.shared.style import say
 from app.shared.wording import duration
 from app.state.values import Placement
 from core.registration.methods import METHODS, THROUGH_THE_MODEL
@@ -40,9 +40,9 @@ STATES = {
     "landmarks": "aligned by landmarks",
 }
 ROWS = (
-    ("align_header", "Header positions"),
+    ("align_header", "From header"),
     ("align_centre", "Centre"),
-    ("align_load", "Load transform…"),
+    ("align_load", "Load file…"),
     ("align_turn", "Turn round"),
     ("align_rigid", "Register rigid"),
     ("align_affine", "Register affine"),
@@ -117,8 +117,8 @@ class AlignPanel(QScrollArea):
         how.addRow("Method", self.method)
         inner = QWidget()
         column = QVBoxLayout(inner)
-        column.setContentsMargins(8, 6, 8, 6)
-        column.setSpacing(5)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(4)
         column.addLayout(form)
         for line in (self.state, self.direction, self.gain, self.doubt):
             column.addWidget(line)
@@ -133,7 +133,7 @@ class AlignPanel(QScrollArea):
         column.addWidget(self.hand)
         column.addLayout(self._grid(LOOK, columns=3))
         column.addWidget(self.landmarks)
-        column.addLayout(self._grid(SAVE))
+        column.addLayout(self._grid(SAVE, columns=1))
         column.addStretch(1)
         self.setWidget(inner)
 
@@ -192,7 +192,7 @@ class AlignPanel(QScrollArea):
         )
         doubtful = placement.doubtful if placement else ""
         _say(self.doubt, f"Doubtful: {doubtful}" if doubtful else "")
-        self.doubt.setStyleSheet(f"color:{warning_colour(self.palette())};font-weight:600")
+        say(self.doubt, "bad", True)
         self.hand.setEnabled(pair is not None)
         if self.isVisible() and pair:
             self.controller.session.set_reference(pair[1].id)

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.shared.style import say
 from app.files.import_rules import KEEP, LABEL_MAP, OTHER, SKIP, summary
 from app.files.import_table_cells import ChoiceCell
 from app.files.import_table_model import Column, ImportModel
@@ -70,7 +71,7 @@ class ImportTable(QDialog):
         self.table = self._make_table()
         self.hint = QLabel(HINT)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.hint.setEnabled(False)
+        say(self.hint, "hint", True)
         self.progress = QProgressBar()
         self.count = QLabel()
         self.stop = QPushButton("Stop looking")

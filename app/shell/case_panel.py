@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from app.shared.style import say
 from app.files.opener import FileOpener
 from app.shared.context import Context
 from app.shell.commands import remove_layer
@@ -12,6 +13,8 @@ from app.shell.layer_row import Row
 from app.state.undo import EditAvailable, EditModality
 
 THUMBNAIL_DELAY_MS = 400
+ROW_WIDTH = 238
+"""Pixels that a row needs: kept free at once, or the viewers would move when one comes."""
 
 
 class CasePanel(QScrollArea):
@@ -37,7 +40,7 @@ class CasePanel(QScrollArea):
         self._hint = QLabel("No volumes yet. Drop files or a folder anywhere on the window.")
         self._hint.setWordWrap(True)
         self._hint.setMargin(10)
-        self._hint.setEnabled(False)
+        say(self._hint, "hint", True)
         self._column.addWidget(self._hint)
         self._column.addStretch(1)
         self.setWidget(inner)
@@ -71,13 +74,13 @@ class CasePanel(QScrollArea):
             if self._column.indexOf(row) != n:
                 self._column.insertWidget(n, row)
         self._hint.setVisible(not layers)
-        QTimer.singleShot(0, self, self._widen)  # new rows are shown by then
         self._mark_active()
 
-    def _widen(self) -> None:
-        """Be wide enough for every row: there is no sideways scrolling."""
+    def minimumSizeHint(self) -> QSize:
+        """Be wide enough for every row and the bar: there is no sideways scrolling."""
         bar = self.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(self._column.minimumSize().width() + bar)
+        width = max(ROW_WIDTH, self._column.minimumSize().width()) + bar
+        return QSize(width, super().minimumSizeHint().height())
 
     def _add(self, layer_id: str) -> Row:
         layer = self.session.layer(layer_id)

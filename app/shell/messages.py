@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -19,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.style import icon, warning_colour
+from app.shared.style import icon, say
 from app.state.messages import Messages, Note, Severity
 
 INFO_MS = 8000
@@ -38,6 +37,7 @@ class MessageBar(QFrame):
         self._unread = 0
         self.setObjectName("messages")
         self.sign = QLabel()
+        self.sign.setObjectName("sign")
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -53,7 +53,7 @@ class MessageBar(QFrame):
         self.dismiss.setToolTip("Dismiss")
         self.dismiss.clicked.connect(self.clear)
         row = QHBoxLayout(self)
-        row.setContentsMargins(10, 4, 6, 4)
+        row.setContentsMargins(8, 4, 8, 4)
         row.addWidget(self.sign)
         row.addWidget(self.text, 1)
         row.addLayout(self._row)
@@ -119,9 +119,8 @@ class MessageBar(QFrame):
     def _paint_edge(self) -> None:
         self.dismiss.setIcon(icon("remove"))
         bad = self.note is not None and self.note.severity is Severity.ERROR
-        edge = warning_colour(QGuiApplication.palette()) if bad else "palette(mid)"
-        self.setStyleSheet(f"#messages{{border-top:2px solid {edge}}}")
-        self.sign.setStyleSheet(f"font-weight:600;color:{edge if bad else 'palette(text)'}")
+        say(self, "bad", bad)
+        say(self.sign, "bad", bad)
 
 
 class MessageList(QTreeWidget):

@@ -48,6 +48,7 @@ from app.synthesis.results_panel import ResultsPanel
 from app.training.controller import TrainingController
 from app.viewer.area import ViewerArea
 from app.viewer.commands import mouse_commands, viewer_commands
+from app.viewer.window_level import WindowLevel
 
 TITLE = "MHVAE Studio"
 
@@ -73,12 +74,14 @@ class MainWindow(QMainWindow):
         engine: Callable[[], Sequence[str]] = engine_command,
     ) -> None:
         super().__init__()
+        settings = settings or Settings()
+        style.set_scheme(settings.appearance)
         jobs = Jobs(self)
         self.context = Context(
             Session(self),
             jobs,
             Messages(self),
-            settings or Settings(),
+            settings,
             QUndoStack(self),
             EngineClient(jobs, engine, self),
         )
@@ -178,6 +181,7 @@ class MainWindow(QMainWindow):
         self.drops = DropTarget(self, centre, self.files.opener.open)
         self.panels = Panels(
             case=CasePanel(context, self.files.opener),
+            levels=WindowLevel(context.session),
             synthesis=SynthesisPanel(self.synthesis),
             results=ResultsPanel(context, self.files.ask_save),
             experts=ExpertsPanel(self.synthesis),
@@ -185,13 +189,15 @@ class MainWindow(QMainWindow):
             messages=MessageList(context.messages),
         )
         self.docks = build_docks(self, self.panels)
-        self._wheel = style.WheelGuard(self)
         self.setStatusBar(StatusBar(context.session, context.jobs, context.engine))
         self.commands = Commands(self)
         self.help = Help(context, self.commands, self.files.names, self)
         self._add_commands()
         self.recent = RecentMenu(context.settings, self.files.opener.open, self)
-        build_toolbars(self, self.commands, self.recent, self.docks.all)
+        self.bar = build_toolbars(
+            self, self.commands, self.recent, self.docks.all, context.session
+        )
+        self._wheel = style.WheelGuard(self)
 
     def _add_commands(self) -> None:
         """Ask every room for its commands, in the order of the menus."""
@@ -226,6 +232,7 @@ class MainWindow(QMainWindow):
         files.opener.opened.connect(lambda _: self.viewers.setFocus())
         files.work.changed.connect(self._show_title)
         session.layers_changed.connect(self._show_centre)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
         for changed in (
             session.display_changed,
             session.layers_changed,
@@ -251,6 +258,15 @@ class MainWindow(QMainWindow):
         some = bool(self.context.session.layers)
         self.stack.setCurrentWidget(self.viewers if some else self.empty)
 
+    def _follow_system(self, _: Qt.ColorScheme) -> None:
+        style.set_scheme(self.context.settings.appearance)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Draw icons anew when the palette turned light or dark."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "panels"):
+            self.panels.levels.draw()
+
     def _show_layer_menu(self, layer_id: str, at: QPoint) -> None:
         layer_menu(self.context, self.files, layer_id, self).popup(at)
 
@@ -266,8 +282,6 @@ def main(files: Sequence[str] = ()) -> int:
     # Ctrl+C in the terminal ends the program at once, as people expect.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     settings = Settings()
-    if settings.appearance != "system":
-        style.set_scheme(settings.appearance)
     start_log()
     window = MainWindow(settings)
     unexpected = UnexpectedErrors(window.context.messages, window)

@@ -44,6 +44,14 @@ def auto_window(voxels: Voxels, kind: Kind) -> Window:
     return _open(float(low), float(high))
 
 
+def percentile_window(voxels: Voxels, low: float, high: float) -> Window:
+    """Return two percentiles (0..100) of the voxels that are not background; low < high."""
+    sample, air = _sample(voxels), background(voxels)
+    inside = sample if air is None else sample[sample > air]
+    first, last = np.percentile(inside, (low, high))
+    return _open(float(first), float(last))
+
+
 def full_window(voxels: Voxels) -> Window:
     """Return the smallest and the largest voxel, always low < high."""
     return _open(float(voxels.min()), float(voxels.max()))

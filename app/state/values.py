@@ -81,6 +81,7 @@ class MousePreset(StrEnum):
     """Which gesture does what; the tables are in ``app.viewer.key_bindings``."""
 
     SLICER = "Slicer"
+    ITK_SNAP = "ITK-SNAP"
     PACS = "PACS"
 
 
@@ -109,6 +110,7 @@ class Tool(StrEnum):
     NONE = ""
     MOVE = "move"  # drag the moving volume
     LANDMARKS = "landmarks"  # place and drag point pairs
+    WINDOW = "window"  # adjust window and level
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -33,7 +34,7 @@ class SynthesisPanel(QWidget):
         self.engine = controller.context.engine
         self.model = QComboBox()
         self.model.setToolTip("Model bundle; drop a .safetensors file to add one")
-        self.model.setMinimumContentsLength(12)
+        self.model.setMinimumContentsLength(8)
         self.model.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
@@ -87,20 +88,18 @@ class SynthesisPanel(QWidget):
             ("Inputs", self.inputs),
             ("Outputs", self.outputs),
             ("Where", self.where),
-            ("Device", self.device),
+            ("Device", _beside(self.device, "Batch", self.batch)),
             ("Temperature", self.temperature),
-            ("Samples", self.samples),
-            ("Seed", self.seed),
-            ("Batch", self.batch),
-            ("", self.rerun),
+            ("Samples", _beside(self.samples, "Seed", self.seed)),
         ):
             form.addRow(label, field)
+        form.addRow(self.rerun)
         run = QHBoxLayout()
         run.addWidget(self.button)
         run.addWidget(self.progress, 1)
         column = QVBoxLayout(self)
-        column.setContentsMargins(8, 6, 8, 6)
-        column.setSpacing(5)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(4)
         column.addLayout(form)
         column.addWidget(self.cost)
         column.addLayout(run)
@@ -195,6 +194,7 @@ class SynthesisPanel(QWidget):
                 for name in names:
                     self.device.addItem(DEVICES.get(name, name), name)
             self.device.setCurrentIndex(max(0, self.device.findData(self.asked.form.device)))
+        self.device.setToolTip(f"Computes on: {self.device.currentText()}")
 
     def _show_running(self, running: bool) -> None:
         self.button.setText("Cancel" if running else "Run")
@@ -219,6 +219,21 @@ class SynthesisPanel(QWidget):
         else:
             text = describe(what)
         self.cost.setText(text)
+
+
+def _beside(field: QWidget, label: str, other: QWidget) -> QHBoxLayout:
+    """Return two fields in one line, the second with a label of its own."""
+    line = QHBoxLayout()
+    line.setSpacing(4)
+    line.addWidget(field, 1)
+    name = QLabel(label)
+    name.setBuddy(other)
+    line.addWidget(name)
+    line.addWidget(other, 1)
+    for box in (field, other):
+        box.setMinimumWidth(44)
+        box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return line
 
 
 def describe(estimate: Estimate) -> str:

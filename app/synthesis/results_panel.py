@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
     QMenu,
     QPushButton,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QToolButton,
@@ -23,14 +25,14 @@ from PySide6.QtWidgets import (
 )
 
 from app.shared.context import Context
-from app.shared.style import make_bold
+from app.shared.style import make_bold, say
 from app.state.record import Result
 from app.state.undo import RemoveLayers, RenameResult
 from app.state.values import Compare
 from core.marks import SYNTHETIC_SENTENCE
 
-UNITS = {"PSNR": "PSNR, dB"}
-"""Headings of metrics that have a unit of their own; the others are in the volume's values."""
+UNITS = {"PSNR": "dB"}
+"""Metrics that have a unit of their own."""
 VALUES = ("MAE", "mean σ")
 """Metrics in the units of the volume."""
 UNDER_WAY = "under way…"
@@ -54,8 +56,9 @@ class ResultsPanel(QWidget):
         self.shown: list[Result] = []
         self.notice = QLabel(SYNTHETIC_SENTENCE)
         make_bold(self.notice)
+        self.notice.setWordWrap(True)
         self.empty = QLabel("Nothing synthesised yet.")
-        self.empty.setEnabled(False)
+        say(self.empty, "hint", True)
         self.table = QTableWidget()
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
@@ -72,7 +75,8 @@ class ResultsPanel(QWidget):
         self.tree.setHeaderLabels(["Provenance", ""])
         self.tree.setUniformRowHeights(True)
         self.tree.setColumnWidth(0, 130)
-        self.compare = QPushButton("Compare with")
+        self.tree.setMinimumHeight(7 * self.fontMetrics().lineSpacing())
+        self.compare = QPushButton("Compare")
         self.compare.setToolTip("Lay another result over this one, in the compare mode of choice")
         self.compare.setMenu(QMenu(self))
         self.save = QPushButton("Save…")
@@ -89,9 +93,9 @@ class ResultsPanel(QWidget):
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
-        for button in (self.compare, self.save, self.delete):
-            buttons.addWidget(button)
-        buttons.addStretch(1)
+        for button, share in ((self.compare, 4), (self.save, 3), (self.delete, 3)):
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            buttons.addWidget(button, share)
         steps = QHBoxLayout(self.samples)
         steps.setContentsMargins(0, 0, 0, 0)
         for step, arrow, tip in (
@@ -177,10 +181,25 @@ class ResultsPanel(QWidget):
                 self.table.selectRow(self.shown.index(current))
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        height = header.sizeHint().height() + 4
+        header.setMinimumSectionSize(40)
+        self._fit_titles()
+        bar = self.table.horizontalScrollBar().sizeHint().height()
+        height = header.sizeHint().height() + bar + 4
         shown = min(len(self.shown), ROWS_SHOWN)
         self.table.setFixedHeight(height + sum(self.table.rowHeight(r) for r in range(shown)))
+
+    def _fit_titles(self) -> None:
+        """Give the titles what the metrics leave, and no less than they need."""
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
+        others = sum(header.sectionSize(n) for n in range(1, header.count()))
+        needed = self.table.sizeHintForColumn(0)
+        header.resizeSection(0, max(self.table.viewport().width() - others, needed))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Let the titles have the room."""
+        super().resizeEvent(event)
+        self._fit_titles()
 
     def _tip(self, result: Result) -> str:
         lines = [f"{result.kind} from {' + '.join(result.subset)}", result.asked]
@@ -254,8 +273,9 @@ class ResultsPanel(QWidget):
 
 
 def heading(name: str) -> str:
-    """Return a metric's name with its unit."""
-    return f"{name}, grey values" if name in VALUES else UNITS.get(name, name)
+    """Return a metric's name, and its unit below it."""
+    unit = "grey values" if name in VALUES else UNITS.get(name, "")
+    return f"{name}\n{unit}"
 
 
 def why(result: Result, *, live: bool) -> str:

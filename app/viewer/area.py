@@ -26,6 +26,7 @@ from PySide6.QtWidgets import QWidget
 from app.state.layers import Region
 from app.state.session import Session
 from app.state.values import Layout, Plane, Tool
+from app.viewer import slice_slider
 from app.viewer.actions import actions
 from app.viewer.column_titles import (
     column_menu,
@@ -250,6 +251,7 @@ class ViewerArea(QWidget):
         painter = QPainter(self)
         focus = self.focus_pane if len(self.panes) > 1 else None
         for pane in self._paint(painter, event.region()):
+            slice_slider.paint(painter, pane)
             if pane is focus:
                 painter.setPen(QPen(FOCUS, 1))
                 painter.drawRect(pane.rect.adjusted(0, 0, -1, -1))
@@ -289,7 +291,10 @@ class ViewerArea(QWidget):
         if self.mouse.dragging:
             self.mouse.move(event.position())
         else:
-            self._set_focus(self.pane_at(event.position()))
+            pane = self.pane_at(event.position())
+            self._set_focus(pane)
+            if pane is not None:
+                self.mouse.hover(pane, event.modifiers(), event.position())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End a gesture."""

@@ -59,6 +59,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("centre", (".",), "Centre the cursor", "View"),
     Action("auto_window", ("T",), "Window from the volume's percentiles", "View"),
     Action("full_window", ("Shift+T",), "Window over the volume's whole range", "View"),
+    Action("adjust_window", ("Y",), "Adjust window/level with the left button", "View"),
     Action("interpolation", ("I",), "Interpolate between voxels", "View"),
     Action("convention", ("X",), "Radiological convention", "View"),
     Action("world_axes", ("O",), "Slice along the world's axes", "View"),
@@ -99,8 +100,18 @@ DRAGS: dict[MousePreset, dict[str, Gesture]] = {
         "Left": Gesture.CROSSHAIR,
         "Shift+Left": Gesture.PAN,
         "Middle": Gesture.PAN,
-        "Right": Gesture.WINDOW,
-        "Ctrl+Right": Gesture.ZOOM,
+        "Right": Gesture.ZOOM,
+        "Ctrl+Right": Gesture.WINDOW,
+        "Shift+Move": Gesture.CROSSHAIR,
+        "Wheel": Gesture.SLICE,
+        "Ctrl+Wheel": Gesture.ZOOM,
+    },
+    MousePreset.ITK_SNAP: {
+        "Left": Gesture.CROSSHAIR,
+        "Shift+Left": Gesture.PAN,
+        "Middle": Gesture.PAN,
+        "Right": Gesture.ZOOM,
+        "Ctrl+Right": Gesture.WINDOW,
         "Wheel": Gesture.SLICE,
         "Ctrl+Wheel": Gesture.ZOOM,
     },
@@ -114,5 +125,6 @@ DRAGS: dict[MousePreset, dict[str, Gesture]] = {
         "Ctrl+Wheel": Gesture.ZOOM,
     },
 }
-"""Preset → gesture name → effect. In the PACS preset a left click without a drag places the
-crosshair. Double click maximises a pane in both."""
+"""Preset → gesture name → effect. With the tool "adjust window/level" the left button does that
+in every preset. In the PACS preset a left click without a drag places the crosshair. Double click
+maximises a pane in all."""

@@ -12,6 +12,7 @@ from app.state.session import Session
 from app.state.values import Compare, MousePreset, Ruler, Tool
 from app.viewer.key_bindings import DRAGS, Gesture
 from app.viewer.pane_geometry import PaneGeometry
+from app.viewer.slice_slider import SliceSlider
 from app.viewer.tool import Handler
 
 GRAB = 8
@@ -47,6 +48,7 @@ class Mouse:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.tools: dict[Tool, Handler] = {}
+        self._slider = SliceSlider()
         self._handler: Handler | None = None
         self._pane: PaneGeometry | None = None
         self._button = Qt.MouseButton.NoButton
@@ -71,9 +73,13 @@ class Mouse:
             return
         name = gesture_name(button, keys)
         gesture = DRAGS[self.session.display.mouse].get(name)
+        if name == "Left" and self.session.tool is Tool.WINDOW:
+            gesture = Gesture.WINDOW
         self._other = ""
-        self._handler = self.tools.get(self.session.tool)
-        if self._handler is not None and self._handler.press(pane, name, at):
+        tool = self.tools.get(self.session.tool)
+        takers = (self._slider, tool) if tool else (self._slider,)
+        self._handler = next((x for x in takers if x.press(pane, name, at)), None)
+        if self._handler is not None:
             self._other = "tool"
         elif name == "Left" and self._takes_swipe(pane, at):
             self._other = "swipe"
@@ -130,6 +136,12 @@ class Mouse:
             and self._gesture is Gesture.WINDOW
             and self.session.display.mouse is MousePreset.PACS
         ):
+            self._place(pane, at)
+
+    def hover(self, pane: PaneGeometry, keys: Qt.KeyboardModifier, at: QPointF) -> None:
+        """Move over a pane without a button: with Shift the crosshair follows, as in Slicer."""
+        name = _prefix(keys) + "Move"
+        if DRAGS[self.session.display.mouse].get(name) is Gesture.CROSSHAIR:
             self._place(pane, at)
 
     def wheel(self, pane: PaneGeometry, delta: int, keys: Qt.KeyboardModifier, at: QPointF) -> None:

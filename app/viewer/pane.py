@@ -112,14 +112,10 @@ class Pane(PaneGeometry):
             strokes += self._picture(projection, layer, at)
             if layer.outline:
                 outlined.append((layer, self.scene.sampler(layer), LABEL_EDGE))
-        current = session.results.current
-        for layer in session.image_layers():
+        for layer in self._fields():
             field = self.scene.field_sampler(layer)
-            # Of several results' fields of view: the pane's own, else the current result's.
-            about = self.layer.result or current
-            other = layer.result is not None and about is not None and layer.result.id != about.id
-            if field is not None and not other and not (layer.sample and layer is not self.layer):
-                outlined.append((layer, field, FIELD_EDGE))
+            assert field is not None
+            outlined.append((layer, field, FIELD_EDGE))
         for layer, sampler, colour in outlined if session.display.outlines else []:
             kept = self.pictures.outline(layer, sampler, at)
             if kept is not None:
@@ -127,6 +123,24 @@ class Pane(PaneGeometry):
                 rect = place(projection, cells)
                 strokes.append(Outline(lines, rect, cells.columns, cells.rows, colour))
         return strokes
+
+    def _fields(self) -> list[Layer]:
+        """Return the layers whose field of view is outlined: one a modality.
+
+        It is the pane's own, else that of the volume the model was given or is judged by, else the
+        current result's: two that nearly agree would make one ragged line.
+        """
+        session, mine = self.scene.session, self.layer
+        about = mine.result or session.results.current
+        chosen: dict[str, Layer] = {}
+        for layer in session.image_layers():
+            other = layer.result is not None and about is not None and layer.result.id != about.id
+            if layer.field_of_view is None or other or (layer.sample and layer is not mine):
+                continue
+            known = chosen.get(layer.modality)
+            if known is None or layer is mine or (known is not mine and _rank(layer) > _rank(known)):
+                chosen[layer.modality] = layer
+        return list(chosen.values())
 
     def _smooth(self) -> bool:
         return self.scene.session.display.interpolation is Interpolation.LINEAR
@@ -158,3 +172,7 @@ class Pane(PaneGeometry):
             return []
         image, cells = drawn
         return [Picture(image, place(projection, cells), opacity, smooth, part)]
+
+
+def _rank(layer: Layer) -> tuple[bool, bool]:
+    return layer.kind is Kind.REAL, layer.available

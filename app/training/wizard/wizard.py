@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget, QWizard
 
+from app.shared.style import say
 from app.training.wizard.check_page import CheckPage
 from app.training.wizard.draft import Draft, DraftError
 from app.training.wizard.estimate_page import EstimatePage
@@ -142,7 +143,7 @@ class TrainerWizard(QWizard):
             column.addWidget(mark)
         column.addStretch(1)
         notice = QLabel("Research use only.")
-        notice.setEnabled(False)
+        say(notice, "hint", True)
         column.addWidget(notice)
         widest = max(m.fontMetrics().horizontalAdvance(m.text()) for m in self.marks)
         side.setMinimumWidth(round(widest * 1.15) + 40)
