@@ -47,7 +47,7 @@ ROWS = (
     ("align_rigid", "Register rigid"),
     ("align_affine", "Register affine"),
 )
-LOOK = (("align_move", "Move (G)"), ("align_before", "Before (V)"), ("align_checker", "Checker"))
+LOOK = (("align_move", "Move"), ("align_before", "Before"), ("align_checker", "Checker"))
 SAVE = (("save_transform", "Save transform…"), ("save_aligned", "Save volume…"))
 
 
@@ -58,8 +58,6 @@ class AlignPanel(QScrollArea):
         super().__init__(parent)
         self.controller = controller
         self.moving, self.fixed = QComboBox(), QComboBox()
-        self.moving.setToolTip("The volume that is moved")
-        self.fixed.setToolTip("The volume that stays where it is")
         self.method = QComboBox()
         self.method.setToolTip(
             "How a registration tells that two images fit; through the model makes the one from "
@@ -178,6 +176,8 @@ class AlignPanel(QScrollArea):
                         box.addItem(name, layer_id)
                 box.setCurrentIndex(box.findData(pair[n].id) if pair else -1)
             box.setEnabled(len(layers) > 1)
+            what = ("The volume that is moved", "The volume that stays where it is")[n]
+            box.setToolTip("\n".join(x for x in (box.currentText(), what) if x))
         self.state.setText(
             describe(placement, pair[0].modality or "The volume")
             if pair

@@ -17,6 +17,7 @@ from app.state.messages import Action
 from app.state.undo import AddLayers, ImportLayers, RemoveLayers, layer_name
 from app.state.values import Kind, Placement
 from core.case import Case, CaseError
+from core.io import label_names
 from core.modalities import SWEPT
 from core.registration.alignment import moved
 from core.volume import Volume
@@ -150,7 +151,10 @@ class FileOpener(QObject):
         name = "" if volume.synthetic else layer_name(volume.modality, volume.source)
         if step is not None and replaces in self.session:
             step.replace(replaces)
-        layer_id = self.session.add_layer(volume, kind, name=name, layer_id=layer_id)
+        named = label_names(origin.path) if kind is Kind.LABEL else {}
+        layer_id = self.session.add_layer(
+            volume, kind, name=name, layer_id=layer_id, label_names=named
+        )
         self.origins[layer_id] = origin
         if placement is not None:
             self.session.place(layer_id, placement)
@@ -169,7 +173,8 @@ class FileOpener(QObject):
         self.undo.beginMacro(f"Show {layer.volume.source or layer.name} as {kind}")
         self.undo.push(RemoveLayers(self.session, [layer_id], "Remove"))
         volume = replace(layer.volume, modality="") if kind is Kind.LABEL else layer.volume
-        made = self.session.add_layer(volume, kind)
+        named = label_names(origin.path) if origin and kind is Kind.LABEL else {}
+        made = self.session.add_layer(volume, kind, label_names=named)
         if origin is not None:
             self.origins[made] = origin
         if layer.placement is not None:

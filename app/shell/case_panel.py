@@ -92,6 +92,8 @@ class CasePanel(QScrollArea):
         row.visible_edited.connect(lambda i, on: self.session.update_layer(i, visible=on))
         row.colormap_edited.connect(lambda i, m: self.session.update_layer(i, colormap=m))
         row.opacity_edited.connect(lambda i, x: self.session.update_layer(i, opacity=x))
+        row.labels_edited.connect(lambda i, x: self.session.update_layer(i, labels=x))
+        row.key.toggled.connect(lambda on: row.show_legend(on, self.session.layer(row.layer_id)))
         row.removed.connect(self._remove)
         row.menu_wanted.connect(self._menu)
         self._show(layer_id)

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from app.shared.elided import ElidedLabel
 from app.shared.style import icon, say
+from app.shell.legend import Legend
 from app.state.values import Kind, Layer
 from app.viewer import colormaps
 from app.viewer.column_titles import layer_data
@@ -50,6 +51,7 @@ class Row(QFrame):
     visible_edited = Signal(str, bool)
     colormap_edited = Signal(str, str)
     opacity_edited = Signal(str, float)
+    labels_edited = Signal(str, object)
     removed = Signal(str)
     menu_wanted = Signal(str, object)
 
@@ -77,6 +79,9 @@ class Row(QFrame):
         self.kind.setObjectName("kind")
         self.eye = self._button("Show or hide")
         self.eye.setCheckable(True)
+        self.key = self._button("Legend: names and switches of the labels")
+        self.key.setCheckable(True)
+        self.legend: Legend | None = None
         self.remove = self._button("Remove from the case (can be undone)")
         self.available = QCheckBox("Input")
         self.available.setToolTip(
@@ -127,6 +132,10 @@ class Row(QFrame):
         self.title.explain(_facts(layer))
         self.eye.setIcon(icon("eye" if layer.visible else "eye-off"))
         self.remove.setIcon(icon("remove"))
+        self.key.setIcon(icon("legend"))
+        self.key.setVisible(bool(layer.labels))
+        if self.legend is not None:
+            self.legend.show_layer(layer)
         self.remove.setEnabled(not layer.live)
         # What belongs to a result stands under its volume.
         inner = layer.result is not None and (layer.kind is not Kind.SYNTHETIC or layer.sample > 0)
@@ -147,6 +156,14 @@ class Row(QFrame):
     def show_thumbnail(self, layer: Layer) -> None:
         """Draw a slice with something in it."""
         self.thumbnail.setPixmap(thumbnail(layer, THUMBNAIL, self.devicePixelRatioF()))
+
+    def show_legend(self, on: bool, layer: Layer) -> None:
+        """Unfold the legend of a label map, or fold it."""
+        if self.legend is None:
+            self.legend = Legend(lambda labels: self.labels_edited.emit(self.layer_id, labels))
+            self._grid.addWidget(self.legend, 3, 0, 1, 2)
+        self.legend.show_layer(layer)
+        self.legend.setVisible(on)
 
     def show_active(self, active: bool) -> None:
         """Mark the row of the active volume."""
@@ -181,6 +198,7 @@ class Row(QFrame):
         head.addWidget(self.modality, 1)
         head.addWidget(self.kind)
         head.addStretch(0)
+        head.addWidget(self.key)
         head.addWidget(self.eye)
         head.addWidget(self.remove)
         foot = QHBoxLayout()

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Unpack
 
 from PySide6.QtCore import QObject, Signal
 
-from app.state.levels import auto_window, fits, full_window
+from app.state.levels import auto_window, fits, full_window, labels_of
 from app.state.record import Result
-from app.state.values import Display, Kind, Layer, LayerEdit, Placement, Window
+from app.state.values import (
+    DEFAULT_COLORMAPS,
+    KIND_WORDS,
+    Display,
+    Kind,
+    Layer,
+    LayerEdit,
+    Placement,
+    Window,
+)
 from core.case import Case
 from core.grid import Grid
 from core.volume import Volume
 
 Region = tuple[slice, slice, slice]
 """A block of voxels (i, j, k) in storage order."""
-
-DEFAULT_COLORMAPS = {
-    Kind.DIFFERENCE: "diverging",
-    Kind.SIGMA: "inferno",
-    Kind.SHARE: "viridis",
-    Kind.LABEL: "labels",
-}
-KIND_WORDS = {Kind.REAL: "", Kind.SIGMA: "σ"}
-
 
 class Layers(QObject):
     """An observable, ordered list of layers."""
@@ -82,6 +83,7 @@ class Layers(QObject):
         sample: int = 0,
         live: bool = False,
         visible: bool = True,
+        label_names: Mapping[int, str] | None = None,
     ) -> str:
         """Add a layer and return its id; the first image becomes active and centres the cursor.
 
@@ -95,6 +97,7 @@ class Layers(QObject):
             opacity: default 1, for label maps 0.4.
             layer_id: default "kind-n"; an id in use is an error.
             result, sample, live, visible: as in ``Layer``.
+            label_names: what the numbers of a label map are called, as far as it is known.
 
         Raises:
             ValueError: the id is in use.
@@ -123,6 +126,7 @@ class Layers(QObject):
             sample=sample,
             live=live,
             visible=visible,
+            labels=labels_of(volume.voxels, label_names or {}) if kind is Kind.LABEL else (),
         )
         layer = replace(layer, window=window or self._first_window(layer))
         self._layers[layer_id] = layer

@@ -88,8 +88,8 @@ class SynthesisPanel(QWidget):
             ("Inputs", self.inputs),
             ("Outputs", self.outputs),
             ("Where", self.where),
-            ("Device", _beside(self.device, "Batch", self.batch)),
-            ("Temperature", self.temperature),
+            ("Device", self.device),
+            ("Temperature", _beside(self.temperature, "Batch", self.batch)),
             ("Samples", _beside(self.samples, "Seed", self.seed)),
         ):
             form.addRow(label, field)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter
 
 from app.state.values import Interpolation, Kind, Layer
-from app.viewer import overlay
+from app.viewer import colormaps, overlay
 from app.viewer.compare import Compared, mode_of
 from app.viewer.geometry import Projection
 from app.viewer.layouts import Slot
@@ -20,7 +20,6 @@ from app.viewer.strokes import Backing, Outline, Part, Picture, Stroke, place
 DRAFT = 2
 """How many times coarser oblique cuts are while something moves."""
 FIELD_EDGE = "#50dcff"
-LABEL_EDGE = "#ffffff"
 
 
 class Pane(PaneGeometry):
@@ -111,7 +110,7 @@ class Pane(PaneGeometry):
         for layer in session.label_layers():
             strokes += self._picture(projection, layer, at)
             if layer.outline:
-                outlined.append((layer, self.scene.sampler(layer), LABEL_EDGE))
+                outlined.append((layer, self.scene.sampler(layer), ""))
         for layer in self._fields():
             field = self.scene.field_sampler(layer)
             assert field is not None
@@ -119,9 +118,11 @@ class Pane(PaneGeometry):
         for layer, sampler, colour in outlined if session.display.outlines else []:
             kept = self.pictures.outline(layer, sampler, at)
             if kept is not None:
-                lines, cells = kept
+                found, cells = kept
                 rect = place(projection, cells)
-                strokes.append(Outline(lines, rect, cells.columns, cells.rows, colour))
+                for label, lines in found.items():
+                    edge = colour or colormaps.label_colour(layer.colormap, label)
+                    strokes.append(Outline(lines, rect, cells.columns, cells.rows, edge))
         return strokes
 
     def _fields(self) -> list[Layer]:

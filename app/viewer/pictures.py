@@ -20,7 +20,7 @@ from app.viewer.scene import Scene
 
 T = TypeVar("T")
 Drawn = tuple[QImage, Raster]
-Outlined = tuple[raster.Lines, Raster]
+Outlined = tuple[raster.Outlines, Raster]
 KEPT = 2
 """How many of each are kept: what is on screen, and the one before (flicker, a step back)."""
 
@@ -71,14 +71,16 @@ class Pictures:
         def make() -> QImage:
             colours = colormaps.table(layer.colormap)
             if layer.kind is Kind.LABEL:
-                return raster.to_labels(cut, colours)
+                labels = raster.without(cut.values, layer.hidden_labels)
+                return raster.to_labels(labels, cut.inside, colours)
             field = self._field(layer, at, cut) if inside_field else None
             if inside_field and field is None and (air := self._background(layer)) is not None:
                 field = cut.values > air  # nothing was imaged there: what lies below stays
             shown = cut if field is None else Cut(cut.values, _all(cut.inside, field), cut.raster)
             return raster.to_image(shown, layer.window, colours)
 
-        key = (cut, layer.window, layer.colormap, self.scene.field_sampler(layer))
+        field_of_view = self.scene.field_sampler(layer)
+        key = (cut, layer.window, layer.colormap, field_of_view, layer.hidden_labels)
         return self._keep((layer.id, "picture", at.axes, inside_field), key, make), cut.raster
 
     def difference(self, layer: Layer, other: Layer, at: Place) -> Drawn | None:
@@ -122,10 +124,12 @@ class Pictures:
             cut = sampler.cut(at.axes, at.depth, False, at.visible)
             if cut is None:
                 return None
-            values = cut.values if cut.values.dtype == bool else np.rint(cut.values)
+            mask = cut.values.dtype == bool
+            values = cut.values if mask else raster.without(cut.values, layer.hidden_labels)
             return raster.outline(values, cut.inside), cut.raster
 
-        key = (sampler, self.scene.version(layer.id), _where(sampler, at, False))
+        where = _where(sampler, at, False)
+        key = (sampler, self.scene.version(layer.id), where, layer.hidden_labels)
         return self._keep((layer.id, "outline", at.axes), key, make)
 
     def forget_missing(self) -> None:
