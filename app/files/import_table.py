@@ -22,13 +22,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.style import say
 from app.files.import_rules import KEEP, LABEL_MAP, OTHER, SKIP, summary
 from app.files.import_table_cells import ChoiceCell
 from app.files.import_table_model import Column, ImportModel
 from app.files.import_table_pictures import SIZE, Pictures
 from app.files.importer import Importer
 from app.shared.drops import local_paths
+from app.shared.style import say
 from core.modalities import OFFERED
 
 WIDTHS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.shared.style import say
 from app.files.opener import FileOpener
 from app.shared.context import Context
+from app.shared.style import say
 from app.shell.commands import remove_layer
 from app.shell.layer_row import Row
 from app.state.undo import EditAvailable, EditModality
@@ -22,6 +22,8 @@ class CasePanel(QScrollArea):
 
     menu_wanted = Signal(str, object)
     """(layer id, global position): the user asked for a layer's menu."""
+    pictured = Signal(str, object)
+    """(layer id, QPixmap): a thumbnail was drawn."""
 
     def __init__(self, context: Context, opener: FileOpener, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -146,5 +148,7 @@ class CasePanel(QScrollArea):
 
     def _draw_stale(self) -> None:
         for layer_id in self._stale & set(self.rows):
-            self.rows[layer_id].show_thumbnail(self.session.layer(layer_id))
+            row = self.rows[layer_id]
+            row.show_thumbnail(self.session.layer(layer_id))
+            self.pictured.emit(layer_id, row.thumbnail.pixmap())
         self._stale.clear()

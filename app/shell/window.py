@@ -34,7 +34,7 @@ from app.shell.help import Help
 from app.shell.layer_menu import layer_menu
 from app.shell.log import LOGGER, start_log, stop_log
 from app.shell.messages import MessageBar, MessageList
-from app.shell.recent import RecentMenu
+from app.shell.recent import RecentMenu, RecentPictures
 from app.shell.status_bar import StatusBar
 from app.shell.toolbars import build_toolbars
 from app.shell.unexpected import UnexpectedErrors
@@ -166,7 +166,8 @@ class MainWindow(QMainWindow):
         context = self.context
         self.setWindowIcon(style.app_icon())
         self.setDockNestingEnabled(True)
-        self.empty = EmptyState()
+        self.pictures = RecentPictures(context, self.files)
+        self.empty = EmptyState(self.pictures.listed)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.viewers)
@@ -194,9 +195,7 @@ class MainWindow(QMainWindow):
         self.help = Help(context, self.commands, self.files.names, self)
         self._add_commands()
         self.recent = RecentMenu(context.settings, self.files.opener.open, self)
-        self.bar = build_toolbars(
-            self, self.commands, self.recent, self.docks.all, context.session
-        )
+        self.bar = build_toolbars(self, self.commands, self.recent, self.docks.all, context.session)
         self._wheel = style.WheelGuard(self)
 
     def _add_commands(self) -> None:
@@ -222,6 +221,8 @@ class MainWindow(QMainWindow):
         session, files = self.context.session, self.files
         self.empty.open_wanted.connect(files.ask_files)
         self.empty.demo_wanted.connect(files.open_demo)
+        self.empty.recent_wanted.connect(lambda path: files.opener.open([path]))
+        self.panels.case.pictured.connect(self.pictures.note)
         self.viewers.help_requested.connect(self.help.show_keys)
         self.message_bar.history_wanted.connect(self.docks.messages.show)
         self.alignment.panel_wanted.connect(self.docks.align.show)

@@ -27,6 +27,7 @@ from core.volume import Volume
 Region = tuple[slice, slice, slice]
 """A block of voxels (i, j, k) in storage order."""
 
+
 class Layers(QObject):
     """An observable, ordered list of layers."""
 

@@ -58,9 +58,7 @@ class BlendSlider(QWidget):
             label.explain(layer.name if on and layer else "")
         share = self.slider.value()
         self.slider.setToolTip(
-            f"{share} % of {over.name} over {under.name} (- and +)"
-            if on and over and under
-            else ""
+            f"{share} % of {over.name} over {under.name} (- and +)" if on and over and under else ""
         )
 
 

@@ -139,7 +139,11 @@ class Pane(PaneGeometry):
             if layer.field_of_view is None or other or (layer.sample and layer is not mine):
                 continue
             known = chosen.get(layer.modality)
-            if known is None or layer is mine or (known is not mine and _rank(layer) > _rank(known)):
+            if (
+                known is None
+                or layer is mine
+                or (known is not mine and _rank(layer) > _rank(known))
+            ):
                 chosen[layer.modality] = layer
         return list(chosen.values())
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.state.session import Session
 from app.state.levels import unnamed
+from app.state.session import Session
 from app.state.values import Kind, Layer, Vector
 from core.grid import Grid
 

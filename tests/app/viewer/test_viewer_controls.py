@@ -18,7 +18,6 @@ from app.viewer.blend_slider import BlendSlider
 from app.viewer.window_level import WindowLevel
 from core.volume import Volume
 
-
 pytestmark = pytest.mark.qt_log_ignore("does not support")
 
 
