@@ -91,7 +91,10 @@ class Settings:
     def recent_picture(self, path: Path) -> bytes:
         """Return the small picture (PNG) of something recently opened; empty without one."""
         pictures = self._json("recent/pictures", dict[str, str], {})
-        return base64.b64decode(pictures.get(str(path), ""))
+        try:
+            return base64.b64decode(pictures.get(str(path), ""))
+        except ValueError:
+            return b""
 
     def keep_recent_picture(self, path: Path, png: bytes) -> None:
         """Remember a small picture with a recent file; it goes when the file leaves the list."""

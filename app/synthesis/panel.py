@@ -43,6 +43,7 @@ class SynthesisPanel(QWidget):
         self.outputs = QWidget()
         self._outputs = QHBoxLayout(self.outputs)
         self._outputs.setContentsMargins(0, 0, 0, 0)
+        self._outputs.setSpacing(8)
         self._outputs.addStretch(1)
         self._boxes: list[QCheckBox] = []
         self.where = QComboBox()
@@ -83,6 +84,7 @@ class SynthesisPanel(QWidget):
         form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setVerticalSpacing(4)
+        form.setHorizontalSpacing(8)
         for label, field in (
             ("Model", self.model),
             ("Inputs", self.inputs),
@@ -95,6 +97,7 @@ class SynthesisPanel(QWidget):
             form.addRow(label, field)
         form.addRow(self.rerun)
         run = QHBoxLayout()
+        run.setSpacing(8)
         run.addWidget(self.button)
         run.addWidget(self.progress, 1)
         column = QVBoxLayout(self)

@@ -98,6 +98,7 @@ class ResultsPanel(QWidget):
             buttons.addWidget(button, share)
         steps = QHBoxLayout(self.samples)
         steps.setContentsMargins(0, 0, 0, 0)
+        steps.setSpacing(4)
         for step, arrow, tip in (
             (self.previous, Qt.ArrowType.LeftArrow, "Previous sample"),
             (self.next, Qt.ArrowType.RightArrow, "Next sample"),

@@ -48,7 +48,7 @@ class WindowLevel(QWidget):
         self.presets.setMenu(self._menu())
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(4)
+        grid.setSpacing(4)
         for column, (short, box) in enumerate((("W", self.width_box), ("L", self.level_box))):
             label = QLabel(short)
             label.setBuddy(box)
