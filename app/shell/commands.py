@@ -42,7 +42,7 @@ def edit_commands(context: Context) -> list[Command]:
         Command("redo", "Redo", menu, menu, undo.redo, ("Ctrl+Shift+Z", "Ctrl+Y"),
                 enabled=undo.canRedo, says=step("Redo", undo.redoText)),
         Command("toggle_available", "Use the active volume as input", menu, menu, toggle, ("J",),
-                "Switched off, it is predicted from the other volumes and compared",
+                "Without it, it is synthesised from the other volumes and compared",
                 separated=True, enabled=real, checked=used),
         Command("remove", "Remove the active volume", menu, menu, remove, ("Del",),
                 enabled=lambda: session.active is not None),

@@ -228,6 +228,7 @@ class MainWindow(QMainWindow):
         self.alignment.panel_wanted.connect(self.docks.align.show)
         self.alignment.panel_wanted.connect(self.docks.align.raise_)
         self.panels.case.menu_wanted.connect(self._show_layer_menu)
+        self.panels.results.card_wanted.connect(self.training.show_card)
         files.case_closing.connect(self.synthesis.cancel)
         files.opener.model_found.connect(self.synthesis.open_model)
         files.opener.opened.connect(lambda _: self.viewers.setFocus())

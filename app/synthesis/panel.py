@@ -47,7 +47,7 @@ class SynthesisPanel(QWidget):
         self._outputs.addStretch(1)
         self._boxes: list[QCheckBox] = []
         self.where = QComboBox()
-        self.where.addItems(["Field of view", "Whole grid"])
+        self.where.addItems(["Field of view", "Whole volume"])
         self.where.setToolTip("Field of view: that of the ultrasound, or the brain in the MRI")
         self.device = QComboBox()
         self.temperature = QDoubleSpinBox(minimum=0.0, maximum=3.0, singleStep=0.1, decimals=2)
@@ -89,7 +89,7 @@ class SynthesisPanel(QWidget):
             ("Model", self.model),
             ("Inputs", self.inputs),
             ("Outputs", self.outputs),
-            ("Where", self.where),
+            ("Region", self.where),
             ("Device", self.device),
             ("Temperature", _beside(self.temperature, "Batch", self.batch)),
             ("Samples", _beside(self.samples, "Seed", self.seed)),
@@ -157,7 +157,7 @@ class SynthesisPanel(QWidget):
         self.where.setCurrentIndex(int(form.whole))
         self._show_devices()
         subset = asked.subset()
-        self.inputs.setText(" + ".join(subset) if subset else "none yet")
+        self.inputs.setText(" + ".join(subset) if subset else "none")
         self._show_outputs()
         self.button.setEnabled(self.controller.running or not asked.obstacle())
         self.button.setToolTip(

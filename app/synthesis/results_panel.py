@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from html import escape
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -46,6 +47,9 @@ class ResultsPanel(QWidget):
         context: the results, and the undo stack.
         save: asks how to save the volume of a layer id.
     """
+
+    card_wanted = Signal(str)
+    """Name of the model whose card the user asked for."""
 
     def __init__(
         self, context: Context, save: Callable[[str], None], parent: QWidget | None = None
@@ -127,6 +131,7 @@ class ResultsPanel(QWidget):
         column.addStretch(0)
 
     def _connect(self) -> None:
+        self.limits.linkActivated.connect(self._ask_card)
         self.results.changed.connect(self._show)
         self.table.itemSelectionChanged.connect(self._choose)
         self.table.itemChanged.connect(self._rename)
@@ -152,9 +157,11 @@ class ResultsPanel(QWidget):
         self.compare.setEnabled(whole and len(self.results.all) > 1)
         self.about.setText(why(current, live=not whole) if current else "")
         limits = current.limits if current else ""
-        self.limits.setText(f"Known limits of {current.model}: {limits}" if current else "")
-        self.limits.setToolTip(self.limits.text())  # a small window cannot show all of it
-        self.limits.setVisible(bool(limits))
+        told = f"Known limits of {current.model}: {limits}" if current and limits else ""
+        link = '<a href="card">Model card</a>'
+        self.limits.setText(f"{escape(told)} {link}".strip())
+        self.limits.setToolTip(told)  # a small window cannot show all of it
+        self.limits.setVisible(current is not None and bool(current.model))
         self._show_samples(current)
         self.tree.clear()
         if current is not None:
@@ -265,6 +272,10 @@ class ResultsPanel(QWidget):
         if current is not None:
             rows = [x.id for x in self.results.rows(current)]
             self.context.undo.push(RemoveLayers(self.session, rows, f"Delete {current.title}"))
+
+    def _ask_card(self, _: str) -> None:
+        if self.results.current is not None:
+            self.card_wanted.emit(self.results.current.model)
 
     def _step(self, step: int) -> None:
         current = self.results.current

@@ -24,7 +24,7 @@ class BlendSlider(QWidget):
         self.slider.setRange(0, 100)
         self.slider.setPageStep(10)
         self.slider.setFixedWidth(88)
-        self.slider.setAccessibleName("Share of the counterpart in the blend")
+        self.slider.setAccessibleName("Opacity of the foreground")
         self.slider.valueChanged.connect(lambda x: session.set_display(mix=x / 100))
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 0, 4, 0)
@@ -58,7 +58,7 @@ class BlendSlider(QWidget):
             label.explain(layer.name if on and layer else "")
         share = self.slider.value()
         self.slider.setToolTip(
-            f"{share} % of {over.name} over {under.name} (- and +)" if on and over and under else ""
+            f"Foreground {over.name}: {share} % over {under.name} (- and +)" if on and over and under else ""
         )
 
 

@@ -85,10 +85,10 @@ class WindowLevel(QWidget):
             if session.active is not None:
                 change(session.active.id)  # type: ignore[operator]
 
-        menu.addAction("Automatic: 1 to 99.5 %\tT", partial(active, session.reset_window))
+        menu.addAction("Auto: 1 to 99.5 %\tT", partial(active, session.reset_window))
         for text, low, high in PRESETS:
             menu.addAction(text, partial(active, partial(self._percentiles, low, high)))
-        menu.addAction("Whole range\tShift+T", partial(active, session.full_window))
+        menu.addAction("Full range\tShift+T", partial(active, session.full_window))
         return menu
 
     def _percentiles(self, low: float, high: float, layer_id: str) -> None:
