@@ -58,7 +58,9 @@ class BlendSlider(QWidget):
             label.explain(layer.name if on and layer else "")
         share = self.slider.value()
         self.slider.setToolTip(
-            f"Foreground {over.name}: {share} % over {under.name} (- and +)" if on and over and under else ""
+            f"Foreground {over.name}: {share} % over {under.name} (- and +)"
+            if on and over and under
+            else ""
         )
 
 

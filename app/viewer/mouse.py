@@ -59,6 +59,7 @@ class Mouse:
         self._wheel = 0
         self._held: tuple[Ruler, ...] = ()  # the rulers that are not drawn now
         self._fixed: tuple[float, float, float] | None = None  # the end that stays
+        self._carried: Ruler | None = None  # the ruler that is moved whole
 
     @property
     def dragging(self) -> bool:
@@ -127,7 +128,8 @@ class Mouse:
         if self._other == "tool" and self._handler is not None:
             self._handler.release(pane, at)
         still = (at - self._start).manhattanLength() < CLICK
-        if self._other == "ruler" and still and self._fixed is None:
+        drawn = self._fixed is None and self._carried is None
+        if self._other == "ruler" and still and drawn:
             self.session.set_rulers(self._held)  # a click draws nothing
         elif (
             still
@@ -181,19 +183,30 @@ class Mouse:
         self.session.set_cursor(world, pane.slot.layer_id)
 
     def _take_ruler(self, pane: PaneGeometry, at: QPointF) -> None:
-        """Take the end of a ruler under the pointer, or begin a new ruler."""
-        self._held, self._fixed = self.session.rulers, None
+        """Take a ruler by an end, or whole by its line, or begin a new ruler."""
+        self._held, self._fixed, self._carried = self.session.rulers, None, None
         projection = pane.projection()
+
+        def pixel(end: tuple[float, float, float]) -> QPointF:
+            place, axes = pane.frame.to_frame(end), projection.axes
+            return QPointF(
+                projection.x(float(place[axes.across])), projection.y(float(place[axes.up]))
+            )
+
         for ruler in reversed(self.session.rulers):
-            for end, other in ((ruler.end, ruler.start), (ruler.start, ruler.end)):
-                place = pane.frame.to_frame(end)
-                x = projection.x(float(place[projection.axes.across]))
-                y = projection.y(float(place[projection.axes.up]))
-                near = abs(x - at.x()) <= GRAB and abs(y - at.y()) <= GRAB
-                if near and pane.on_plane(end) and pane.on_plane(other):
-                    self._held = tuple(r for r in self.session.rulers if r is not ruler)
-                    self._fixed = other
-                    return
+            if not (pane.on_plane(ruler.start) and pane.on_plane(ruler.end)):
+                continue
+            start, end = pixel(ruler.start), pixel(ruler.end)
+            if _apart(at, end) <= GRAB:
+                self._fixed = ruler.start
+            elif _apart(at, start) <= GRAB:
+                self._fixed = ruler.end
+            elif _apart(at, _nearest(at, start, end)) <= GRAB:
+                self._carried = ruler
+            else:
+                continue
+            self._held = tuple(r for r in self.session.rulers if r is not ruler)
+            return
 
     def _measure(self, pane: PaneGeometry, at: QPointF) -> None:
         """Draw the ruler from the press to here; it is not bound to voxel centres."""
@@ -202,8 +215,13 @@ class Mouse:
             pane.frame.to_world(projection.to_frame(p.x(), p.y(), depth)).tolist()
             for p in (self._start, at)
         ]
-        start = self._fixed or tuple(ends[0])
-        self.session.set_rulers([*self._held, Ruler(start, tuple(ends[1]))])
+        if self._carried is not None:
+            step = np.subtract(ends[1], ends[0])
+            moved = (np.add(e, step).tolist() for e in (self._carried.start, self._carried.end))
+            ruler = Ruler.of(list(moved))
+        else:
+            ruler = Ruler(self._fixed or tuple(ends[0]), tuple(ends[1]))
+        self.session.set_rulers([*self._held, ruler])
 
     def _pan(self, pane: PaneGeometry, step: QPointF) -> None:
         projection, axes = pane.projection(), pane.axes
@@ -240,3 +258,15 @@ def step_cursor(pane: PaneGeometry, axis: int, steps: int) -> None:
     position[axis] += steps * pane.scene.steps(pane.layer)[axis]
     world = pane.scene.place(pane.layer, position)
     pane.scene.session.set_cursor(world, pane.slot.layer_id)
+
+
+def _apart(one: QPointF, other: QPointF) -> float:
+    return math.hypot(one.x() - other.x(), one.y() - other.y())
+
+
+def _nearest(at: QPointF, start: QPointF, end: QPointF) -> QPointF:
+    """Return the point of a line nearest to ``at``."""
+    along = end - start
+    square = QPointF.dotProduct(along, along)
+    share = QPointF.dotProduct(at - start, along) / square if square else 0.0
+    return start + along * min(max(share, 0.0), 1.0)

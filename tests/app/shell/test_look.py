@@ -138,7 +138,14 @@ def layouts(widget: QWidget) -> Iterator[QLayout]:
 
 def test_distances_are_multiples_of_four(window: MainWindow) -> None:
     panels = window.panels
-    for panel in (panels.case, panels.levels, panels.synthesis, panels.results, panels.experts, panels.align):
+    for panel in (
+        panels.case,
+        panels.levels,
+        panels.synthesis,
+        panels.results,
+        panels.experts,
+        panels.align,
+    ):
         for layout in layouts(panel):
             if layout.parent() is None or "Private" in type(layout.parent()).__name__:
                 continue

@@ -364,6 +364,12 @@ def test_the_ruler_measures_millimetres(qtbot: QtBot, stage: tuple[Session, View
     assert [r.length for r in session.rulers] == pytest.approx([15, 7.5])
     drag(qtbot, area, middle(pane) + step, middle(pane) + step * 2)  # an end is taken
     assert sorted(r.length for r in session.rulers) == pytest.approx([7.5, 30])
+    ends = session.rulers[-1]  # from the middle to twice the step away
+    drag(qtbot, area, middle(pane) + step, middle(pane) + step + QPointF(0, 40))  # its line
+    assert sorted(r.length for r in session.rulers) == pytest.approx([7.5, 30])
+    shift = np.subtract(session.rulers[-1].start, ends.start)
+    np.testing.assert_allclose(np.subtract(session.rulers[-1].end, ends.end), shift)
+    assert np.linalg.norm(shift) == pytest.approx(40 / pane.projection().scale)
     area.perform("ruler")
     assert len(session.rulers) == 2
     area.perform("remove_rulers")
