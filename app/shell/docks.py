@@ -54,6 +54,7 @@ class Upright(QScrollArea):
 
     def __init__(self, panel: QWidget) -> None:
         super().__init__()
+        self._panel = panel
         self.setWidget(panel)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -62,12 +63,12 @@ class Upright(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         """Ask for the panel's width and a few lines."""
         bar = self.verticalScrollBar().sizeHint().width()
-        width = self.widget().minimumSizeHint().width() + bar
+        width = self._panel.minimumSizeHint().width() + bar
         return QSize(width, 4 * self.fontMetrics().lineSpacing())
 
     def sizeHint(self) -> QSize:
         """Be as tall as the panel wants to be."""
-        return QSize(self.minimumSizeHint().width(), self.widget().sizeHint().height())
+        return QSize(self.minimumSizeHint().width(), self._panel.sizeHint().height())
 
 
 def build_docks(window: QMainWindow, panels: Panels) -> Docks:

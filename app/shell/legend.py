@@ -32,7 +32,9 @@ class Legend(QWidget):
 
     def __init__(self, say: Callable[[tuple[Label, ...]], None]) -> None:
         super().__init__()
-        self._say, self._labels, self._colours = say, (), ""  # type: ignore[var-annotated]
+        self._say = say
+        self._labels: tuple[Label, ...] = ()
+        self._colours = ""
         self.list = QListWidget()
         self.list.setAccessibleName("Labels")
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)

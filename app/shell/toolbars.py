@@ -88,7 +88,6 @@ class ViewerBar(QToolBar):
         beside = Qt.ToolButtonStyle.ToolButtonTextBesideIcon
         if not self._need:
             self._set_style(beside)
-            self.layout().invalidate()
             self._need = self.sizeHint().width()
         self._set_style(
             beside if self.width() >= self._need else Qt.ToolButtonStyle.ToolButtonIconOnly

@@ -150,8 +150,8 @@ class SynthesisChoices(QObject):
             return blind
         if not self.targets():
             return (
-                "No output: every volume is an input. Untick Input of one to synthesise it from the "
-                "others, or tick an output."
+                "No output: every volume is an input. Untick Input of one to synthesise it from "
+                "the others, or tick an output."
             )
         return ""
 

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.processes.progress import Stage
+from app.shared.elided import ElidedLabel
 from app.shared.wording import duration
 from app.synthesis.controller import SynthesisController
 from app.synthesis.cost import Estimate
@@ -69,7 +70,7 @@ class SynthesisPanel(QWidget):
         self.button.setDefault(True)
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
-        self.stage = QLabel()
+        self.stage = ElidedLabel()
         self._lay_out()
         self._connect()
         self._show_models()

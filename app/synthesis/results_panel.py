@@ -169,7 +169,7 @@ class ResultsPanel(QWidget):
             self.tree.expandToDepth(0)
 
     def _show_table(self, current: Result | None) -> None:
-        names = list(dict.fromkeys(name for r in self.shown for name in r.metrics))
+        names = list(dict.fromkeys(name for r in self.shown for name, _ in _by_name(r)))
         with QSignalBlocker(self.table):
             self.table.setColumnCount(1 + len(names))
             self.table.setHorizontalHeaderLabels(["Result", *(heading(n) for n in names)])
@@ -286,8 +286,19 @@ class ResultsPanel(QWidget):
 
 def heading(name: str) -> str:
     """Return a metric's name, and its unit below it."""
-    unit = "grey values" if name in VALUES else UNITS.get(name, "")
-    return f"{name}\n{unit}"
+    return f"{name}\n{unit(name)}"
+
+
+def unit(name: str) -> str:
+    """Return what a metric is measured in; empty for a pure number."""
+    return "grey values" if name in VALUES else UNITS.get(name, "")
+
+
+def _by_name(result: Result) -> list[tuple[str, float]]:
+    """Return the metrics in the order they are always told in."""
+    order = ("PSNR", "SSIM", "MAE")
+    known = {n: k for k, n in enumerate(order)}
+    return sorted(result.metrics.items(), key=lambda x: known.get(x[0], len(order)))
 
 
 def why(result: Result, *, live: bool) -> str:
@@ -295,7 +306,8 @@ def why(result: Result, *, live: bool) -> str:
     if live:
         return f"{result.title} is under way. It is judged when it is whole."
     if "PSNR" in result.metrics:
-        return f"Inside the field of view both have, against {result.truth_name}."
+        told = ", ".join(f"{n} {metric_text(n, v)} {unit(n)}".strip() for n, v in _by_name(result))
+        return f"{told}. Inside the field of view both have, against {result.truth_name}."
     if result.truth_name:
         return f"No metrics: {result.truth_name} and the result have no field of view in common."
     return (

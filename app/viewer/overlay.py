@@ -28,6 +28,8 @@ RULER = QColor(255, 230, 80)
 PALE = QColor(235, 235, 235)
 DIM = QColor(190, 190, 190)
 FRAME_WIDTH = 3
+SMALLEST = 6
+"""Pixels of the smallest letters."""
 NARROW = 210
 """Panes of fewer pixels do not say which plane they are: their letters do."""
 GAP = 9
@@ -130,6 +132,8 @@ def _synthetic(painter: QPainter, rect: QRectF) -> None:
     painter.setPen(pen)
     painter.drawRect(rect.adjusted(half, half, -half, -half))
     size = 12 if rect.width() > 260 else 9
+    while size > SMALLEST and _width(SYNTHETIC_MARK, size) + 12 > rect.width():
+        size -= 1
     label = _glyphs(SYNTHETIC_MARK, size, True, "#000000", "", _ratio(painter))
     w, h = label.width() / label.devicePixelRatio(), label.height() / label.devicePixelRatio()
     strip = QRectF(rect.center().x() - w / 2 - 6, rect.bottom() - h - 5, w + 12, h + 5)
@@ -224,6 +228,12 @@ def _font(size: int, bold: bool) -> QFont:
     font.setPixelSize(size)
     font.setBold(bold)
     return font
+
+
+@lru_cache(maxsize=64)
+def _width(text: str, size: int) -> float:
+    """Return the pixels of bold words."""
+    return QFontMetricsF(_font(size, True)).horizontalAdvance(text) + 5
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from shell_stage import model, open_files, put, ran, staged
 
 from app.shared.elided import ElidedLabel
 from app.shell.window import MainWindow
+from app.state.messages import Action
 from app.state.values import Compare, Kind, Layout
 from core.models.bundle import Bundle
 from core.models.mhvae.config import MHVAEConfig
@@ -163,3 +165,28 @@ def test_nothing_moves_when_the_way_of_comparing_changes(
     window.message_bar.clear()
     QApplication.processEvents()
     assert places() == before
+
+
+def test_a_note_with_many_buttons_makes_no_window_wider_and_keeps_its_words(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    resized(qtbot, window, SMALLEST)
+    done: list[str] = []
+    labels = ("Centre it here", "Load a transform…", "Close this case and open it")
+    actions = [Action(name, partial(done.append, name)) for name in labels]
+    sentence = "Two volumes do not overlap: they are 933 mm apart. " * 6
+    window.context.messages.error(sentence, actions)
+    QApplication.processEvents()
+    bar = window.message_bar
+    assert (window.width(), window.height()) == SMALLEST
+    assert bar.text.width() >= bar.width() // 3
+    assert bar.text.text().endswith(" …")
+    assert bar.text.toolTip() == sentence
+    assert [a.text() for a in bar.others.menu().actions()] == list(labels)
+    assert not any(b.isVisible() for b in bar.buttons)
+    resized(qtbot, window, (1700, 900))
+    assert all(b.isVisible() for b in bar.buttons)
+    assert not bar.others.isVisible()
+    resized(qtbot, window, SMALLEST)
+    bar.others.menu().actions()[2].trigger()
+    assert done == [labels[2]]

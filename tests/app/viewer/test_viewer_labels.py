@@ -63,7 +63,7 @@ def test_a_label_map_knows_what_it_holds_and_what_that_is_called(
 
 
 def test_no_number_is_missed_or_made_up() -> None:
-    assert labels_in(np.float32([[[0, 2, 2], [900, 0, -4]]])) == [2, 900]
+    assert labels_in(np.array([[[0, 2, 2], [900, 0, -4]]], np.float32)) == [2, 900]
     assert labels_in(np.zeros((2, 2, 2), np.float32)) == []
 
 
