@@ -120,7 +120,7 @@ def main(model: str = "") -> None:
         truth = session.find(Kind.REAL, "iUS")
         assert truth is not None
         session.synthesis.set_form(temperature=0.7, samples=2)
-        window.toggle_available(truth.id)
+        window.panels.case.rows[truth.id].available.click()
         until("the first tiles", lambda: it.running and len(session.layers) >= 4)
         wait(3000)
         keep("running")
