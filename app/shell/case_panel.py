@@ -76,6 +76,7 @@ class CasePanel(QScrollArea):
             if self._column.indexOf(row) != n:
                 self._column.insertWidget(n, row)
         self._hint.setVisible(not layers)
+        self.updateGeometry()
         self._mark_active()
 
     def minimumSizeHint(self) -> QSize:

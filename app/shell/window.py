@@ -209,7 +209,7 @@ class MainWindow(QMainWindow):
                 *viewer_commands(self.viewers),
                 *alignment_commands(self.alignment),
                 *mouse_commands(self.context.session),
-                *appearance_commands(self.context),
+                *appearance_commands(self.context, self._look),
                 *self.synthesis.commands(),
                 *self.training.commands(),
                 *help_commands(self.help),
@@ -261,7 +261,15 @@ class MainWindow(QMainWindow):
         self.stack.setCurrentWidget(self.viewers if some else self.empty)
 
     def _follow_system(self, _: Qt.ColorScheme) -> None:
-        style.set_scheme(self.context.settings.appearance)
+        self._look(self.context.settings.appearance)
+
+    def _look(self, scheme: str) -> None:
+        """Turn light or dark; the docks, which a new style sheet widens, keep their width."""
+        docks = [d for d in self.docks.all if d.isVisible()]
+        widths = [d.width() for d in docks]
+        style.set_scheme(scheme)
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+        self.resizeDocks(docks, widths, Qt.Orientation.Horizontal)
 
     def changeEvent(self, event: QEvent) -> None:
         """Draw icons anew when the palette turned light or dark."""

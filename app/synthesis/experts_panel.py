@@ -105,6 +105,11 @@ class ExpertsPanel(QWidget):
         self.show_map.setToolTip("A layer of its own, on the slice under the cursor")
         self.expert = QComboBox()
         self.level = QComboBox()
+        for box in (self.expert, self.level):
+            box.setMinimumContentsLength(6)
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
         self.setToolTip(EXPLAIN)
         maps = QHBoxLayout()
         maps.setSpacing(4)

@@ -35,10 +35,6 @@ class SynthesisPanel(QWidget):
         self.engine = controller.context.engine
         self.model = QComboBox()
         self.model.setToolTip("Model bundle; drop a .safetensors file to add one")
-        self.model.setMinimumContentsLength(8)
-        self.model.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
         self.inputs = QLabel()
         self.inputs.setToolTip("Follows the Input toggles in the Case panel")
         self.outputs = QWidget()
@@ -51,6 +47,12 @@ class SynthesisPanel(QWidget):
         self.where.addItems(["Field of view", "Whole volume"])
         self.where.setToolTip("Field of view: that of the ultrasound, or the brain in the MRI")
         self.device = QComboBox()
+        for box in (self.model, self.where, self.device):
+            # What is listed must not widen the panel.
+            box.setMinimumContentsLength(8)
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
         self.temperature = QDoubleSpinBox(minimum=0.0, maximum=3.0, singleStep=0.1, decimals=2)
         self.temperature.setToolTip("0 is the mean path, always the same; above 0 noise is drawn")
         self.samples = QSpinBox(minimum=1, maximum=64)
@@ -96,7 +98,6 @@ class SynthesisPanel(QWidget):
             ("Samples", _beside(self.samples, "Seed", self.seed)),
         ):
             form.addRow(label, field)
-        form.addRow(self.rerun)
         run = QHBoxLayout()
         run.setSpacing(8)
         run.addWidget(self.button)
@@ -105,6 +106,7 @@ class SynthesisPanel(QWidget):
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(4)
         column.addLayout(form)
+        column.addWidget(self.rerun)
         column.addWidget(self.cost)
         column.addLayout(run)
         column.addWidget(self.stage)

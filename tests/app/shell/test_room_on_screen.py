@@ -190,3 +190,16 @@ def test_a_note_with_many_buttons_makes_no_window_wider_and_keeps_its_words(
     resized(qtbot, window, SMALLEST)
     bar.others.menu().actions()[2].trigger()
     assert done == [labels[2]]
+
+
+def test_turning_dark_moves_nothing(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    resized(qtbot, window, (1440, 900))
+    worked(qtbot, window, tmp_path)
+    window.docks.experts.raise_()
+    window.panels.synthesis.device.addItem("A device with a name that has no room in a panel")
+    QApplication.processEvents()
+    before = window.viewers.geometry()
+    for name in ("dark", "light"):
+        window.commands.run(f"look_{name}")
+        QApplication.processEvents()
+        assert window.viewers.geometry() == before, name
