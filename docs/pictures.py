@@ -149,7 +149,7 @@ def main(model: str = "") -> None:
         sheet = app.activeWindow() or app.topLevelWidgets()[-1]
         sheet.grab().save(str(IMAGES / "keys.png"))
         sheet.close()
-        window.files.work.settle()  # nothing of this is to be kept
+        session.clear()  # or it would be asked for
         window.close()
 
 
