@@ -57,7 +57,7 @@ class Entry:
         sample: as in ``Layer``.
         outline: as in ``Layer``.
         last_given: whether it was the last of its modality that was an input.
-        labels: as in ``Layer``; those the volume does not hold are passed over.
+        labels: as in ``Layer``.
     """
 
     path: Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from app.files.project_alignment import pairs_of, placement_of
 from app.shared.context import Context
 from app.state.record import Given, Result
 from app.state.results import OUTDATED
-from app.state.values import Display, Kind, Label, Layer, Ruler, View
+from app.state.values import Display, Kind, Ruler, View
 from core.volume import Volume
 
 
@@ -96,8 +96,9 @@ class ProjectRestore:
         else:
             placement = placement_of(entry.alignment, volume.grid)
             layer_id = self.opener.add(
-                volume, origin, kind, undoable=False, placement=placement, layer_id=entry.id
-            )
+                volume, origin, kind, undoable=False, placement=placement, layer_id=entry.id,
+                labels=entry.labels or None,
+            )  # fmt: skip
         if layer_id is None:
             return
         self.ids[n] = layer_id
@@ -109,7 +110,6 @@ class ProjectRestore:
             colormap=entry.colormap,
             opacity=entry.opacity,
             outline=entry.outline,
-            labels=_labels(session.layer(layer_id), entry.labels),
         )
         if kind is Kind.SYNTHETIC:
             # The mark of the background: outside the field of view a result is exactly 0.
@@ -166,9 +166,3 @@ class ProjectRestore:
             key = (ids.get(found["moving"], ""), ids.get(found["fixed"], ""))
             if all(key):
                 pair.put_landmarks(key, pairs_of(found))
-
-
-def _labels(layer: Layer, saved: Sequence[Label]) -> tuple[Label, ...]:
-    """Return a layer's labels, called and drawn as they were saved."""
-    known = {x.value: x for x in saved}
-    return tuple(known.get(x.value, x) for x in layer.labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack
 
@@ -15,6 +15,7 @@ from app.state.values import (
     KIND_WORDS,
     Display,
     Kind,
+    Label,
     Layer,
     LayerEdit,
     Placement,
@@ -84,7 +85,7 @@ class Layers(QObject):
         sample: int = 0,
         live: bool = False,
         visible: bool = True,
-        label_names: Mapping[int, str] | None = None,
+        labels: Sequence[Label] | None = None,
     ) -> str:
         """Add a layer and return its id; the first image becomes active and centres the cursor.
 
@@ -92,13 +93,12 @@ class Layers(QObject):
             volume: what to show; a voxel array in shared memory stays shared.
             kind: default ``SYNTHETIC`` or ``REAL``, as the volume says.
             name: default "modality (source)".
-            colormap: default by kind.
+            colormap, opacity: default by kind.
             window: default: that of a layer of the same modality while windows are locked, else
                 the one remembered for the modality, else robust percentiles.
-            opacity: default 1, for label maps 0.4.
             layer_id: default "kind-n"; an id in use is an error.
             result, sample, live, visible: as in ``Layer``.
-            label_names: what the numbers of a label map are called, as far as it is known.
+            labels: what a label map holds; default: counted, which takes a while.
 
         Raises:
             ValueError: the id is in use.
@@ -111,6 +111,8 @@ class Layers(QObject):
             layer_id = f"{kind}-{self._count}"
         if layer_id in self._layers:
             raise ValueError(f"layer id {layer_id!r} is in use")
+        if labels is None and kind is Kind.LABEL:
+            labels = labels_of(volume.voxels, {})
         auto = auto_window(volume.voxels, kind)
         label = " ".join(x for x in (KIND_WORDS.get(kind, kind), volume.modality) if x)
         layer = Layer(
@@ -127,7 +129,7 @@ class Layers(QObject):
             sample=sample,
             live=live,
             visible=visible,
-            labels=labels_of(volume.voxels, label_names or {}) if kind is Kind.LABEL else (),
+            labels=tuple(labels or ()),
         )
         layer = replace(layer, window=window or self._first_window(layer))
         self._layers[layer_id] = layer
@@ -220,11 +222,7 @@ class Layers(QObject):
         return [x for x in self.layers if not x.is_image and x.visible]
 
     def case_layers(self) -> dict[str, Layer]:
-        """Return modality → its real volume in the case.
-
-        Of several that is the available one, else the one that was available last (the one that
-        is held back), else the first. Volumes without a modality are left out.
-        """
+        """Return modality → its real volume in the case: the available, last available or first."""
         chosen: dict[str, Layer] = {}
         for layer in self.layers:
             if layer.kind is Kind.REAL and layer.modality:
@@ -304,11 +302,8 @@ class Layers(QObject):
 
     def _others(self, modality: str, layer_id: str) -> list[Layer]:
         """Return other real layers of a named modality."""
-        return [
-            x
-            for x in self.layers
-            if modality and x.kind is Kind.REAL and x.modality == modality and x.id != layer_id
-        ]
+        real = [x for x in self.layers if x.kind is Kind.REAL and x.modality]
+        return [x for x in real if x.modality == modality and x.id != layer_id]
 
     def _window_group(self, layer: Layer) -> list[Layer]:
         """Return the layers of one scale; differences and σ of a modality always have one."""

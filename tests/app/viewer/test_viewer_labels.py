@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from viewer_stage import SHAPE, bare_area, constant, pixels, ras_grid
 
 from app.shell.legend import Legend
-from app.state.levels import labels_in
+from app.state.levels import labels_in, labels_of
 from app.state.session import Session
 from app.state.values import Kind, Label
 from app.viewer.area import ViewerArea
@@ -38,7 +38,9 @@ def stage(qtbot: QtBot) -> tuple[Session, ViewerArea, str]:
     area = bare_area(qtbot, session)
     session.add_layer(constant(80))
     session.set_cursor(ras_grid().to_world((10, 12, 8)))
-    layer = session.add_layer(two_labels(), Kind.LABEL, opacity=1.0, label_names=NAMES)
+    volume = two_labels()
+    labels = labels_of(volume.voxels, NAMES)
+    layer = session.add_layer(volume, Kind.LABEL, opacity=1.0, labels=labels)
     return session, area, layer
 
 
