@@ -19,7 +19,6 @@ from PySide6.QtCore import QEventLoop, QPointF, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.files.import_table import ImportTable
-from app.shared import style as theme
 from app.shell.window import MainWindow
 from app.state.settings import Settings
 from app.state.values import Compare, Kind, Layout
@@ -120,7 +119,7 @@ def main(model: str = "") -> None:
         truth = session.find(Kind.REAL, "iUS")
         assert truth is not None
         session.synthesis.set_form(temperature=0.7, samples=2)
-        window.toggle_available(truth.id)
+        window.panels.case.rows[truth.id].available.click()
         until("the first tiles", lambda: it.running and len(session.layers) >= 4)
         wait(3000)
         keep("running")
@@ -142,14 +141,15 @@ def main(model: str = "") -> None:
         window.docks.experts.raise_()
         until("the experts", lambda: window.panels.experts.shares is not None)
         keep("experts")
-        theme.set_scheme("dark")
+        window.commands.run("look_dark")
         keep("dark")
-        theme.set_scheme("system")
+        window.commands.run("look_system")
         window.help.show_keys()
         wait(800)
         sheet = app.activeWindow() or app.topLevelWidgets()[-1]
         sheet.grab().save(str(IMAGES / "keys.png"))
         sheet.close()
+        session.clear()  # or it would be asked for
         window.close()
 
 

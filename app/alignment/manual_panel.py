@@ -36,7 +36,8 @@ class ManualBox(QWidget):
         self._middles = [0.0] * 6
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 4, 0, 0)
-        grid.setVerticalSpacing(2)
+        grid.setVerticalSpacing(0)
+        grid.setHorizontalSpacing(8)
         for n, (name, tip) in enumerate(zip(NAMES, TIPS, strict=True)):
             slider = QSlider(Qt.Orientation.Horizontal)
             reach = round(REACH[n // 3] * STEPS)

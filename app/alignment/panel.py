@@ -25,7 +25,7 @@ from app.alignment.landmarks_panel import LandmarkBox, command_button
 from app.alignment.manual_panel import ManualBox
 from app.alignment.registration_process import number
 from app.processes.progress import Stage
-from app.shared.style import warning_colour
+from app.shared.style import say
 from app.shared.wording import duration
 from app.state.values import Placement
 from core.registration.methods import METHODS, THROUGH_THE_MODEL
@@ -40,14 +40,14 @@ STATES = {
     "landmarks": "aligned by landmarks",
 }
 ROWS = (
-    ("align_header", "Header positions"),
+    ("align_header", "From header"),
     ("align_centre", "Centre"),
-    ("align_load", "Load transform…"),
+    ("align_load", "Load file…"),
     ("align_turn", "Turn round"),
     ("align_rigid", "Register rigid"),
     ("align_affine", "Register affine"),
 )
-LOOK = (("align_move", "Move (G)"), ("align_before", "Before (V)"), ("align_checker", "Checker"))
+LOOK = (("align_move", "Move"), ("align_before", "Before"), ("align_checker", "Checker"))
 SAVE = (("save_transform", "Save transform…"), ("save_aligned", "Save volume…"))
 
 
@@ -58,8 +58,6 @@ class AlignPanel(QScrollArea):
         super().__init__(parent)
         self.controller = controller
         self.moving, self.fixed = QComboBox(), QComboBox()
-        self.moving.setToolTip("The volume that is moved")
-        self.fixed.setToolTip("The volume that stays where it is")
         self.method = QComboBox()
         self.method.setToolTip(
             "How a registration tells that two images fit; through the model makes the one from "
@@ -110,15 +108,18 @@ class AlignPanel(QScrollArea):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
         form.setVerticalSpacing(4)
+        form.setHorizontalSpacing(8)
         for label, field in (("Moves", self.moving), ("Stays", self.fixed)):
             form.addRow(label, field)
         how = QFormLayout()
+        how.setHorizontalSpacing(8)
+        how.setVerticalSpacing(4)
         how.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         how.addRow("Method", self.method)
         inner = QWidget()
         column = QVBoxLayout(inner)
-        column.setContentsMargins(8, 6, 8, 6)
-        column.setSpacing(5)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(4)
         column.addLayout(form)
         for line in (self.state, self.direction, self.gain, self.doubt):
             column.addWidget(line)
@@ -126,6 +127,7 @@ class AlignPanel(QScrollArea):
         column.addLayout(how)
         column.addLayout(self._grid(ROWS[4:]))
         run = QHBoxLayout()
+        run.setSpacing(8)
         run.addWidget(self.progress, 2)
         run.addWidget(self._button("align_cancel", "Cancel"), 1)
         column.addLayout(run)
@@ -133,7 +135,7 @@ class AlignPanel(QScrollArea):
         column.addWidget(self.hand)
         column.addLayout(self._grid(LOOK, columns=3))
         column.addWidget(self.landmarks)
-        column.addLayout(self._grid(SAVE))
+        column.addLayout(self._grid(SAVE, columns=1))
         column.addStretch(1)
         self.setWidget(inner)
 
@@ -178,6 +180,8 @@ class AlignPanel(QScrollArea):
                         box.addItem(name, layer_id)
                 box.setCurrentIndex(box.findData(pair[n].id) if pair else -1)
             box.setEnabled(len(layers) > 1)
+            what = ("The volume that is moved", "The volume that stays where it is")[n]
+            box.setToolTip("\n".join(x for x in (box.currentText(), what) if x))
         self.state.setText(
             describe(placement, pair[0].modality or "The volume")
             if pair
@@ -192,7 +196,7 @@ class AlignPanel(QScrollArea):
         )
         doubtful = placement.doubtful if placement else ""
         _say(self.doubt, f"Doubtful: {doubtful}" if doubtful else "")
-        self.doubt.setStyleSheet(f"color:{warning_colour(self.palette())};font-weight:600")
+        say(self.doubt, "bad", True)
         self.hand.setEnabled(pair is not None)
         if self.isVisible() and pair:
             self.controller.session.set_reference(pair[1].id)

@@ -28,6 +28,7 @@ from app.files.import_table_model import Column, ImportModel
 from app.files.import_table_pictures import SIZE, Pictures
 from app.files.importer import Importer
 from app.shared.drops import local_paths
+from app.shared.style import say
 from core.modalities import OFFERED
 
 WIDTHS = {
@@ -70,7 +71,7 @@ class ImportTable(QDialog):
         self.table = self._make_table()
         self.hint = QLabel(HINT)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.hint.setEnabled(False)
+        say(self.hint, "hint", True)
         self.progress = QProgressBar()
         self.count = QLabel()
         self.stop = QPushButton("Stop looking")

@@ -13,10 +13,12 @@ from PySide6.QtCore import QMetaMethod, QObject, Signal
 from app.files.import_rules import LABEL_MAP, LABEL_NAME, OTHER, ImportItem, rank
 from app.files.sweep import Sweep, find_sweep, look_at
 from app.shared.context import Context
+from app.state.levels import labels_of
 from app.state.messages import Action
 from app.state.undo import AddLayers, ImportLayers, RemoveLayers, layer_name
-from app.state.values import Kind, Placement
+from app.state.values import Kind, Label, Placement
 from core.case import Case, CaseError
+from core.io import label_names
 from core.modalities import SWEPT
 from core.registration.alignment import moved
 from core.volume import Volume
@@ -118,6 +120,7 @@ class FileOpener(QObject):
         step: ImportLayers | None = None,
         replaces: str = "",
         layer_id: str = "",
+        labels: Sequence[Label] | None = None,
     ) -> str | None:
         """Add a volume to the case, moved from its header's position if there is a placement.
 
@@ -130,6 +133,7 @@ class FileOpener(QObject):
             step: the step it is a part of.
             replaces: id of a layer that gives way to it (with ``step``).
             layer_id: the id it gets; default a new one.
+            labels: what a label map holds, counted in a thread; default: counted here.
 
         Returns:
             The layer's id; None when the volume does not belong there (a note says why, with what
@@ -150,7 +154,9 @@ class FileOpener(QObject):
         name = "" if volume.synthetic else layer_name(volume.modality, volume.source)
         if step is not None and replaces in self.session:
             step.replace(replaces)
-        layer_id = self.session.add_layer(volume, kind, name=name, layer_id=layer_id)
+        if kind is Kind.LABEL and labels is None:
+            labels = labels_of(volume.voxels, label_names(origin.path))
+        layer_id = self.session.add_layer(volume, kind, name=name, layer_id=layer_id, labels=labels)
         self.origins[layer_id] = origin
         if placement is not None:
             self.session.place(layer_id, placement)
@@ -169,7 +175,9 @@ class FileOpener(QObject):
         self.undo.beginMacro(f"Show {layer.volume.source or layer.name} as {kind}")
         self.undo.push(RemoveLayers(self.session, [layer_id], "Remove"))
         volume = replace(layer.volume, modality="") if kind is Kind.LABEL else layer.volume
-        made = self.session.add_layer(volume, kind)
+        named = label_names(origin.path) if origin and kind is Kind.LABEL else {}
+        labels = labels_of(volume.voxels, named) if kind is Kind.LABEL else None
+        made = self.session.add_layer(volume, kind, labels=labels)
         if origin is not None:
             self.origins[made] = origin
         if layer.placement is not None:
@@ -194,22 +202,27 @@ class FileOpener(QObject):
         header = row.header
         origin = Origin(header.path, header.series, row.reason)
 
-        def read() -> tuple[Volume, Sweep | None]:
+        def read() -> tuple[Volume, Sweep | None, Sequence[Label] | None]:
             volume = _read(header)
             modality = "" if row.modality in (LABEL_MAP, OTHER) else row.modality
             if not modality and not row.named_by_user:
                 modality = volume.modality
             volume = replace(volume, modality=modality)
-            return volume, find_sweep(volume) if volume.modality in SWEPT else None
+            labels = None
+            if (_said_kind(row, volume) or kind_of(volume, origin)) is Kind.LABEL:
+                labels = labels_of(volume.voxels, label_names(origin.path))
+            return volume, find_sweep(volume) if volume.modality in SWEPT else None, labels
 
-        def named(found: tuple[Volume, Sweep | None]) -> None:
+        def named(found: tuple[Volume, Sweep | None, Sequence[Label] | None]) -> None:
             if step.undone and step in self._under_way:
                 self._under_way.remove(step)
             if step not in self._under_way:
                 return
-            volume, sweep = found
+            volume, sweep, labels = found
             kind = _said_kind(row, volume)
-            layer_id = self.add(volume, origin, kind, step=step, replaces=row.replaces)
+            layer_id = self.add(
+                volume, origin, kind, step=step, replaces=row.replaces, labels=labels
+            )
             if layer_id and sweep is not None and not volume.synthetic:
                 look_at(self.session, sweep)
             if several and layer_id and self.session.layer(layer_id).kind is Kind.LABEL:

@@ -17,7 +17,7 @@ import numpy as np
 
 from app.files.project_alignment import pairs_of, placement_of
 from app.state.record import Result, new_id
-from app.state.values import Kind
+from app.state.values import Kind, Label
 from core.errors import UserError
 from core.files import write_text
 from core.grid import Grid, GridError
@@ -57,6 +57,7 @@ class Entry:
         sample: as in ``Layer``.
         outline: as in ``Layer``.
         last_given: whether it was the last of its modality that was an input.
+        labels: as in ``Layer``.
     """
 
     path: Path
@@ -78,6 +79,7 @@ class Entry:
     sample: int = 0
     outline: bool = True
     last_given: bool = False
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True)

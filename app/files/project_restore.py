@@ -96,8 +96,9 @@ class ProjectRestore:
         else:
             placement = placement_of(entry.alignment, volume.grid)
             layer_id = self.opener.add(
-                volume, origin, kind, undoable=False, placement=placement, layer_id=entry.id
-            )
+                volume, origin, kind, undoable=False, placement=placement, layer_id=entry.id,
+                labels=entry.labels or None,
+            )  # fmt: skip
         if layer_id is None:
             return
         self.ids[n] = layer_id

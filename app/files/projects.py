@@ -182,6 +182,7 @@ class Projects(QObject):
                 sample=layer.sample,
                 outline=layer.outline,
                 last_given=layer.id in last,
+                labels=layer.labels,
             )
             for layer, path, series in kept
         ]

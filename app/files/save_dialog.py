@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.shared.style import WheelGuard
 from app.state.values import Kind, Layer
 from core.grid import Grid
 from core.io import WRITTEN
@@ -51,6 +52,7 @@ class SaveVolume(QDialog):
         column.addLayout(form)
         column.addWidget(self._notice)
         column.addWidget(buttons)
+        WheelGuard(self)
         self._which.activated.connect(lambda _: self._fill())
         self._fill()
 

@@ -114,8 +114,8 @@ class Commands(QObject):
 
     def _action(self, command: Command) -> QAction:
         action = QAction(command.text, self.parent())
-        action.setToolTip(command.tip or command.text.rstrip("…"))
         action.setShortcuts([QKeySequence(key) for key in command.keys])
+        action.setToolTip(_tip(command))
         if command.local:
             # Shown in the menu, handled by the viewers' own key table.
             action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
@@ -128,3 +128,12 @@ class Commands(QObject):
             command.run()
         if command.checked is not None:
             self.actions[command.name].setChecked(command.checked())
+
+
+def _tip(command: Command) -> str:
+    """Return what a command does, its key, and what more there is to say."""
+    tip = command.text.rstrip("…")
+    if command.keys:
+        native = QKeySequence.SequenceFormat.NativeText
+        tip += f" ({QKeySequence(command.keys[0]).toString(native)})"
+    return f"{tip}\n{command.tip}" if command.tip else tip

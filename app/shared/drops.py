@@ -26,9 +26,7 @@ class DropTarget(QObject):
         self._centre, self._open = centre, open_paths
         self.hint = QLabel("Drop to open", centre)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.hint.setStyleSheet(
-            "background:rgba(30,80,140,150);color:white;font-size:22px;border:3px dashed white"
-        )
+        self.hint.setObjectName("drop")
         self.hint.hide()
         window.setAcceptDrops(True)
         window.installEventFilter(self)

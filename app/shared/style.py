@@ -1,11 +1,20 @@
-"""Icons and colours that follow the system's light or dark appearance."""
+"""The program's look: icons, the palette light or dark, and what widgets say of themselves."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QByteArray, QEvent, QObject, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QSlider, QWidget
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QSlider,
+    QWidget,
+)
 
+from app.shared.palette import colours, is_dark, make_palette
+from app.shared.sheet import sheet
 from core.assets import ROOT
 from core.marks import SYNTHETIC_RGB
 
@@ -49,21 +58,24 @@ def icon(name: str) -> QIcon:
     return found
 
 
-def is_dark(palette: QPalette) -> bool:
-    """Tell whether a palette is light text on dark."""
-    return palette.color(QPalette.ColorRole.Window).lightness() < 128
-
-
 def warning_colour(palette: QPalette) -> str:
     """Return a colour for errors that is readable on the palette's background."""
-    return "#ff8a80" if is_dark(palette) else "#b3261e"
+    return colours(palette).warning
 
 
 def make_bold(label: QLabel) -> None:
-    """Make a label bold, by its font: one with a style sheet keeps the colour of its first day."""
+    """Make a label bold."""
     font = label.font()
     font.setWeight(QFont.Weight.DemiBold)
     label.setFont(font)
+
+
+def say(widget: QWidget, name: str, value: bool) -> None:
+    """Set a property that the style sheet asks for, and let the widget look like it."""
+    if widget.property(name) is not value:
+        widget.setProperty(name, value)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
 
 
 class WheelGuard(QObject):
@@ -73,8 +85,12 @@ class WheelGuard(QObject):
         super().__init__(window)
         kinds = (QAbstractSpinBox, QComboBox, QSlider)
         for box in (found for kind in kinds for found in window.findChildren(kind)):
-            box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            box.installEventFilter(self)
+            self.guard(box)
+
+    def guard(self, box: QWidget) -> None:
+        """Guard one more box."""
+        box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        box.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Pass the wheel on from a box without focus."""
@@ -86,44 +102,21 @@ class WheelGuard(QObject):
 
 
 def set_scheme(name: str) -> None:
-    """Choose ``"light"``, ``"dark"`` or, with any other name, what the system says.
-
-    Desktops without a theme of their own cannot turn dark on request; there our palette does.
-    """
+    """Choose ``"light"``, ``"dark"`` or, with any other name, what the system says."""
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    if app.style().name().lower() != "fusion":
+        app.setStyle("Fusion")  # one look everywhere; others ignore palettes
     schemes = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
-    QGuiApplication.styleHints().setColorScheme(schemes.get(name, Qt.ColorScheme.Unknown))
-    QGuiApplication.setPalette(QPalette())
-    if name == "dark" and not is_dark(QGuiApplication.palette()):
-        QGuiApplication.setPalette(dark_palette())
+    hints = QGuiApplication.styleHints()
+    hints.setColorScheme(schemes.get(name, Qt.ColorScheme.Unknown))
+    dark = name == "dark" or (name not in schemes and hints.colorScheme() is Qt.ColorScheme.Dark)
+    palette = make_palette(dark)
+    if app.palette().color(QPalette.ColorRole.Window) != palette.color(QPalette.ColorRole.Window):
+        app.setPalette(palette)
+    if app.styleSheet() != (wanted := sheet(palette)):
+        app.setStyleSheet(wanted)
 
 
-def dark_palette() -> QPalette:
-    """Return calm light-on-dark colours."""
-    role, group = QPalette.ColorRole, QPalette.ColorGroup
-    colours = {
-        role.Window: "#26272b",
-        role.WindowText: "#dfe1e5",
-        role.Base: "#34363b",
-        role.AlternateBase: "#2d2f33",
-        role.ToolTipBase: "#393b40",
-        role.ToolTipText: "#dfe1e5",
-        role.PlaceholderText: "#868a91",
-        role.Text: "#dfe1e5",
-        role.Button: "#3d3f45",
-        role.ButtonText: "#dfe1e5",
-        role.BrightText: "#ffffff",
-        role.Link: "#6cb0ff",
-        role.Highlight: "#2f6fbf",
-        role.HighlightedText: "#ffffff",
-        role.Light: "#4e5157",
-        role.Midlight: "#43454a",
-        role.Mid: "#4b4e54",
-        role.Dark: "#191a1c",
-        role.Shadow: "#0f1011",
-    }
-    palette = QPalette()
-    for which, colour in colours.items():
-        palette.setColor(which, QColor(colour))
-    for which in (role.WindowText, role.Text, role.ButtonText):
-        palette.setColor(group.Disabled, which, QColor("#868a91"))
-    return palette
+__all__ = ["EXPERT_COLOURS", "ICONS", "SYNTHETIC", "WheelGuard", "app_icon", "icon", "is_dark",
+           "make_bold", "say", "set_scheme", "warning_colour"]  # fmt: skip

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.files.opener import FileOpener
 from app.shared.context import Context
+from app.shared.style import say
 from app.shell.commands import remove_layer
 from app.shell.layer_row import Row
 from app.state.undo import EditAvailable, EditModality
 
 THUMBNAIL_DELAY_MS = 400
+ROW_WIDTH = 238
+"""Pixels that a row needs: kept free at once, or the viewers would move when one comes."""
 
 
 class CasePanel(QScrollArea):
@@ -19,6 +22,8 @@ class CasePanel(QScrollArea):
 
     menu_wanted = Signal(str, object)
     """(layer id, global position): the user asked for a layer's menu."""
+    pictured = Signal(str, object)
+    """(layer id, QPixmap): a thumbnail was drawn."""
 
     def __init__(self, context: Context, opener: FileOpener, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,11 +38,11 @@ class CasePanel(QScrollArea):
         inner = QWidget()
         self._column = QVBoxLayout(inner)
         self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(1)
+        self._column.setSpacing(0)
         self._hint = QLabel("No volumes yet. Drop files or a folder anywhere on the window.")
         self._hint.setWordWrap(True)
-        self._hint.setMargin(10)
-        self._hint.setEnabled(False)
+        self._hint.setMargin(8)
+        say(self._hint, "hint", True)
         self._column.addWidget(self._hint)
         self._column.addStretch(1)
         self.setWidget(inner)
@@ -71,13 +76,14 @@ class CasePanel(QScrollArea):
             if self._column.indexOf(row) != n:
                 self._column.insertWidget(n, row)
         self._hint.setVisible(not layers)
-        QTimer.singleShot(0, self, self._widen)  # new rows are shown by then
+        self.updateGeometry()
         self._mark_active()
 
-    def _widen(self) -> None:
-        """Be wide enough for every row: there is no sideways scrolling."""
+    def minimumSizeHint(self) -> QSize:
+        """Be wide enough for every row and the bar: there is no sideways scrolling."""
         bar = self.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(self._column.minimumSize().width() + bar)
+        width = max(ROW_WIDTH, self._column.minimumSize().width()) + bar
+        return QSize(width, super().minimumSizeHint().height())
 
     def _add(self, layer_id: str) -> Row:
         layer = self.session.layer(layer_id)
@@ -89,6 +95,8 @@ class CasePanel(QScrollArea):
         row.visible_edited.connect(lambda i, on: self.session.update_layer(i, visible=on))
         row.colormap_edited.connect(lambda i, m: self.session.update_layer(i, colormap=m))
         row.opacity_edited.connect(lambda i, x: self.session.update_layer(i, opacity=x))
+        row.labels_edited.connect(lambda i, x: self.session.update_layer(i, labels=x))
+        row.key.toggled.connect(lambda on: row.show_legend(on, self.session.layer(row.layer_id)))
         row.removed.connect(self._remove)
         row.menu_wanted.connect(self._menu)
         self._show(layer_id)
@@ -141,5 +149,7 @@ class CasePanel(QScrollArea):
 
     def _draw_stale(self) -> None:
         for layer_id in self._stale & set(self.rows):
-            self.rows[layer_id].show_thumbnail(self.session.layer(layer_id))
+            row = self.rows[layer_id]
+            row.show_thumbnail(self.session.layer(layer_id))
+            self.pictured.emit(layer_id, row.thumbnail.pixmap())
         self._stale.clear()

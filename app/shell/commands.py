@@ -7,7 +7,6 @@ from functools import partial
 
 from app.shared.commands import Command
 from app.shared.context import Context
-from app.shared.style import set_scheme
 from app.shell.help import Help
 from app.state.undo import EditAvailable, RemoveLayers
 from app.state.values import Kind
@@ -42,20 +41,20 @@ def edit_commands(context: Context) -> list[Command]:
         Command("redo", "Redo", menu, menu, undo.redo, ("Ctrl+Shift+Z", "Ctrl+Y"),
                 enabled=undo.canRedo, says=step("Redo", undo.redoText)),
         Command("toggle_available", "Use the active volume as input", menu, menu, toggle, ("J",),
-                "Switched off, it is predicted from the other volumes and compared",
+                "Without it, it is synthesised from the other volumes and compared",
                 separated=True, enabled=real, checked=used),
         Command("remove", "Remove the active volume", menu, menu, remove, ("Del",),
                 enabled=lambda: session.active is not None),
     ]  # fmt: skip
 
 
-def appearance_commands(context: Context) -> list[Command]:
-    """Return the choice between light and dark."""
+def appearance_commands(context: Context, look: Callable[[str], None]) -> list[Command]:
+    """Return the choice between light and dark; ``look`` puts it on."""
     settings = context.settings
 
     def choose(name: str) -> None:
         settings.appearance = name
-        set_scheme(name)
+        look(name)
 
     return [
         Command(f"look_{name}", text, "Appearance", "View/Appearance", partial(choose, name),

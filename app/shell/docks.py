@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.alignment.panel import AlignPanel
 from app.shell.case_panel import CasePanel
@@ -13,6 +20,10 @@ from app.shell.messages import MessageList
 from app.synthesis.experts_panel import ExpertsPanel
 from app.synthesis.panel import SynthesisPanel
 from app.synthesis.results_panel import ResultsPanel
+from app.viewer.window_level import WindowLevel
+
+WIDTH = 244
+"""Pixels of a dock at first: at 1280 x 720 the viewers keep three fifths of the width."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,7 @@ class Panels:
     """What goes into the docks."""
 
     case: CasePanel
+    levels: WindowLevel
     synthesis: SynthesisPanel
     results: ResultsPanel
     experts: ExpertsPanel
@@ -37,6 +49,28 @@ class Docks:
     messages: QDockWidget
 
 
+class Upright(QScrollArea):
+    """Scrolls a panel up and down in a low window, and is always wide enough for it."""
+
+    def __init__(self, panel: QWidget) -> None:
+        super().__init__()
+        self._panel = panel
+        self.setWidget(panel)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        """Ask for the panel's width and a few lines."""
+        bar = self.verticalScrollBar().sizeHint().width()
+        width = self._panel.minimumSizeHint().width() + bar
+        return QSize(width, 4 * self.fontMetrics().lineSpacing())
+
+    def sizeHint(self) -> QSize:
+        """Be as tall as the panel wants to be."""
+        return QSize(self.minimumSizeHint().width(), self._panel.sizeHint().height())
+
+
 def build_docks(window: QMainWindow, panels: Panels) -> Docks:
     """Put the window's panels into docks: case and align left, synthesis and results right."""
     area = Qt.DockWidgetArea
@@ -45,10 +79,10 @@ def build_docks(window: QMainWindow, panels: Panels) -> Docks:
         area.RightDockWidgetArea,
         area.BottomDockWidgetArea,
     )
-    case = _dock(window, "Case", panels.case, left)
+    case = _dock(window, "Case", _above(panels.case, panels.levels), left)
     synthesis = _dock(window, "Synthesis", panels.synthesis, right)
-    results = _dock(window, "Results", panels.results, right)
-    experts = _dock(window, "Experts", panels.experts, right)
+    results = _dock(window, "Results", Upright(panels.results), right)
+    experts = _dock(window, "Experts", Upright(panels.experts), right)
     align = _dock(window, "Align", panels.align, left)
     messages = _dock(window, "Messages", panels.messages, bottom)
     window.tabifyDockWidget(results, experts)
@@ -57,11 +91,22 @@ def build_docks(window: QMainWindow, panels: Panels) -> Docks:
     results.raise_()
     align.hide()
     messages.hide()
-    window.resizeDocks([case, synthesis], [290, 300], Qt.Orientation.Horizontal)
+    window.resizeDocks([case, synthesis], [WIDTH, WIDTH], Qt.Orientation.Horizontal)
     window.resizeDocks([synthesis, results], [430, 470], Qt.Orientation.Vertical)
     window.setCorner(Qt.Corner.BottomLeftCorner, left)
     window.setCorner(Qt.Corner.BottomRightCorner, right)
     return Docks((case, synthesis, align, results, experts, messages), experts, align, messages)
+
+
+def _above(upper: QWidget, lower: QWidget) -> QWidget:
+    """Return a widget with one above the other; the upper one gets the height."""
+    both = QWidget()
+    column = QVBoxLayout(both)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(0)
+    column.addWidget(upper, 1)
+    column.addWidget(lower)
+    return both
 
 
 def _dock(

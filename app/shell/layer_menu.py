@@ -17,8 +17,8 @@ def layer_menu(context: Context, files: FilesController, layer_id: str, parent: 
     """Return the menu of one layer; it deletes itself when it closes."""
     session, layer = context.session, context.session.layer(layer_id)
     menu = QMenu(parent)
-    menu.addAction("Show in the planes", partial(session.set_active, layer_id))
-    menu.addAction("Compare with the active volume", partial(session.set_secondary, layer_id))
+    menu.addAction("Show in the slice views", partial(session.set_active, layer_id))
+    menu.addAction("Use as foreground", partial(session.set_secondary, layer_id))
     menu.addSeparator()
     menu.addAction("Save volume…", partial(files.ask_save, layer_id))
     if layer.kind in (Kind.REAL, Kind.LABEL):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from PySide6.QtCore import QEvent, QObject, QPoint, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QDrag, QImage, QMouseEvent, QPalette, QPixmap
+from PySide6.QtGui import QDrag, QImage, QMouseEvent, QPixmap
 from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
@@ -21,14 +21,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.style import SYNTHETIC, icon
+from app.shared.elided import ElidedLabel
+from app.shared.style import icon, say
+from app.shell.legend import Legend
 from app.state.values import Kind, Layer
 from app.viewer import colormaps
 from app.viewer.column_titles import layer_data
 from core.marks import WORD
 from core.modalities import OFFERED
 
-THUMBNAIL = 52
+THUMBNAIL = 48
 UNKNOWN = "modality?"
 
 _KIND_WORDS = {
@@ -49,6 +51,7 @@ class Row(QFrame):
     visible_edited = Signal(str, bool)
     colormap_edited = Signal(str, str)
     opacity_edited = Signal(str, float)
+    labels_edited = Signal(str, object)
     removed = Signal(str)
     menu_wanted = Signal(str, object)
 
@@ -69,30 +72,33 @@ class Row(QFrame):
         self.modality.setEditable(True)
         self.modality.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.modality.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.modality.setMinimumContentsLength(6)
+        self.modality.setMinimumContentsLength(4)
         self.modality.setAccessibleName("Modality")
-        self.title = QLabel()
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.title = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         self.kind = QLabel()
-        self.eye = self._button("Show or hide this volume")
+        self.kind.setObjectName("kind")
+        self.eye = self._button("Show or hide")
         self.eye.setCheckable(True)
-        self.remove = self._button("Take this volume out of the case (can be undone)")
+        self.key = self._button("Legend: names and switches of the labels")
+        self.key.setCheckable(True)
+        self.legend: Legend | None = None
+        self.remove = self._button("Remove from the case (can be undone)")
         self.available = QCheckBox("Input")
         self.available.setToolTip(
-            "Use this volume as an input of the model. Switched off, it is predicted from the "
-            "others and compared with the prediction."
+            "Use this volume as an input of the model (J). Without it, it is synthesised from the "
+            "others and compared with the result."
         )
         self.colormap = QComboBox()
         self.colormap.addItems(list(colormaps.NAMES))
         self.colormap.setToolTip("Colour map")
-        self.colormap.setMinimumContentsLength(7)
+        self.colormap.setMinimumContentsLength(3)
         self.colormap.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setToolTip("Opacity")
-        self.opacity.setMinimumWidth(50)
+        self.opacity.setMinimumWidth(32)
         self._lay_out()
         self._connect()
         self.show_layer(layer, (), "")
@@ -119,39 +125,49 @@ class Row(QFrame):
         known = f"Guessed from the {reason}. Choose another if it is wrong." if reason else ""
         self.modality.setToolTip(known or "What kind of image this is")
         self.kind.setVisible(not real)
-        mark = f"background:{SYNTHETIC.name()};color:black;" if layer.made_by_model else ""
-        self.kind.setStyleSheet(f"QLabel{{{mark}padding:0 4px;font-weight:600;font-size:10px}}")
+        say(self.kind, "made", layer.made_by_model)
         self.kind.setText(f"{_KIND_WORDS.get(layer.kind, '')} {layer.modality}".strip())
         name = layer.volume.source or layer.name if real else layer.name
         self.title.setText(name)
-        self.title.setToolTip(_facts(layer))
+        self.title.explain(_facts(layer))
         self.eye.setIcon(icon("eye" if layer.visible else "eye-off"))
         self.remove.setIcon(icon("remove"))
+        self.key.setIcon(icon("legend"))
+        self.key.setVisible(bool(layer.labels))
+        if self.legend is not None:
+            self.legend.show_layer(layer)
         self.remove.setEnabled(not layer.live)
         # What belongs to a result stands under its volume.
         inner = layer.result is not None and (layer.kind is not Kind.SYNTHETIC or layer.sample > 0)
-        self._grid.setContentsMargins(22 if inner else 6, 5, 4, 5)
+        self._grid.setContentsMargins(12 if inner else 4, 4, 4, 4)
         for box, value in ((self.eye, layer.visible), (self.available, layer.available)):
             with QSignalBlocker(box):
                 box.setChecked(value)
         self.available.setVisible(real)
+        self.colormap.setMinimumContentsLength(3 if real else 7)
         self.available.setEnabled(bool(layer.modality))
         with QSignalBlocker(self.colormap):
             self.colormap.setCurrentText(layer.colormap)
+        self.colormap.setToolTip(f"Colour map: {layer.colormap}")
         with QSignalBlocker(self.opacity):
             self.opacity.setValue(round(100 * layer.opacity))
+        self.opacity.setToolTip(f"Opacity: {round(100 * layer.opacity)} %")
 
     def show_thumbnail(self, layer: Layer) -> None:
         """Draw a slice with something in it."""
         self.thumbnail.setPixmap(thumbnail(layer, THUMBNAIL, self.devicePixelRatioF()))
 
+    def show_legend(self, on: bool, layer: Layer) -> None:
+        """Unfold the legend of a label map, or fold it."""
+        if self.legend is None:
+            self.legend = Legend(lambda labels: self.labels_edited.emit(self.layer_id, labels))
+            self._grid.addWidget(self.legend, 3, 0, 1, 2)
+        self.legend.show_layer(layer)
+        self.legend.setVisible(on)
+
     def show_active(self, active: bool) -> None:
         """Mark the row of the active volume."""
-        palette = self.palette()
-        accent = palette.color(QPalette.ColorRole.Highlight)
-        edge = accent.name() if active else "transparent"
-        tint = f"rgba({accent.red()},{accent.green()},{accent.blue()},{28 if active else 0})"
-        self.setStyleSheet(f"#row{{border-left:3px solid {edge};background:{tint}}}")
+        say(self, "active", active)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Make this volume the active one."""
@@ -178,21 +194,22 @@ class Row(QFrame):
 
     def _lay_out(self) -> None:
         head = QHBoxLayout()
-        head.setSpacing(2)
+        head.setSpacing(4)
         head.addWidget(self.modality, 1)
         head.addWidget(self.kind)
         head.addStretch(0)
+        head.addWidget(self.key)
         head.addWidget(self.eye)
         head.addWidget(self.remove)
         foot = QHBoxLayout()
-        foot.setSpacing(6)
+        foot.setSpacing(4)
         foot.addWidget(self.available)
         foot.addWidget(self.colormap)
         foot.addWidget(self.opacity, 1)
         self._grid = grid = QGridLayout(self)
-        grid.setContentsMargins(6, 5, 4, 5)
+        grid.setContentsMargins(4, 4, 4, 4)
         grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(2)
+        grid.setVerticalSpacing(4)
         grid.addWidget(self.thumbnail, 0, 0, 3, 1, Qt.AlignmentFlag.AlignTop)
         grid.addLayout(head, 0, 1)
         grid.addWidget(self.title, 1, 1)

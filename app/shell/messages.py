@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QMenu,
     QPushButton,
     QToolButton,
     QTreeWidget,
@@ -19,7 +20,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.style import icon, warning_colour
+from app.shared.lines import FewLines
+from app.shared.style import icon, say
 from app.state.messages import Messages, Note, Severity
 
 INFO_MS = 8000
@@ -38,12 +40,14 @@ class MessageBar(QFrame):
         self._unread = 0
         self.setObjectName("messages")
         self.sign = QLabel()
-        self.text = QLabel()
-        self.text.setWordWrap(True)
+        self.sign.setObjectName("sign")
+        self.text = FewLines(2)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.text.setTextFormat(Qt.TextFormat.PlainText)
         self._row = QHBoxLayout()
         self.buttons: list[QPushButton] = []
+        self.others = QPushButton("What to do")
+        self.others.setMenu(QMenu(self))
+        self.others.hide()
         self.more = QToolButton()
         self.more.setAutoRaise(True)
         self.more.setToolTip("Show all messages")
@@ -53,10 +57,11 @@ class MessageBar(QFrame):
         self.dismiss.setToolTip("Dismiss")
         self.dismiss.clicked.connect(self.clear)
         row = QHBoxLayout(self)
-        row.setContentsMargins(10, 4, 6, 4)
+        row.setContentsMargins(8, 4, 8, 4)
         row.addWidget(self.sign)
         row.addWidget(self.text, 1)
         row.addLayout(self._row)
+        row.addWidget(self.others)
         row.addWidget(self.more)
         row.addWidget(self.dismiss)
         self._timer = QTimer(self, singleShot=True, interval=INFO_MS)
@@ -81,7 +86,6 @@ class MessageBar(QFrame):
         self.sign.setText(SIGNS[note.severity])
         self.sign.setVisible(bool(SIGNS[note.severity]))
         self.text.setText(note.sentence)
-        self.text.setToolTip(note.sentence)
         for old in self.buttons:
             old.hide()
             old.deleteLater()
@@ -89,6 +93,7 @@ class MessageBar(QFrame):
         for button, action in zip(self.buttons, note.actions, strict=True):
             button.clicked.connect(partial(self._act, action.run))
             self._row.addWidget(button)
+        self._fold()
         self._show_more()
         self._paint_edge()
         self.show()
@@ -109,6 +114,29 @@ class MessageBar(QFrame):
         if event.type() == QEvent.Type.PaletteChange:
             self._paint_edge()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fold buttons away that have no room now."""
+        super().resizeEvent(event)
+        self._fold()
+
+    def minimumSizeHint(self) -> QSize:
+        """Be as narrow as the viewers: a note makes no window wider."""
+        return QSize(240, super().minimumSizeHint().height())
+
+    def _fold(self) -> None:
+        """Show the buttons where they leave half of the width to the words, else a menu of them."""
+        menu = self.others.menu()
+        menu.clear()
+        wanted = sum(b.sizeHint().width() + self._row.spacing() for b in self.buttons)
+        folded = (
+            len(self.buttons) > 1 and wanted > self.width() // 2 - self.others.sizeHint().width()
+        )
+        for button in self.buttons:
+            button.setVisible(not folded)
+            if folded:
+                menu.addAction(button.text(), button.click)
+        self.others.setVisible(folded)
+
     def _act(self, run: Callable[[], None], _: bool = False) -> None:
         self.clear()
         run()
@@ -119,9 +147,8 @@ class MessageBar(QFrame):
     def _paint_edge(self) -> None:
         self.dismiss.setIcon(icon("remove"))
         bad = self.note is not None and self.note.severity is Severity.ERROR
-        edge = warning_colour(QGuiApplication.palette()) if bad else "palette(mid)"
-        self.setStyleSheet(f"#messages{{border-top:2px solid {edge}}}")
-        self.sign.setStyleSheet(f"font-weight:600;color:{edge if bad else 'palette(text)'}")
+        say(self, "bad", bad)
+        say(self.sign, "bad", bad)
 
 
 class MessageList(QTreeWidget):

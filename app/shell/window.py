@@ -34,7 +34,7 @@ from app.shell.help import Help
 from app.shell.layer_menu import layer_menu
 from app.shell.log import LOGGER, start_log, stop_log
 from app.shell.messages import MessageBar, MessageList
-from app.shell.recent import RecentMenu
+from app.shell.recent import RecentMenu, RecentPictures
 from app.shell.status_bar import StatusBar
 from app.shell.toolbars import build_toolbars
 from app.shell.unexpected import UnexpectedErrors
@@ -48,6 +48,7 @@ from app.synthesis.results_panel import ResultsPanel
 from app.training.controller import TrainingController
 from app.viewer.area import ViewerArea
 from app.viewer.commands import mouse_commands, viewer_commands
+from app.viewer.window_level import WindowLevel
 
 TITLE = "MHVAE Studio"
 
@@ -73,12 +74,14 @@ class MainWindow(QMainWindow):
         engine: Callable[[], Sequence[str]] = engine_command,
     ) -> None:
         super().__init__()
+        settings = settings or Settings()
+        style.set_scheme(settings.appearance)
         jobs = Jobs(self)
         self.context = Context(
             Session(self),
             jobs,
             Messages(self),
-            settings or Settings(),
+            settings,
             QUndoStack(self),
             EngineClient(jobs, engine, self),
         )
@@ -163,7 +166,8 @@ class MainWindow(QMainWindow):
         context = self.context
         self.setWindowIcon(style.app_icon())
         self.setDockNestingEnabled(True)
-        self.empty = EmptyState()
+        self.pictures = RecentPictures(context, self.files)
+        self.empty = EmptyState(self.pictures.listed)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.viewers)
@@ -178,6 +182,7 @@ class MainWindow(QMainWindow):
         self.drops = DropTarget(self, centre, self.files.opener.open)
         self.panels = Panels(
             case=CasePanel(context, self.files.opener),
+            levels=WindowLevel(context.session),
             synthesis=SynthesisPanel(self.synthesis),
             results=ResultsPanel(context, self.files.ask_save),
             experts=ExpertsPanel(self.synthesis),
@@ -185,13 +190,13 @@ class MainWindow(QMainWindow):
             messages=MessageList(context.messages),
         )
         self.docks = build_docks(self, self.panels)
-        self._wheel = style.WheelGuard(self)
         self.setStatusBar(StatusBar(context.session, context.jobs, context.engine))
         self.commands = Commands(self)
         self.help = Help(context, self.commands, self.files.names, self)
         self._add_commands()
         self.recent = RecentMenu(context.settings, self.files.opener.open, self)
-        build_toolbars(self, self.commands, self.recent, self.docks.all)
+        self.bar = build_toolbars(self, self.commands, self.recent, self.docks.all, context.session)
+        self._wheel = style.WheelGuard(self)
 
     def _add_commands(self) -> None:
         """Ask every room for its commands, in the order of the menus."""
@@ -204,7 +209,7 @@ class MainWindow(QMainWindow):
                 *viewer_commands(self.viewers),
                 *alignment_commands(self.alignment),
                 *mouse_commands(self.context.session),
-                *appearance_commands(self.context),
+                *appearance_commands(self.context, self._look),
                 *self.synthesis.commands(),
                 *self.training.commands(),
                 *help_commands(self.help),
@@ -216,16 +221,20 @@ class MainWindow(QMainWindow):
         session, files = self.context.session, self.files
         self.empty.open_wanted.connect(files.ask_files)
         self.empty.demo_wanted.connect(files.open_demo)
+        self.empty.recent_wanted.connect(lambda path: files.opener.open([path]))
+        self.panels.case.pictured.connect(self.pictures.note)
         self.viewers.help_requested.connect(self.help.show_keys)
         self.message_bar.history_wanted.connect(self.docks.messages.show)
         self.alignment.panel_wanted.connect(self.docks.align.show)
         self.alignment.panel_wanted.connect(self.docks.align.raise_)
         self.panels.case.menu_wanted.connect(self._show_layer_menu)
+        self.panels.results.card_wanted.connect(self.training.show_card)
         files.case_closing.connect(self.synthesis.cancel)
         files.opener.model_found.connect(self.synthesis.open_model)
         files.opener.opened.connect(lambda _: self.viewers.setFocus())
         files.work.changed.connect(self._show_title)
         session.layers_changed.connect(self._show_centre)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
         for changed in (
             session.display_changed,
             session.layers_changed,
@@ -251,6 +260,23 @@ class MainWindow(QMainWindow):
         some = bool(self.context.session.layers)
         self.stack.setCurrentWidget(self.viewers if some else self.empty)
 
+    def _follow_system(self, _: Qt.ColorScheme) -> None:
+        self._look(self.context.settings.appearance)
+
+    def _look(self, scheme: str) -> None:
+        """Turn light or dark; the docks, which a new style sheet widens, keep their width."""
+        docks = [d for d in self.docks.all if d.isVisible()]
+        widths = [d.width() for d in docks]
+        style.set_scheme(scheme)
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+        self.resizeDocks(docks, widths, Qt.Orientation.Horizontal)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Draw icons anew when the palette turned light or dark."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "panels"):
+            self.panels.levels.draw()
+
     def _show_layer_menu(self, layer_id: str, at: QPoint) -> None:
         layer_menu(self.context, self.files, layer_id, self).popup(at)
 
@@ -266,8 +292,6 @@ def main(files: Sequence[str] = ()) -> int:
     # Ctrl+C in the terminal ends the program at once, as people expect.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     settings = Settings()
-    if settings.appearance != "system":
-        style.set_scheme(settings.appearance)
     start_log()
     window = MainWindow(settings)
     unexpected = UnexpectedErrors(window.context.messages, window)

@@ -9,6 +9,8 @@ from app.shared.context import Context
 from app.state.values import Display
 
 FIRST_SIZE = QSize(1440, 900)
+SMALLEST = QSize(1024, 700)
+"""No word is clipped in a window of this size."""
 FRAME = QSize(8, 48)
 """Room for what a desktop draws around a window; its real size is known only once it is shown."""
 DISPLAY = ("convention", "interpolation", "mouse", "world_axes", "crosshair", "outlines")
@@ -37,7 +39,9 @@ def restore_display(context: Context) -> None:
 
 def restore_window(window: QMainWindow, context: Context) -> None:
     """Put the docks where the last window had them; the first window fits on the screen."""
-    window.resize(first_size(window.screen().availableSize()))
+    available = window.screen().availableSize()
+    window.setMinimumSize(SMALLEST.boundedTo(available - FRAME))
+    window.resize(first_size(available))
     state = context.settings.window_state()
     if state is not None:
         window.restoreGeometry(state[0])

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack
 
 from PySide6.QtCore import QObject, Signal
 
-from app.state.levels import auto_window, fits, full_window
+from app.state.levels import auto_window, fits, full_window, labels_of
 from app.state.record import Result
-from app.state.values import Display, Kind, Layer, LayerEdit, Placement, Window
+from app.state.values import (
+    DEFAULT_COLORMAPS,
+    KIND_WORDS,
+    Display,
+    Kind,
+    Label,
+    Layer,
+    LayerEdit,
+    Placement,
+    Window,
+)
 from core.case import Case
 from core.grid import Grid
 from core.volume import Volume
 
 Region = tuple[slice, slice, slice]
 """A block of voxels (i, j, k) in storage order."""
-
-DEFAULT_COLORMAPS = {
-    Kind.DIFFERENCE: "diverging",
-    Kind.SIGMA: "inferno",
-    Kind.SHARE: "viridis",
-    Kind.LABEL: "labels",
-}
-KIND_WORDS = {Kind.REAL: "", Kind.SIGMA: "σ"}
 
 
 class Layers(QObject):
@@ -82,6 +85,7 @@ class Layers(QObject):
         sample: int = 0,
         live: bool = False,
         visible: bool = True,
+        labels: Sequence[Label] | None = None,
     ) -> str:
         """Add a layer and return its id; the first image becomes active and centres the cursor.
 
@@ -89,12 +93,12 @@ class Layers(QObject):
             volume: what to show; a voxel array in shared memory stays shared.
             kind: default ``SYNTHETIC`` or ``REAL``, as the volume says.
             name: default "modality (source)".
-            colormap: default by kind.
+            colormap, opacity: default by kind.
             window: default: that of a layer of the same modality while windows are locked, else
                 the one remembered for the modality, else robust percentiles.
-            opacity: default 1, for label maps 0.4.
             layer_id: default "kind-n"; an id in use is an error.
             result, sample, live, visible: as in ``Layer``.
+            labels: what a label map holds; default: counted, which takes a while.
 
         Raises:
             ValueError: the id is in use.
@@ -107,6 +111,8 @@ class Layers(QObject):
             layer_id = f"{kind}-{self._count}"
         if layer_id in self._layers:
             raise ValueError(f"layer id {layer_id!r} is in use")
+        if labels is None and kind is Kind.LABEL:
+            labels = labels_of(volume.voxels, {})
         auto = auto_window(volume.voxels, kind)
         label = " ".join(x for x in (KIND_WORDS.get(kind, kind), volume.modality) if x)
         layer = Layer(
@@ -123,6 +129,7 @@ class Layers(QObject):
             sample=sample,
             live=live,
             visible=visible,
+            labels=tuple(labels or ()),
         )
         layer = replace(layer, window=window or self._first_window(layer))
         self._layers[layer_id] = layer
@@ -215,11 +222,7 @@ class Layers(QObject):
         return [x for x in self.layers if not x.is_image and x.visible]
 
     def case_layers(self) -> dict[str, Layer]:
-        """Return modality → its real volume in the case.
-
-        Of several that is the available one, else the one that was available last (the one that
-        is held back), else the first. Volumes without a modality are left out.
-        """
+        """Return modality → its real volume in the case: the available, last available or first."""
         chosen: dict[str, Layer] = {}
         for layer in self.layers:
             if layer.kind is Kind.REAL and layer.modality:
@@ -299,11 +302,8 @@ class Layers(QObject):
 
     def _others(self, modality: str, layer_id: str) -> list[Layer]:
         """Return other real layers of a named modality."""
-        return [
-            x
-            for x in self.layers
-            if modality and x.kind is Kind.REAL and x.modality == modality and x.id != layer_id
-        ]
+        real = [x for x in self.layers if x.kind is Kind.REAL and x.modality]
+        return [x for x in real if x.modality == modality and x.id != layer_id]
 
     def _window_group(self, layer: Layer) -> list[Layer]:
         """Return the layers of one scale; differences and σ of a modality always have one."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from app.state.values import Kind, Window
+from app.state.values import Kind, Label, Window
 from core.volume import Voxels
 
 SAMPLES = 200_000
 """About how many voxels the percentiles are taken from."""
+
+MOST_LABELS = 1 << 16
 
 TOO_FLAT, TOO_WIDE = 0.1, 20
 """A window that shows fewer voxels as grey, or is so many times wider than needed, does not fit."""
@@ -42,6 +46,34 @@ def auto_window(voxels: Voxels, kind: Kind) -> Window:
         return _open(lowest, float(np.percentile(inside, 99.5)))
     low, high = np.percentile(sample, (1, 99.5))
     return _open(float(low), float(high))
+
+
+def labels_in(voxels: Voxels) -> list[int]:
+    """Return the numbers above 0 that a label map holds, at most the first 255 of them."""
+    top = int(voxels.max())
+    if not 0 < top < MOST_LABELS:
+        return []
+    counts = np.bincount(np.clip(voxels, 0, top).astype(np.int32).ravel(), minlength=1)
+    found: list[int] = np.nonzero(counts[1:])[0].tolist()
+    return [n + 1 for n in found[:255]]
+
+
+def labels_of(voxels: Voxels, names: Mapping[int, str]) -> tuple[Label, ...]:
+    """Return the labels of a map, with their names as far as they are known."""
+    return tuple(Label(n, names.get(n, unnamed(n))) for n in labels_in(voxels))
+
+
+def unnamed(label: int) -> str:
+    """Return what a label is called while nobody has named it."""
+    return f"Label {label}"
+
+
+def percentile_window(voxels: Voxels, low: float, high: float) -> Window:
+    """Return two percentiles (0..100) of the voxels that are not background; low < high."""
+    sample, air = _sample(voxels), background(voxels)
+    inside = sample if air is None else sample[sample > air]
+    first, last = np.percentile(inside, (low, high))
+    return _open(float(first), float(last))
 
 
 def full_window(voxels: Voxels) -> Window:

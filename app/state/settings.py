@@ -5,6 +5,7 @@ No patient names and no paths, except the list of recent files, which can be tur
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,8 +71,7 @@ class Settings:
     def keeps_recent(self, keep: bool) -> None:
         self._store.setValue("recent/keep", keep)
         if not keep:
-            self._store.remove("recent/paths")
-            self._store.remove("recent/cohorts")
+            self.clear_recent()
 
     def recent(self) -> list[Path]:
         """Return recently opened files and folders, newest first."""
@@ -85,8 +85,23 @@ class Settings:
 
     def clear_recent(self) -> None:
         """Empty the list."""
-        self._store.remove("recent/paths")
-        self._store.remove("recent/cohorts")
+        for name in ("paths", "cohorts", "pictures"):
+            self._store.remove(f"recent/{name}")
+
+    def recent_picture(self, path: Path) -> bytes:
+        """Return the small picture (PNG) of something recently opened; empty without one."""
+        pictures = self._json("recent/pictures", dict[str, str], {})
+        try:
+            return base64.b64decode(pictures.get(str(path), ""))
+        except ValueError:
+            return b""
+
+    def keep_recent_picture(self, path: Path, png: bytes) -> None:
+        """Remember a small picture with a recent file; it goes when the file leaves the list."""
+        recent = [str(p) for p in self.recent()]
+        pictures = self._json("recent/pictures", dict[str, str], {})
+        pictures[str(path)] = base64.b64encode(png).decode()
+        self._put_json("recent/pictures", {p: x for p, x in pictures.items() if p in recent})
 
     def recent_cohorts(self) -> list[Path]:
         """Return cohorts the trainer was shown, newest first; off with the recent files."""

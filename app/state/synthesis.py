@@ -140,7 +140,7 @@ class SynthesisChoices(QObject):
             return "No model is chosen. Drop a model bundle, or choose one from the list."
         if not self.subset():
             known = ", ".join(self.modalities)
-            return f"No input is given. Open a volume and name its modality ({known})."
+            return f"No input volume. Open one and set its modality ({known})."
         return ""
 
     def obstacle(self) -> str:
@@ -150,8 +150,8 @@ class SynthesisChoices(QObject):
             return blind
         if not self.targets():
             return (
-                "Nothing to synthesise: every volume is an input. Untick Input of one to predict "
-                "it from the others, or tick an output."
+                "No output: every volume is an input. Untick Input of one to synthesise it from "
+                "the others, or tick an output."
             )
         return ""
 

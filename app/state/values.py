@@ -34,6 +34,15 @@ class Kind(StrEnum):
     LABEL = "label"
 
 
+DEFAULT_COLORMAPS = {
+    Kind.DIFFERENCE: "diverging",
+    Kind.SIGMA: "inferno",
+    Kind.SHARE: "viridis",
+    Kind.LABEL: "labels",
+}
+KIND_WORDS = {Kind.REAL: "", Kind.SIGMA: "σ"}
+
+
 class Plane(StrEnum):
     """The three planes of the reference frame."""
 
@@ -81,6 +90,7 @@ class MousePreset(StrEnum):
     """Which gesture does what; the tables are in ``app.viewer.key_bindings``."""
 
     SLICER = "Slicer"
+    ITK_SNAP = "ITK-SNAP"
     PACS = "PACS"
 
 
@@ -109,6 +119,16 @@ class Tool(StrEnum):
     NONE = ""
     MOVE = "move"  # drag the moving volume
     LANDMARKS = "landmarks"  # place and drag point pairs
+    WINDOW = "window"  # adjust window and level
+
+
+@dataclass(frozen=True)
+class Label:
+    """One number of a label map: what it is called, and whether it is drawn."""
+
+    value: int
+    name: str
+    shown: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +153,7 @@ class Layer:
         result: the synthesis it is a part of; None for other volumes.
         sample: which single sample of the result it is, from 1; 0 for everything else.
         live: it is still being made.
+        labels: what a label map holds; empty for images.
     """
 
     id: str
@@ -151,6 +172,12 @@ class Layer:
     result: Result | None = None
     sample: int = 0
     live: bool = False
+    labels: tuple[Label, ...] = ()
+
+    @property
+    def hidden_labels(self) -> frozenset[int]:
+        """The numbers of a label map that are not drawn."""
+        return frozenset(x.value for x in self.labels if not x.shown)
 
     @property
     def header(self) -> Grid:
@@ -191,6 +218,7 @@ class LayerEdit(TypedDict, total=False):
     field_of_view: NDArray[np.bool_] | None
     result: Result | None
     live: bool
+    labels: tuple[Label, ...]
 
 
 @dataclass(frozen=True)

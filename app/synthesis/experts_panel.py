@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.style import EXPERT_COLOURS
+from app.shared.style import EXPERT_COLOURS, say
 from app.state.values import Kind, Layout
 from app.synthesis.controller import SynthesisController
 from app.synthesis.experts import ExpertShares
@@ -100,21 +100,27 @@ class ExpertsPanel(QWidget):
         self.bars = Bars()
         self.hint = QLabel()
         self.hint.setWordWrap(True)
-        self.hint.setEnabled(False)
+        say(self.hint, "hint", True)
         self.show_map = QCheckBox("Show map of")
         self.show_map.setToolTip("A layer of its own, on the slice under the cursor")
         self.expert = QComboBox()
         self.level = QComboBox()
+        for box in (self.expert, self.level):
+            box.setMinimumContentsLength(6)
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
         self.setToolTip(EXPLAIN)
         maps = QHBoxLayout()
-        maps.addWidget(self.show_map)
-        maps.addWidget(self.expert)
-        maps.addWidget(self.level)
-        maps.addStretch(1)
+        maps.setSpacing(4)
+        maps.addWidget(self.expert, 1)
+        maps.addWidget(self.level, 1)
         column = QVBoxLayout(self)
-        column.setContentsMargins(8, 6, 8, 6)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(4)
         column.addWidget(self.bars)
         column.addWidget(self.hint)
+        column.addWidget(self.show_map)
         column.addLayout(maps)
         column.addStretch(1)
         self._timer = QTimer(self, singleShot=True, interval=ASK_DELAY_MS)

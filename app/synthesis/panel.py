@@ -12,12 +12,14 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from app.processes.progress import Stage
+from app.shared.elided import ElidedLabel
 from app.shared.wording import duration
 from app.synthesis.controller import SynthesisController
 from app.synthesis.cost import Estimate
@@ -33,21 +35,24 @@ class SynthesisPanel(QWidget):
         self.engine = controller.context.engine
         self.model = QComboBox()
         self.model.setToolTip("Model bundle; drop a .safetensors file to add one")
-        self.model.setMinimumContentsLength(12)
-        self.model.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
         self.inputs = QLabel()
         self.inputs.setToolTip("Follows the Input toggles in the Case panel")
         self.outputs = QWidget()
         self._outputs = QHBoxLayout(self.outputs)
         self._outputs.setContentsMargins(0, 0, 0, 0)
+        self._outputs.setSpacing(8)
         self._outputs.addStretch(1)
         self._boxes: list[QCheckBox] = []
         self.where = QComboBox()
-        self.where.addItems(["Field of view", "Whole grid"])
+        self.where.addItems(["Field of view", "Whole volume"])
         self.where.setToolTip("Field of view: that of the ultrasound, or the brain in the MRI")
         self.device = QComboBox()
+        for box in (self.model, self.where, self.device):
+            # What is listed must not widen the panel.
+            box.setMinimumContentsLength(8)
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
         self.temperature = QDoubleSpinBox(minimum=0.0, maximum=3.0, singleStep=0.1, decimals=2)
         self.temperature.setToolTip("0 is the mean path, always the same; above 0 noise is drawn")
         self.samples = QSpinBox(minimum=1, maximum=64)
@@ -67,7 +72,7 @@ class SynthesisPanel(QWidget):
         self.button.setDefault(True)
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
-        self.stage = QLabel()
+        self.stage = ElidedLabel()
         self._lay_out()
         self._connect()
         self._show_models()
@@ -82,26 +87,26 @@ class SynthesisPanel(QWidget):
         form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setVerticalSpacing(4)
+        form.setHorizontalSpacing(8)
         for label, field in (
             ("Model", self.model),
             ("Inputs", self.inputs),
             ("Outputs", self.outputs),
-            ("Where", self.where),
+            ("Region", self.where),
             ("Device", self.device),
-            ("Temperature", self.temperature),
-            ("Samples", self.samples),
-            ("Seed", self.seed),
-            ("Batch", self.batch),
-            ("", self.rerun),
+            ("Temperature", _beside(self.temperature, "Batch", self.batch)),
+            ("Samples", _beside(self.samples, "Seed", self.seed)),
         ):
             form.addRow(label, field)
         run = QHBoxLayout()
+        run.setSpacing(8)
         run.addWidget(self.button)
         run.addWidget(self.progress, 1)
         column = QVBoxLayout(self)
-        column.setContentsMargins(8, 6, 8, 6)
-        column.setSpacing(5)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(4)
         column.addLayout(form)
+        column.addWidget(self.rerun)
         column.addWidget(self.cost)
         column.addLayout(run)
         column.addWidget(self.stage)
@@ -155,7 +160,7 @@ class SynthesisPanel(QWidget):
         self.where.setCurrentIndex(int(form.whole))
         self._show_devices()
         subset = asked.subset()
-        self.inputs.setText(" + ".join(subset) if subset else "none yet")
+        self.inputs.setText(" + ".join(subset) if subset else "none")
         self._show_outputs()
         self.button.setEnabled(self.controller.running or not asked.obstacle())
         self.button.setToolTip(
@@ -195,6 +200,7 @@ class SynthesisPanel(QWidget):
                 for name in names:
                     self.device.addItem(DEVICES.get(name, name), name)
             self.device.setCurrentIndex(max(0, self.device.findData(self.asked.form.device)))
+        self.device.setToolTip(f"Computes on: {self.device.currentText()}")
 
     def _show_running(self, running: bool) -> None:
         self.button.setText("Cancel" if running else "Run")
@@ -219,6 +225,21 @@ class SynthesisPanel(QWidget):
         else:
             text = describe(what)
         self.cost.setText(text)
+
+
+def _beside(field: QWidget, label: str, other: QWidget) -> QHBoxLayout:
+    """Return two fields in one line, the second with a label of its own."""
+    line = QHBoxLayout()
+    line.setSpacing(4)
+    line.addWidget(field, 1)
+    name = QLabel(label)
+    name.setBuddy(other)
+    line.addWidget(name)
+    line.addWidget(other, 1)
+    for box in (field, other):
+        box.setMinimumWidth(44)
+        box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return line
 
 
 def describe(estimate: Estimate) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from html import escape
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
     QMenu,
     QPushButton,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QToolButton,
@@ -23,14 +26,14 @@ from PySide6.QtWidgets import (
 )
 
 from app.shared.context import Context
-from app.shared.style import make_bold
+from app.shared.style import make_bold, say
 from app.state.record import Result
 from app.state.undo import RemoveLayers, RenameResult
 from app.state.values import Compare
 from core.marks import SYNTHETIC_SENTENCE
 
-UNITS = {"PSNR": "PSNR, dB"}
-"""Headings of metrics that have a unit of their own; the others are in the volume's values."""
+UNITS = {"PSNR": "dB"}
+"""Metrics that have a unit of their own."""
 VALUES = ("MAE", "mean σ")
 """Metrics in the units of the volume."""
 UNDER_WAY = "under way…"
@@ -45,6 +48,9 @@ class ResultsPanel(QWidget):
         save: asks how to save the volume of a layer id.
     """
 
+    card_wanted = Signal(str)
+    """Name of the model whose card the user asked for."""
+
     def __init__(
         self, context: Context, save: Callable[[str], None], parent: QWidget | None = None
     ) -> None:
@@ -54,8 +60,9 @@ class ResultsPanel(QWidget):
         self.shown: list[Result] = []
         self.notice = QLabel(SYNTHETIC_SENTENCE)
         make_bold(self.notice)
+        self.notice.setWordWrap(True)
         self.empty = QLabel("Nothing synthesised yet.")
-        self.empty.setEnabled(False)
+        say(self.empty, "hint", True)
         self.table = QTableWidget()
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
@@ -72,7 +79,8 @@ class ResultsPanel(QWidget):
         self.tree.setHeaderLabels(["Provenance", ""])
         self.tree.setUniformRowHeights(True)
         self.tree.setColumnWidth(0, 130)
-        self.compare = QPushButton("Compare with")
+        self.tree.setMinimumHeight(7 * self.fontMetrics().lineSpacing())
+        self.compare = QPushButton("Compare")
         self.compare.setToolTip("Lay another result over this one, in the compare mode of choice")
         self.compare.setMenu(QMenu(self))
         self.save = QPushButton("Save…")
@@ -89,11 +97,12 @@ class ResultsPanel(QWidget):
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
-        for button in (self.compare, self.save, self.delete):
-            buttons.addWidget(button)
-        buttons.addStretch(1)
+        for button, share in ((self.compare, 4), (self.save, 3), (self.delete, 3)):
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            buttons.addWidget(button, share)
         steps = QHBoxLayout(self.samples)
         steps.setContentsMargins(0, 0, 0, 0)
+        steps.setSpacing(4)
         for step, arrow, tip in (
             (self.previous, Qt.ArrowType.LeftArrow, "Previous sample"),
             (self.next, Qt.ArrowType.RightArrow, "Next sample"),
@@ -122,6 +131,7 @@ class ResultsPanel(QWidget):
         column.addStretch(0)
 
     def _connect(self) -> None:
+        self.limits.linkActivated.connect(self._ask_card)
         self.results.changed.connect(self._show)
         self.table.itemSelectionChanged.connect(self._choose)
         self.table.itemChanged.connect(self._rename)
@@ -147,9 +157,11 @@ class ResultsPanel(QWidget):
         self.compare.setEnabled(whole and len(self.results.all) > 1)
         self.about.setText(why(current, live=not whole) if current else "")
         limits = current.limits if current else ""
-        self.limits.setText(f"Known limits of {current.model}: {limits}" if current else "")
-        self.limits.setToolTip(self.limits.text())  # a small window cannot show all of it
-        self.limits.setVisible(bool(limits))
+        told = f"Known limits of {current.model}: {limits}" if current and limits else ""
+        link = '<a href="card">Model card</a>'
+        self.limits.setText(f"{escape(told)} {link}".strip())
+        self.limits.setToolTip(told)  # a small window cannot show all of it
+        self.limits.setVisible(current is not None and bool(current.model))
         self._show_samples(current)
         self.tree.clear()
         if current is not None:
@@ -157,7 +169,7 @@ class ResultsPanel(QWidget):
             self.tree.expandToDepth(0)
 
     def _show_table(self, current: Result | None) -> None:
-        names = list(dict.fromkeys(name for r in self.shown for name in r.metrics))
+        names = list(dict.fromkeys(name for r in self.shown for name, _ in _by_name(r)))
         with QSignalBlocker(self.table):
             self.table.setColumnCount(1 + len(names))
             self.table.setHorizontalHeaderLabels(["Result", *(heading(n) for n in names)])
@@ -177,10 +189,25 @@ class ResultsPanel(QWidget):
                 self.table.selectRow(self.shown.index(current))
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        height = header.sizeHint().height() + 4
+        header.setMinimumSectionSize(40)
+        self._fit_titles()
+        bar = self.table.horizontalScrollBar().sizeHint().height()
+        height = header.sizeHint().height() + bar + 4
         shown = min(len(self.shown), ROWS_SHOWN)
         self.table.setFixedHeight(height + sum(self.table.rowHeight(r) for r in range(shown)))
+
+    def _fit_titles(self) -> None:
+        """Give the titles what the metrics leave, and no less than they need."""
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
+        others = sum(header.sectionSize(n) for n in range(1, header.count()))
+        needed = self.table.sizeHintForColumn(0)
+        header.resizeSection(0, max(self.table.viewport().width() - others, needed))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Let the titles have the room."""
+        super().resizeEvent(event)
+        self._fit_titles()
 
     def _tip(self, result: Result) -> str:
         lines = [f"{result.kind} from {' + '.join(result.subset)}", result.asked]
@@ -246,6 +273,10 @@ class ResultsPanel(QWidget):
             rows = [x.id for x in self.results.rows(current)]
             self.context.undo.push(RemoveLayers(self.session, rows, f"Delete {current.title}"))
 
+    def _ask_card(self, _: str) -> None:
+        if self.results.current is not None:
+            self.card_wanted.emit(self.results.current.model)
+
     def _step(self, step: int) -> None:
         current = self.results.current
         if current is not None:
@@ -254,8 +285,20 @@ class ResultsPanel(QWidget):
 
 
 def heading(name: str) -> str:
-    """Return a metric's name with its unit."""
-    return f"{name}, grey values" if name in VALUES else UNITS.get(name, name)
+    """Return a metric's name, and its unit below it."""
+    return f"{name}\n{unit(name)}"
+
+
+def unit(name: str) -> str:
+    """Return what a metric is measured in; empty for a pure number."""
+    return "grey values" if name in VALUES else UNITS.get(name, "")
+
+
+def _by_name(result: Result) -> list[tuple[str, float]]:
+    """Return the metrics in the order they are always told in."""
+    order = ("PSNR", "SSIM", "MAE")
+    known = {n: k for k, n in enumerate(order)}
+    return sorted(result.metrics.items(), key=lambda x: known.get(x[0], len(order)))
 
 
 def why(result: Result, *, live: bool) -> str:
@@ -263,7 +306,8 @@ def why(result: Result, *, live: bool) -> str:
     if live:
         return f"{result.title} is under way. It is judged when it is whole."
     if "PSNR" in result.metrics:
-        return f"Inside the field of view both have, against {result.truth_name}."
+        told = ", ".join(f"{n} {metric_text(n, v)} {unit(n)}".strip() for n, v in _by_name(result))
+        return f"{told}. Inside the field of view both have, against {result.truth_name}."
     if result.truth_name:
         return f"No metrics: {result.truth_name} and the result have no field of view in common."
     return (

@@ -59,13 +59,18 @@ class TrainingController(QObject):
         window.activateWindow()
         window.look()
 
-    def show_models(self) -> None:
-        """Open the window of models."""
+    def show_models(self, select: Path | None = None) -> None:
+        """Open the window of models, at one of them or at the one in use."""
         window = self._models_window()
         window.show()
         window.raise_()
         window.activateWindow()
-        window.look()
+        window.look(select)
+
+    def show_card(self, name: str) -> None:
+        """Open the card of a model by its name, if it is still there."""
+        models = self.context.session.synthesis.models
+        self.show_models(next((b.path for b in models if b.name == name), None))
 
     def show_run(self, path: Path) -> None:
         """Open the window of runs at one of them."""

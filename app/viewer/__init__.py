@@ -2,6 +2,7 @@
 
 __all__ = [
     "area",
+    "blend_slider",
     "colormaps",
     "column_titles",
     "commands",
@@ -11,4 +12,5 @@ __all__ = [
     "overlay",
     "pane_geometry",
     "readout",
+    "window_level",
 ]

@@ -49,7 +49,8 @@ def actions(area: Viewers, ask_help: Callable[[], None]) -> dict[str, Callable[[
         "full_window": lambda: _window(area, session.full_window),
         "interpolation": lambda: _interpolation(area),
         "convention": lambda: _convention(area),
-        "ruler": lambda: _toggle(area, "measuring"),
+        "ruler": lambda: _ruler(area),
+        "adjust_window": lambda: _adjust_window(area),
         "remove_rulers": lambda: session.set_rulers(()),
         "help": ask_help,
         "next_slice": lambda: _through(area, 1),
@@ -123,6 +124,19 @@ def _window(area: Viewers, change: Callable[[str], None]) -> None:
     pane = area.focus_pane
     if pane is not None:
         change(pane.slot.layer_id)
+
+
+def _ruler(area: Viewers) -> None:
+    """Take the ruler, or put it away; one tool at a time has the left button."""
+    if area.session.tool is Tool.WINDOW:
+        area.session.set_tool(Tool.NONE)
+    _toggle(area, "measuring")
+
+
+def _adjust_window(area: Viewers) -> None:
+    session = area.session
+    session.set_display(measuring=False)
+    session.set_tool(Tool.NONE if session.tool is Tool.WINDOW else Tool.WINDOW)
 
 
 def _interpolation(area: Viewers) -> None:

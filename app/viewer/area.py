@@ -7,8 +7,6 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QDragEnterEvent,
-    QDropEvent,
     QHideEvent,
     QImage,
     QKeyEvent,
@@ -26,14 +24,10 @@ from PySide6.QtWidgets import QWidget
 from app.state.layers import Region
 from app.state.session import Session
 from app.state.values import Layout, Plane, Tool
+from app.viewer import slice_slider
 from app.viewer.actions import actions
-from app.viewer.column_titles import (
-    column_menu,
-    dragged_layer,
-    drop_layer,
-    on_title,
-    title_rect,
-)
+from app.viewer.column_events import ColumnEvents
+from app.viewer.column_titles import column_menu, on_title, title_rect
 from app.viewer.compare import mode_of
 from app.viewer.geometry import plane_axes
 from app.viewer.key_bindings import action_of
@@ -77,7 +71,7 @@ class ViewerArea(QWidget):
         self._timers.settled.connect(self._on_settled)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-        self.setAcceptDrops(True)
+        ColumnEvents(self, session, self.pane_at)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(240, 180)
         self.setAccessibleName("Viewers")
@@ -250,6 +244,7 @@ class ViewerArea(QWidget):
         painter = QPainter(self)
         focus = self.focus_pane if len(self.panes) > 1 else None
         for pane in self._paint(painter, event.region()):
+            slice_slider.paint(painter, pane)
             if pane is focus:
                 painter.setPen(QPen(FOCUS, 1))
                 painter.drawRect(pane.rect.adjusted(0, 0, -1, -1))
@@ -289,22 +284,14 @@ class ViewerArea(QWidget):
         if self.mouse.dragging:
             self.mouse.move(event.position())
         else:
-            self._set_focus(self.pane_at(event.position()))
+            pane = self.pane_at(event.position())
+            self._set_focus(pane)
+            if pane is not None:
+                self.mouse.hover(pane, event.modifiers(), event.position())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End a gesture."""
         self.mouse.release(event.button(), event.position())
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Take rows of the Case panel; files are the window's."""
-        event.setAccepted(bool(dragged_layer(event.mimeData(), self.session)))
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        """Show the dropped row's volume in the column it was dropped on."""
-        layer_id = dragged_layer(event.mimeData(), self.session)
-        event.setAccepted(bool(layer_id))
-        if layer_id:
-            drop_layer(self.session, self.pane_at(event.position()), layer_id)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Maximise the pane, or go back."""

@@ -53,6 +53,11 @@ def table(name: str) -> Table:
     return np.asarray(colours, np.uint32)
 
 
+def label_colour(name: str, label: int) -> str:
+    """Return the colour of a label above 0 in a map, as ``"#rrggbb"``."""
+    return f"#{int(table(name)[(label - 1) % 255 + 1]) & 0xFFFFFF:06x}"
+
+
 def _diverging() -> NDArray[np.float64]:
     """Blue – dark – red with equal, evenly rising CIE lightness on both sides (dark at zero)."""
     # Zero falls between two of the 256 colours: both are grey, so that no difference has no hue.

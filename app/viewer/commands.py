@@ -7,7 +7,7 @@ from functools import partial
 
 from app.shared.commands import Command
 from app.state.session import Session
-from app.state.values import Compare, Convention, Interpolation, Layout, MousePreset, Plane
+from app.state.values import Compare, Convention, Interpolation, Layout, MousePreset, Plane, Tool
 from app.viewer.area import ViewerArea
 from app.viewer.compare import MODES
 from app.viewer.key_bindings import ACTIONS
@@ -38,6 +38,7 @@ def viewer_commands(viewers: ViewerArea) -> list[Command]:
         "crosshair": shows("crosshair", True),
         "outlines": shows("outlines", True),
         "ruler": shows("measuring", True),
+        "adjust_window": lambda: viewers.session.tool is Tool.WINDOW,
         "lock_position": shows("lock_position", True),
         "lock_zoom": shows("lock_zoom", True),
         "lock_window": shows("lock_window", True),

@@ -152,12 +152,12 @@ def _off(it: Compared) -> Composed:
 
 OFF = Mode("0", "No comparison", "", _off)
 MODES: dict[Compare, Mode] = {
-    Compare.BLEND: Mode("B", "Blend with the counterpart", "Blend", _blend),
+    Compare.BLEND: Mode("B", "Blend the foreground over the background", "Blend", _blend),
     Compare.SWIPE: Mode(
         "W", "Swipe: drag the line", "Swipe", _swipe, mark=_swipe_line, change=_move_line
     ),
     Compare.REVEAL: Mode(
-        "E", "Reveal under the pointer", "Reveal", _reveal, mark=_ring, change=_change_disc,
+        "E", "Reveal under the mouse", "Reveal", _reveal, mark=_ring, change=_change_disc,
         follows_pointer=True,
     ),
     Compare.CHECKER: Mode("K", "Checkerboard", "Checker", _checker),

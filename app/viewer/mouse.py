@@ -12,6 +12,7 @@ from app.state.session import Session
 from app.state.values import Compare, MousePreset, Ruler, Tool
 from app.viewer.key_bindings import DRAGS, Gesture
 from app.viewer.pane_geometry import PaneGeometry
+from app.viewer.slice_slider import SliceSlider
 from app.viewer.tool import Handler
 
 GRAB = 8
@@ -47,6 +48,7 @@ class Mouse:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.tools: dict[Tool, Handler] = {}
+        self._slider = SliceSlider()
         self._handler: Handler | None = None
         self._pane: PaneGeometry | None = None
         self._button = Qt.MouseButton.NoButton
@@ -57,6 +59,7 @@ class Mouse:
         self._wheel = 0
         self._held: tuple[Ruler, ...] = ()  # the rulers that are not drawn now
         self._fixed: tuple[float, float, float] | None = None  # the end that stays
+        self._carried: Ruler | None = None  # the ruler that is moved whole
 
     @property
     def dragging(self) -> bool:
@@ -71,9 +74,13 @@ class Mouse:
             return
         name = gesture_name(button, keys)
         gesture = DRAGS[self.session.display.mouse].get(name)
+        if name == "Left" and self.session.tool is Tool.WINDOW:
+            gesture = Gesture.WINDOW
         self._other = ""
-        self._handler = self.tools.get(self.session.tool)
-        if self._handler is not None and self._handler.press(pane, name, at):
+        tool = self.tools.get(self.session.tool)
+        takers = (self._slider, tool) if tool else (self._slider,)
+        self._handler = next((x for x in takers if x.press(pane, name, at)), None)
+        if self._handler is not None:
             self._other = "tool"
         elif name == "Left" and self._takes_swipe(pane, at):
             self._other = "swipe"
@@ -121,7 +128,8 @@ class Mouse:
         if self._other == "tool" and self._handler is not None:
             self._handler.release(pane, at)
         still = (at - self._start).manhattanLength() < CLICK
-        if self._other == "ruler" and still and self._fixed is None:
+        drawn = self._fixed is None and self._carried is None
+        if self._other == "ruler" and still and drawn:
             self.session.set_rulers(self._held)  # a click draws nothing
         elif (
             still
@@ -130,6 +138,12 @@ class Mouse:
             and self._gesture is Gesture.WINDOW
             and self.session.display.mouse is MousePreset.PACS
         ):
+            self._place(pane, at)
+
+    def hover(self, pane: PaneGeometry, keys: Qt.KeyboardModifier, at: QPointF) -> None:
+        """Move over a pane without a button: with Shift the crosshair follows, as in Slicer."""
+        name = _prefix(keys) + "Move"
+        if DRAGS[self.session.display.mouse].get(name) is Gesture.CROSSHAIR:
             self._place(pane, at)
 
     def wheel(self, pane: PaneGeometry, delta: int, keys: Qt.KeyboardModifier, at: QPointF) -> None:
@@ -169,19 +183,30 @@ class Mouse:
         self.session.set_cursor(world, pane.slot.layer_id)
 
     def _take_ruler(self, pane: PaneGeometry, at: QPointF) -> None:
-        """Take the end of a ruler under the pointer, or begin a new ruler."""
-        self._held, self._fixed = self.session.rulers, None
+        """Take a ruler by an end, or whole by its line, or begin a new ruler."""
+        self._held, self._fixed, self._carried = self.session.rulers, None, None
         projection = pane.projection()
+
+        def pixel(end: tuple[float, float, float]) -> QPointF:
+            place, axes = pane.frame.to_frame(end), projection.axes
+            return QPointF(
+                projection.x(float(place[axes.across])), projection.y(float(place[axes.up]))
+            )
+
         for ruler in reversed(self.session.rulers):
-            for end, other in ((ruler.end, ruler.start), (ruler.start, ruler.end)):
-                place = pane.frame.to_frame(end)
-                x = projection.x(float(place[projection.axes.across]))
-                y = projection.y(float(place[projection.axes.up]))
-                near = abs(x - at.x()) <= GRAB and abs(y - at.y()) <= GRAB
-                if near and pane.on_plane(end) and pane.on_plane(other):
-                    self._held = tuple(r for r in self.session.rulers if r is not ruler)
-                    self._fixed = other
-                    return
+            if not (pane.on_plane(ruler.start) and pane.on_plane(ruler.end)):
+                continue
+            start, end = pixel(ruler.start), pixel(ruler.end)
+            if _apart(at, end) <= GRAB:
+                self._fixed = ruler.start
+            elif _apart(at, start) <= GRAB:
+                self._fixed = ruler.end
+            elif _apart(at, _nearest(at, start, end)) <= GRAB:
+                self._carried = ruler
+            else:
+                continue
+            self._held = tuple(r for r in self.session.rulers if r is not ruler)
+            return
 
     def _measure(self, pane: PaneGeometry, at: QPointF) -> None:
         """Draw the ruler from the press to here; it is not bound to voxel centres."""
@@ -190,8 +215,13 @@ class Mouse:
             pane.frame.to_world(projection.to_frame(p.x(), p.y(), depth)).tolist()
             for p in (self._start, at)
         ]
-        start = self._fixed or tuple(ends[0])
-        self.session.set_rulers([*self._held, Ruler(start, tuple(ends[1]))])
+        if self._carried is not None:
+            step = np.subtract(ends[1], ends[0])
+            moved = (np.add(e, step).tolist() for e in (self._carried.start, self._carried.end))
+            ruler = Ruler.of(list(moved))
+        else:
+            ruler = Ruler(self._fixed or tuple(ends[0]), tuple(ends[1]))
+        self.session.set_rulers([*self._held, ruler])
 
     def _pan(self, pane: PaneGeometry, step: QPointF) -> None:
         projection, axes = pane.projection(), pane.axes
@@ -228,3 +258,15 @@ def step_cursor(pane: PaneGeometry, axis: int, steps: int) -> None:
     position[axis] += steps * pane.scene.steps(pane.layer)[axis]
     world = pane.scene.place(pane.layer, position)
     pane.scene.session.set_cursor(world, pane.slot.layer_id)
+
+
+def _apart(one: QPointF, other: QPointF) -> float:
+    return math.hypot(one.x() - other.x(), one.y() - other.y())
+
+
+def _nearest(at: QPointF, start: QPointF, end: QPointF) -> QPointF:
+    """Return the point of a line nearest to ``at``."""
+    along = end - start
+    square = QPointF.dotProduct(along, along)
+    share = QPointF.dotProduct(at - start, along) / square if square else 0.0
+    return start + along * min(max(share, 0.0), 1.0)

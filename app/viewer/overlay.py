@@ -18,6 +18,7 @@ from app.viewer.compare import mode_of
 from app.viewer.geometry import LETTERS, Projection, edge_letters
 from app.viewer.pane_geometry import PaneGeometry
 from app.viewer.pictures import difference_reach
+from app.viewer.slice_slider import WIDTH as SLIDER
 from core.marks import SYNTHETIC_MARK
 
 SIGMA_TEXT = "model variability, not error"
@@ -27,6 +28,10 @@ RULER = QColor(255, 230, 80)
 PALE = QColor(235, 235, 235)
 DIM = QColor(190, 190, 190)
 FRAME_WIDTH = 3
+SMALLEST = 6
+"""Pixels of the smallest letters."""
+NARROW = 210
+"""Panes of fewer pixels do not say which plane they are: their letters do."""
 GAP = 9
 """Half the opening of the crosshair, in pixels."""
 
@@ -127,6 +132,8 @@ def _synthetic(painter: QPainter, rect: QRectF) -> None:
     painter.setPen(pen)
     painter.drawRect(rect.adjusted(half, half, -half, -half))
     size = 12 if rect.width() > 260 else 9
+    while size > SMALLEST and _width(SYNTHETIC_MARK, size) + 12 > rect.width():
+        size -= 1
     label = _glyphs(SYNTHETIC_MARK, size, True, "#000000", "", _ratio(painter))
     w, h = label.width() / label.devicePixelRatio(), label.height() / label.devicePixelRatio()
     strip = QRectF(rect.center().x() - w / 2 - 6, rect.bottom() - h - 5, w + 12, h + 5)
@@ -146,7 +153,8 @@ def _words(painter: QPainter, pane: PaneGeometry, shown: list[Layer]) -> None:
     lift = small + 14 if made else 0
     middle = rect.center()
     write(painter, left, QPointF(rect.left() + inset, middle.y()), PALE, big, True, "l")
-    write(painter, right, QPointF(rect.right() - inset, middle.y()), PALE, big, True, "r")
+    beside = QPointF(rect.right() - inset - SLIDER, middle.y())
+    write(painter, right, beside, PALE, big, True, "r")
     write(painter, top, QPointF(middle.x(), rect.top() + inset), PALE, big, True, "t")
     write(painter, bottom, QPointF(middle.x(), rect.bottom() - inset - lift), PALE, big, True, "b")
 
@@ -178,7 +186,9 @@ def _words(painter: QPainter, pane: PaneGeometry, shown: list[Layer]) -> None:
     axis = pane.axes.through
     world = frame.to_world(pane.cursor())
     side = LETTERS[axis][int(world[axis] >= 0)]
-    where = f"{pane.slot.plane} {side} {abs(world[axis]):.1f} mm"
+    where = f"{side} {abs(world[axis]):.1f} mm"
+    if rect.width() > NARROW:
+        where = f"{pane.slot.plane} {where}"
     _plain(painter, where, QPointF(rect.right() - inset, foot), small)
 
 
@@ -220,10 +230,16 @@ def _font(size: int, bold: bool) -> QFont:
     return font
 
 
+@lru_cache(maxsize=64)
+def _width(text: str, size: int) -> float:
+    """Return the pixels of bold words."""
+    return QFontMetricsF(_font(size, True)).horizontalAdvance(text) + 5
+
+
 @lru_cache(maxsize=256)
 def _elide(text: str, size: int, room: float) -> str:
     return QFontMetricsF(_font(size, False)).elidedText(
-        text, Qt.TextElideMode.ElideMiddle, max(room, 30)
+        text, Qt.TextElideMode.ElideRight, max(room, 30)
     )
 
 

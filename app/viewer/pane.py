@@ -8,7 +8,7 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter
 
 from app.state.values import Interpolation, Kind, Layer
-from app.viewer import overlay
+from app.viewer import colormaps, overlay
 from app.viewer.compare import Compared, mode_of
 from app.viewer.geometry import Projection
 from app.viewer.layouts import Slot
@@ -20,7 +20,6 @@ from app.viewer.strokes import Backing, Outline, Part, Picture, Stroke, place
 DRAFT = 2
 """How many times coarser oblique cuts are while something moves."""
 FIELD_EDGE = "#50dcff"
-LABEL_EDGE = "#ffffff"
 
 
 class Pane(PaneGeometry):
@@ -111,22 +110,42 @@ class Pane(PaneGeometry):
         for layer in session.label_layers():
             strokes += self._picture(projection, layer, at)
             if layer.outline:
-                outlined.append((layer, self.scene.sampler(layer), LABEL_EDGE))
-        current = session.results.current
-        for layer in session.image_layers():
+                outlined.append((layer, self.scene.sampler(layer), ""))
+        for layer in self._fields():
             field = self.scene.field_sampler(layer)
-            # Of several results' fields of view: the pane's own, else the current result's.
-            about = self.layer.result or current
-            other = layer.result is not None and about is not None and layer.result.id != about.id
-            if field is not None and not other and not (layer.sample and layer is not self.layer):
-                outlined.append((layer, field, FIELD_EDGE))
+            assert field is not None
+            outlined.append((layer, field, FIELD_EDGE))
         for layer, sampler, colour in outlined if session.display.outlines else []:
             kept = self.pictures.outline(layer, sampler, at)
             if kept is not None:
-                lines, cells = kept
+                found, cells = kept
                 rect = place(projection, cells)
-                strokes.append(Outline(lines, rect, cells.columns, cells.rows, colour))
+                for label, lines in found.items():
+                    edge = colour or colormaps.label_colour(layer.colormap, label)
+                    strokes.append(Outline(lines, rect, cells.columns, cells.rows, edge))
         return strokes
+
+    def _fields(self) -> list[Layer]:
+        """Return the layers whose field of view is outlined: one a modality.
+
+        It is the pane's own, else that of the volume the model was given or is judged by, else the
+        current result's: two that nearly agree would make one ragged line.
+        """
+        session, mine = self.scene.session, self.layer
+        about = mine.result or session.results.current
+        chosen: dict[str, Layer] = {}
+        for layer in session.image_layers():
+            other = layer.result is not None and about is not None and layer.result.id != about.id
+            if layer.field_of_view is None or other or (layer.sample and layer is not mine):
+                continue
+            known = chosen.get(layer.modality)
+            if (
+                known is None
+                or layer is mine
+                or (known is not mine and _rank(layer) > _rank(known))
+            ):
+                chosen[layer.modality] = layer
+        return list(chosen.values())
 
     def _smooth(self) -> bool:
         return self.scene.session.display.interpolation is Interpolation.LINEAR
@@ -158,3 +177,7 @@ class Pane(PaneGeometry):
             return []
         image, cells = drawn
         return [Picture(image, place(projection, cells), opacity, smooth, part)]
+
+
+def _rank(layer: Layer) -> tuple[bool, bool]:
+    return layer.kind is Kind.REAL, layer.available

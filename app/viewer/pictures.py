@@ -20,7 +20,7 @@ from app.viewer.scene import Scene
 
 T = TypeVar("T")
 Drawn = tuple[QImage, Raster]
-Outlined = tuple[raster.Lines, Raster]
+Outlined = tuple[raster.Outlines, Raster]
 KEPT = 2
 """How many of each are kept: what is on screen, and the one before (flicker, a step back)."""
 
@@ -71,14 +71,16 @@ class Pictures:
         def make() -> QImage:
             colours = colormaps.table(layer.colormap)
             if layer.kind is Kind.LABEL:
-                return raster.to_labels(cut, colours)
+                labels = raster.without(cut.values, layer.hidden_labels)
+                return raster.to_labels(labels, cut.inside, colours)
             field = self._field(layer, at, cut) if inside_field else None
-            if inside_field and field is None and (air := self._background(layer)) is not None:
-                field = cut.values > air  # nothing was imaged there: what lies below stays
+            if inside_field and field is None:
+                field = self._imaged(layer, cut)  # elsewhere what lies below stays
             shown = cut if field is None else Cut(cut.values, _all(cut.inside, field), cut.raster)
             return raster.to_image(shown, layer.window, colours)
 
-        key = (cut, layer.window, layer.colormap, self.scene.field_sampler(layer))
+        field_of_view = self.scene.field_sampler(layer)
+        key = (cut, layer.window, layer.colormap, field_of_view, layer.hidden_labels)
         return self._keep((layer.id, "picture", at.axes, inside_field), key, make), cut.raster
 
     def difference(self, layer: Layer, other: Layer, at: Place) -> Drawn | None:
@@ -104,7 +106,11 @@ class Pictures:
                 values = _windowed(second, other) - _windowed(cut, layer)
             if layer.made_by_model and not other.made_by_model:
                 values = -values
-            fields = (self._field(x, at, cut) for x in (layer, other))
+            pairs = ((layer, cut), (other, second))
+            fields = [self._field(x, at, cut) for x, _ in pairs]
+            if layer.modality != other.modality:
+                # Two kinds of image differ everywhere; where one has none there is nothing to say.
+                fields += [self._imaged(x, values_of) for x, values_of in pairs]
             inside = _all(cut.inside, second.inside, *fields)
             colours = colormaps.table("diverging")
             return raster.to_image(Cut(values, inside, cut.raster), (-reach, reach), colours)
@@ -122,10 +128,12 @@ class Pictures:
             cut = sampler.cut(at.axes, at.depth, False, at.visible)
             if cut is None:
                 return None
-            values = cut.values if cut.values.dtype == bool else np.rint(cut.values)
+            mask = cut.values.dtype == bool
+            values = cut.values if mask else raster.without(cut.values, layer.hidden_labels)
             return raster.outline(values, cut.inside), cut.raster
 
-        key = (sampler, self.scene.version(layer.id), _where(sampler, at, False))
+        where = _where(sampler, at, False)
+        key = (sampler, self.scene.version(layer.id), where, layer.hidden_labels)
         return self._keep((layer.id, "outline", at.axes), key, make)
 
     def forget_missing(self) -> None:
@@ -143,6 +151,11 @@ class Pictures:
         if field is None:
             return np.zeros(cut.values.shape, bool)
         return field.values if field.inside is None else field.values & field.inside
+
+    def _imaged(self, layer: Layer, cut: Cut) -> NDArray[np.bool_] | None:
+        """Return where a cut is not background, None for a volume that has no background."""
+        air = self._background(layer)
+        return None if air is None else cut.values > air
 
     def _background(self, layer: Layer) -> float | None:
         """Return the value of a layer's background, None when it has none."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.state.levels import unnamed
 from app.state.session import Session
 from app.state.values import Kind, Layer, Vector
 from core.grid import Grid
@@ -25,6 +26,12 @@ class Value:
         """Name and value, for example ``"T2 142.0"``; a dash outside the volume."""
         kind = self.layer.kind
         name = self.layer.modality or self.layer.name
+        if kind is Kind.LABEL and self.value:
+            names = {x.value: x.name for x in self.layer.labels}
+            number = round(self.value)
+            known = names.get(number, "")
+            if known and known != unnamed(number):
+                return f"label {number} {known}"
         if kind is not Kind.REAL:
             name = f"{'σ' if kind is Kind.SIGMA else kind} {name}"
         if self.value is None:

@@ -4,6 +4,7 @@ Reading libraries are imported when a file is opened, not when this package is.
 """
 
 from core.io.header import Header
+from core.io.label_names import label_names
 from core.io.reader import find, read, read_headers
 from core.io.search import survey
 from core.io.sniff import ENDINGS
@@ -15,6 +16,7 @@ __all__ = [
     "Header",
     "dicom_tags",
     "find",
+    "label_names",
     "modality",
     "native",
     "native_worker",

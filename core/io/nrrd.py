@@ -237,6 +237,16 @@ def _pieces(
 _PLAIN = ("domain", "space", "time", "list", "point", "stub", "scalar", "none", "???")
 
 
+def read_keys(path: Path) -> dict[str, str]:
+    """Return the key/value pairs of a header (``key:=value``).
+
+    Raises:
+        VolumeError: the header is damaged.
+        OSError: it cannot be read.
+    """
+    return _parse(path).keys
+
+
 def read_header(path: Path) -> Header:
     """Read an NRRD header.
 

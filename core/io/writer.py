@@ -73,14 +73,31 @@ def write(volume: Volume, path: Path | str, *, marks: Mapping[str, object] | Non
             else:
                 _write_plain(volume, draft, suffix, marks)
             _compare(volume, draft, path.name)
-            if marks is not None:
-                sidecar = Path(scratch) / "marks.json"
-                sidecar.write_text(_sidecar(volume, path, marks), encoding="utf-8")
-                os.replace(sidecar, folder / f"{path.name[: -len(suffix)]}.json")
-            os.replace(draft, path)
+            if marks is None:
+                os.replace(draft, path)
+            else:
+                _place(volume, draft, path, folder / f"{path.name[: -len(suffix)]}.json", marks)
     except (OSError, RuntimeError) as error:
         raise _failed(path, error) from error
     return path
+
+
+def _place(
+    volume: Volume, draft: Path, path: Path, beside: Path, marks: Mapping[str, object]
+) -> None:
+    """Move a file and its sidecar into place; killed at any point, no sidecar is another file's."""
+    sidecar = draft.with_name("marks.json")
+    sidecar.write_text(_sidecar(volume, path, marks), encoding="utf-8")
+    before = draft.with_name("before.json")
+    if beside.exists():
+        os.replace(beside, before)
+    try:
+        os.replace(draft, path)
+    except OSError:
+        if before.exists():
+            os.replace(before, beside)
+        raise
+    os.replace(sidecar, beside)
 
 
 def _sidecar(volume: Volume, path: Path, marks: Mapping[str, object]) -> str:

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.shared.style import WheelGuard
 from app.training.runs import launch
 from core.errors import UserError
 from trainer.plan.new import PRESETS, plan_for
@@ -75,6 +76,7 @@ class FineTune(QDialog):
         column.addLayout(form)
         column.addWidget(self.message)
         column.addWidget(buttons)
+        WheelGuard(self)
 
     def plan(self) -> Plan:
         """Return the new run's plan.

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.processes.jobs import Jobs
-from app.shared.style import warning_colour
+from app.shared.style import say, warning_colour
 from app.training.runs.actions import RunActions
 from app.training.runs.compare import ComparePage
 from app.training.runs.fine_tune import FineTune
@@ -119,7 +119,7 @@ class RunsWindow(QWidget):
         self._list_folders()
         hint = QLabel("Select several runs to compare them.")
         hint.setWordWrap(True)
-        hint.setEnabled(False)
+        say(hint, "hint", True)
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(8, 8, 0, 8)

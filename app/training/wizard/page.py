@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel, QWidget, QWizardPage
 
 from app.processes.jobs import ChildProcess, Jobs, Outcome, program_command
 from app.processes.protocol import JsonLines, Message
-from app.shared.style import warning_colour
+from app.shared.style import say
 from app.state.settings import Settings
 from app.training.wizard.draft import Draft, DraftStore
 
@@ -145,7 +144,6 @@ class MessageLabel(QLabel):
 
     def show_message(self, text: str, *, bad: bool = False) -> None:
         """Show a sentence."""
-        colour = warning_colour(QGuiApplication.palette()) if bad else "palette(text)"
-        self.setStyleSheet(f"color:{colour}")
+        say(self, "bad", bad)
         self.setText(text)
         self.setVisible(bool(text))

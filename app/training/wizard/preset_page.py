@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.shared.style import make_bold
+from app.shared.style import make_bold, say
 from app.training.wizard.draft import Draft
 from app.training.wizard.fields import summary
 from app.training.wizard.page import MessageLabel, Page, WizardContext
@@ -60,7 +60,7 @@ class PresetPage(Page):
         self.browse = QPushButton("Other model…")
         self.about_model = QLabel()
         self.about_model.setWordWrap(True)
-        self.about_model.setEnabled(False)
+        say(self.about_model, "hint", True)
         self.tree = PlanTree()
         self.sentence = MessageLabel()
         self.shown = QLabel()

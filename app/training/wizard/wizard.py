@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget, QWizard
 
+from app.shared.style import WheelGuard, say
 from app.training.wizard.check_page import CheckPage
 from app.training.wizard.draft import Draft, DraftError
 from app.training.wizard.estimate_page import EstimatePage
@@ -68,6 +69,7 @@ class TrainerWizard(QWizard):
         for keys, button in (("Alt+Right", QWizard.WizardButton.NextButton),
                              ("Alt+Left", QWizard.WizardButton.BackButton)):  # fmt: skip
             QShortcut(QKeySequence(keys), self).activated.connect(partial(self._press, button))
+        WheelGuard(self)
 
     def go_on_with(self, draft: Draft) -> None:
         """Go on with a draft, at the step it was left at or the last one that can be reached."""
@@ -142,7 +144,7 @@ class TrainerWizard(QWizard):
             column.addWidget(mark)
         column.addStretch(1)
         notice = QLabel("Research use only.")
-        notice.setEnabled(False)
+        say(notice, "hint", True)
         column.addWidget(notice)
         widest = max(m.fontMetrics().horizontalAdvance(m.text()) for m in self.marks)
         side.setMinimumWidth(round(widest * 1.15) + 40)

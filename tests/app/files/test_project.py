@@ -20,8 +20,10 @@ from shell_stage import notes, open_files, put, ran, staged
 from app.files.project import Entry, Project, ProjectError, load, save
 from app.shell.commands import toggle_available
 from app.shell.window import MainWindow
-from app.state.values import Kind, Layout
-from core.io import read
+from app.state.values import Kind, Label, Layout
+from core.grid import Grid
+from core.io import read, write
+from core.volume import Volume
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 
@@ -145,6 +147,30 @@ def test_the_case_comes_back_as_it_was(qtbot: QtBot, window: MainWindow, tmp_pat
     assert layer.made_by_model
     np.testing.assert_array_equal(layer.volume.voxels, voxels)
     assert "study.mhvae.json" in window.windowTitle()
+
+
+def test_names_and_switches_of_labels_come_back(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    grid = Grid((12, 10, 8), np.eye(4))
+    voxels = np.zeros(grid.shape, np.float32)
+    voxels[2:5], voxels[6:9] = 1, 4
+    write(Volume(voxels, grid), tmp_path / "labels.nii.gz")
+    (tmp_path / "labels.tsv").write_text("index\tname\n1\tVentricle\n")
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"), tmp_path / "labels.nii.gz")
+    session = window.context.session
+    (layer,) = session.label_layers() or [x for x in session.layers if x.kind is Kind.LABEL]
+    assert layer.labels == (Label(1, "Ventricle"), Label(4, "Label 4"))
+    edited = (Label(1, "Ventricle", False), Label(4, "Cavity"))
+    session.update_layer(layer.id, labels=edited)
+    path = tmp_path / "labelled.mhvae.json"
+    window.files.projects.save(path)
+    saved(qtbot, window)
+    window.files.close_case()
+    open_files(qtbot, window, path)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy)
+    (back,) = (x for x in session.layers if x.kind is Kind.LABEL)
+    assert back.labels == edited
 
 
 def test_a_missing_file_can_be_located(

@@ -134,3 +134,10 @@ def test_known_limits_of_the_model_stand_with_its_result(
     ran(qtbot, window)
     assert "grey as brain" in window.panels.results.limits.text()
     assert window.panels.results.limits.isVisible()
+    with qtbot.waitSignal(window.panels.results.card_wanted) as asked:
+        window.panels.results.limits.linkActivated.emit("card")
+    assert asked.args == ["ok"]
+    models = window.training._models
+    assert models is not None
+    assert models.isVisible()
+    models.close()

@@ -324,13 +324,13 @@ def test_window_state_survives(
     with staged(qtbot, tmp_path, monkeypatch) as window:
         window.docks.messages.show()
         window.commands.run("convention")
-        window.resize(900, 640)
+        window.resize(1100, 740)
     settings = Settings(tmp_path / "settings.ini")
     assert settings.window_state() is not None
     with staged(qtbot, tmp_path, monkeypatch) as window:
         assert window.docks.messages.isVisible()
         assert window.context.session.display.convention == "neurological"
-        assert window.size().height() == 640
+        assert window.size().height() == 740
 
 
 def test_the_window_never_imports_torch(tmp_path: Path) -> None:

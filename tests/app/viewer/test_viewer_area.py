@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QKeySequence, QWheelEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QKeySequence, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from scipy.ndimage import map_coordinates
@@ -21,6 +21,7 @@ from app.viewer.key_bindings import ACTIONS, DRAGS
 from app.viewer.oblique import PlaneReader
 from app.viewer.pane import Pane
 from app.viewer.readout import read
+from app.viewer.slice_slider import track_of
 from core.grid import Grid
 from core.volume import Volume
 
@@ -240,17 +241,83 @@ def test_ctrl_wheel_zooms_about_the_pointer(stage: tuple[Session, ViewerArea]) -
     assert projection.y(float(held[1])) == pytest.approx(at.y())
 
 
-def test_right_drag_sets_window_and_level(qtbot: QtBot, stage: tuple[Session, ViewerArea]) -> None:
+@pytest.mark.parametrize("preset", [MousePreset.SLICER, MousePreset.ITK_SNAP])
+def test_the_window_tool_sets_window_and_level(
+    qtbot: QtBot, stage: tuple[Session, ViewerArea], preset: MousePreset
+) -> None:
     session, area = stage
+    session.set_display(mouse=preset, measuring=True)
+    area.perform("adjust_window")
+    assert not session.display.measuring  # one tool at a time has the left button
     pane = area.panes[0]
     low, high = pane.layer.window
     unit = (high - low) / 300
-    drag(qtbot, area, middle(pane), middle(pane) + QPointF(50, 0), RIGHT)
+    drag(qtbot, area, middle(pane), middle(pane) + QPointF(50, 0), LEFT)
     wider = pane.layer.window
     assert wider[1] - wider[0] == pytest.approx(high - low + 50 * unit)
-    drag(qtbot, area, middle(pane), middle(pane) + QPointF(0, -20), RIGHT)
+    drag(qtbot, area, middle(pane), middle(pane) + QPointF(0, -20), LEFT)
     assert sum(pane.layer.window) / 2 == pytest.approx((low + high) / 2 + 20 * unit)
     assert voxel(session) == START
+    area.perform("adjust_window")
+    drag(qtbot, area, middle(pane), middle(pane) + QPointF(60, 0), LEFT)
+    assert voxel(session) != START
+
+
+@pytest.mark.parametrize("preset", [MousePreset.SLICER, MousePreset.ITK_SNAP])
+def test_right_drag_zooms_and_leaves_the_window(
+    qtbot: QtBot, stage: tuple[Session, ViewerArea], preset: MousePreset
+) -> None:
+    session, area = stage
+    session.set_display(mouse=preset)
+    pane = area.panes[0]
+    window = pane.layer.window
+    drag(qtbot, area, middle(pane), middle(pane) + QPointF(30, -40), RIGHT)
+    assert session.view_of(pane.slot.layer_id).zoom > 1.2
+    assert pane.layer.window == window
+    assert voxel(session) == START
+
+
+def test_only_in_slicers_preset_shift_moves_the_crosshair(
+    qtbot: QtBot, stage: tuple[Session, ViewerArea]
+) -> None:
+    session, area = stage
+    at = middle(area.panes[0]) + QPointF(70, 40)
+
+    def hover(keys: Qt.KeyboardModifier) -> tuple[int, ...]:
+        none = Qt.MouseButton.NoButton
+        move = QMouseEvent(QEvent.Type.MouseMove, at, area.mapToGlobal(at), none, none, keys)
+        QApplication.sendEvent(area, move)
+        return voxel(session)
+
+    session.set_display(mouse=MousePreset.ITK_SNAP)
+    assert hover(SHIFT) == START
+    session.set_display(mouse=MousePreset.SLICER)
+    assert hover(NO) == START
+    assert hover(SHIFT) != START
+
+
+def test_the_slider_of_a_pane_shows_its_slice_and_changes_it(
+    qtbot: QtBot, stage: tuple[Session, ViewerArea]
+) -> None:
+    session, area = stage
+    pane = next(p for p in area.panes if p.slot.plane is Plane.AXIAL)
+    track = track_of(pane)
+    x = track.center().x()
+    drag(qtbot, area, QPointF(x, track.center().y()), QPointF(x, track.top()))
+    assert voxel(session) == (*START[:2], SHAPE[2] - 1)
+    drag(qtbot, area, QPointF(x, track.top() + 3), QPointF(x, track.bottom() + 9))
+    assert voxel(session) == (*START[:2], 0)
+
+    def knob() -> float:
+        shown = pixels(area.grab().toImage())[:, round(x)].min(axis=1)
+        rows = [y for y in range(round(track.top()), round(track.bottom())) if shown[y] > 150]
+        return float(np.mean(rows))
+
+    low = knob()
+    session.set_cursor(ras_grid().to_world((*START[:2], SHAPE[2] - 1)))
+    assert knob() < low - 100
+    marked_up = pixels(area.render_image(1.0))
+    assert not (marked_up[round(track.center().y()), round(x)] > 50).any()  # no screenshot has it
 
 
 def test_pacs_preset(qtbot: QtBot, stage: tuple[Session, ViewerArea]) -> None:
@@ -297,6 +364,12 @@ def test_the_ruler_measures_millimetres(qtbot: QtBot, stage: tuple[Session, View
     assert [r.length for r in session.rulers] == pytest.approx([15, 7.5])
     drag(qtbot, area, middle(pane) + step, middle(pane) + step * 2)  # an end is taken
     assert sorted(r.length for r in session.rulers) == pytest.approx([7.5, 30])
+    ends = session.rulers[-1]  # from the middle to twice the step away
+    drag(qtbot, area, middle(pane) + step, middle(pane) + step + QPointF(0, 40))  # its line
+    assert sorted(r.length for r in session.rulers) == pytest.approx([7.5, 30])
+    shift = np.subtract(session.rulers[-1].start, ends.start)
+    np.testing.assert_allclose(np.subtract(session.rulers[-1].end, ends.end), shift)
+    assert np.linalg.norm(shift) == pytest.approx(40 / pane.projection().scale)
     area.perform("ruler")
     assert len(session.rulers) == 2
     area.perform("remove_rulers")

@@ -184,7 +184,8 @@ def test_labels_cover_with_opacity_and_outline(stage: tuple[Session, ViewerArea]
     pane = area.panes[0]
     left = pane.projection().x(float(pane.frame.to_frame(ras_grid().to_world((5.5, 0, 0)))[0]))
     rgb = pixels(area.render_image(1.0))
-    assert (rgb[240, round(left) - 2 : round(left) + 3] == 255).all(axis=1).any()
+    full = [colour >> shift & 255 for shift in (16, 8, 0)]
+    assert (rgb[240, round(left) - 2 : round(left) + 3] == full).all(axis=1).any()
     session.update_layer(layer, visible=False)
     assert (pixels(area.render_image(1.0))[240, 300] == A).all()
 
