@@ -39,6 +39,23 @@ def child_environment() -> dict[str, str]:
 
 
 @contextmanager
+def safe_workers() -> Iterator[None]:
+    """Have workers of multiprocessing that start meanwhile look for modules as this process does.
+
+    multiprocessing passes no option of ours on, but the environment.
+    """
+    before = os.environ.get(_SAFE)
+    os.environ[_SAFE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE]
+        else:
+            os.environ[_SAFE] = before
+
+
+@contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of worker processes, and wait for them at the end.
 
@@ -47,13 +64,5 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     Args:
         workers: how many processes.
     """
-    before = os.environ.get(_SAFE)
-    os.environ[_SAFE] = "1"  # multiprocessing passes no option of ours on, but the environment
-    try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield pool
-    finally:
-        if before is None:
-            del os.environ[_SAFE]
-        else:
-            os.environ[_SAFE] = before
+    with safe_workers(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield pool
