@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
-from core.child_process import safe_workers
+from core.child_process import worker_pool
 from trainer.loop.tiles import Batch, TileSampler
 from trainer.run.environment import usable_cores
 
@@ -47,40 +45,46 @@ def batches(
         first: number of the step to begin with.
         processes: that draw ahead; 0 is one thread, one step ahead.
     """
-    steps = _Steps(sampler, rows)
-    return _by_processes(steps, first, processes) if processes else _by_thread(steps, first)
+    if processes:
+        return _by_processes(sampler, rows, first, processes)
+    return _by_thread(sampler, rows, first)
 
 
-class _Steps(Dataset[Batch]):
-    """The batches of a run by the number of their step."""
-
-    def __init__(self, sampler: TileSampler, rows: tuple[int, int]) -> None:
-        self.sampler, self.rows = sampler, rows
-
-    def __getitem__(self, step: int) -> Batch:
-        return self.sampler.batch(step, *self.rows)
-
-
-def _by_thread(steps: _Steps, first: int) -> Generator[Batch]:
+def _by_thread(sampler: TileSampler, rows: tuple[int, int], first: int) -> Generator[Batch]:
     with ThreadPoolExecutor(1, "tiles") as ahead:
-        upcoming = ahead.submit(steps.__getitem__, first)
+        upcoming = ahead.submit(sampler.batch, first, *rows)
         for step in count(first + 1):
-            now, upcoming = upcoming, ahead.submit(steps.__getitem__, step)
+            now, upcoming = upcoming, ahead.submit(sampler.batch, step, *rows)
             yield now.result()
 
 
-def _by_processes(steps: _Steps, first: int, processes: int) -> Generator[Batch]:
-    loader = DataLoader(
-        steps,
-        batch_size=None,  # an item is a batch already
-        sampler=range(first, sys.maxsize),
-        num_workers=processes,
-        multiprocessing_context="spawn",  # this process holds a GPU, which a fork must not
-        worker_init_fn=_leave_stopping_to_the_trainer,
-    )
-    with safe_workers():
-        yield from loader
+def _by_processes(
+    sampler: TileSampler, rows: tuple[int, int], first: int, processes: int
+) -> Generator[Batch]:
+    with worker_pool(processes, _Drawing.begin, (sampler, rows)) as pool:
+        ahead = [pool.submit(_Drawing.draw, first + n) for n in range(2 * processes)]
+        try:
+            for step in count(first + len(ahead)):
+                now = ahead.pop(0)
+                ahead.append(pool.submit(_Drawing.draw, step))
+                yield now.result()
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
 
 
-def _leave_stopping_to_the_trainer(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+class _Drawing:
+    """What a drawing process knows."""
+
+    sampler: TileSampler
+    rows: tuple[int, int]
+
+    @classmethod
+    def begin(cls, sampler: TileSampler, rows: tuple[int, int]) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # when to stop is for the trainer to say
+        torch.set_num_threads(1)
+        cls.sampler, cls.rows = sampler, rows
+
+    @classmethod
+    def draw(cls, step: int) -> Batch:
+        return cls.sampler.batch(step, *cls.rows)
