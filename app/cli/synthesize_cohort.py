@@ -152,7 +152,7 @@ def _load(
     fov = args.fov if args.fov in ("auto", "whole") else read(args.fov)
     if args.fov == "auto" and case.fov is not None:
         fov = read(case.fov)
-    return request_of(args, subset, targets, fov), Case(case.id, volumes)
+    return request_of(args, bundle, subset, targets, fov), Case(case.id, volumes)
 
 
 def _name(args: argparse.Namespace, case: CohortCase, modality: str) -> str:

@@ -77,6 +77,8 @@ class Bundle:
         intended_use: one sentence, shown wherever results are.
         program: version of the program that wrote the file.
         path: where the file lies; ``None`` before it is saved.
+        temperature: of the noise its images are drawn with unless asked otherwise: 0 for a model
+            that learnt the expected image, 1 for one whose samples a discriminator has judged.
     """
 
     config: MHVAEConfig
@@ -86,6 +88,19 @@ class Bundle:
     intended_use: str = INTENDED_USE
     program: str = __version__
     path: Path | None = None
+    temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 10:
+            raise ModelError(
+                f"A model's temperature must lie between 0 and 10; found {self.temperature:g}."
+            )
+
+    def draws(self, samples: int, temperature: float | None = None) -> float:
+        """Return the temperature for so many samples: what is asked for, else what suits them."""
+        if temperature is not None:
+            return temperature
+        return self.temperature or float(samples > 1)
 
     @cached_property
     def sha256(self) -> str:
@@ -109,6 +124,7 @@ class Bundle:
                 "card": dict(self.card),
                 "intended_use": self.intended_use,
                 "program": self.program,
+                "temperature": self.temperature,
             },
             sort_keys=True,
         )
@@ -138,6 +154,7 @@ class Bundle:
                 card=dict(values["card"]),
                 intended_use=str(values["intended_use"]),
                 program=str(values["program"]),
+                temperature=float(values.get("temperature", 0.0)),
                 path=path,
             )
         except ModelError as error:

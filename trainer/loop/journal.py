@@ -127,7 +127,12 @@ class Journal:
             ) from error
 
     def deliver(
-        self, step: int, seconds: float, model: nn.Module, data: dict[str, Any]
+        self,
+        step: int,
+        seconds: float,
+        model: nn.Module,
+        data: dict[str, Any],
+        temperature: float,
     ) -> Path | None:
         """Write ``model.safetensors``: a bundle whose provenance holds no names and no paths."""
         plan = self.plan
@@ -137,6 +142,7 @@ class Journal:
             config=plan.model,
             preprocessing=Preprocessing(*where),
             name=self.folder.path.name,
+            temperature=temperature,
             card={
                 "trained_on": f"{data.get('training_cases', '?')} cases this user brought",
                 "training": {"plan": told, "step": step, "seconds": round(seconds)},

@@ -255,7 +255,10 @@ class Session:
             return None
         cases = len(self.data.sampler.cases)
         facts = {"fingerprint": self.data.fingerprint, "training_cases": cases}
-        return self.journal.deliver(self.step, self.seconds, self.average.module, facts)
+        judged = Weights.at(self.plan, self.step, self.part).gan > 0
+        return self.journal.deliver(
+            self.step, self.seconds, self.average.module, facts, float(judged)
+        )
 
     def _state(self) -> dict[str, Any]:
         critic = self.critic_optimiser

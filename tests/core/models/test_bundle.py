@@ -63,6 +63,8 @@ def test_a_newer_schema_asks_for_an_update(saved: Path) -> None:
         ({"preprocessing": {"plane": "tilted"}}, "plane"),
         ({"preprocessing": {"colour": 1}}, "damaged"),
         ({"config": {"pools": 9}}, "multiples of 512"),
+        ({"temperature": float("nan")}, "temperature must lie between 0 and 10"),
+        ({"temperature": "warm"}, "damaged"),
         ({"config": None}, "damaged"),
     ],
 )
@@ -110,3 +112,19 @@ def test_models_are_found_by_name_and_path(saved: Path, monkeypatch: pytest.Monk
     assert bundles.find(str(saved)).name == "small"
     with pytest.raises(ModelError, match=r"no model called large\. Known models: small"):
         bundles.find("large")
+
+
+def test_a_model_says_how_its_images_are_drawn(saved: Path) -> None:
+    assert bundles.header(saved).draws(1) == 0
+    assert bundles.header(saved).draws(4) == 1
+    rewrite(saved, temperature=0.8)
+    bundle = bundles.header(saved)
+    assert (bundle.draws(1), bundle.draws(4), bundle.draws(1, 0.0)) == (0.8, 0.8, 0.0)
+
+
+def test_a_model_from_before_such_a_choice_draws_the_expected_image(saved: Path) -> None:
+    tensors = load_file(saved)
+    header = json.loads(bundles.header(saved).to_json())
+    del header["temperature"]
+    save_file(tensors, saved, metadata={KEY: json.dumps(header)})
+    assert bundles.header(saved).temperature == 0
