@@ -177,7 +177,10 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
         )
     axis = bundle.preprocessing.axis
     plane = tuple(n for a, n in enumerate(grid.shape) if a != axis)
-    tiling = Tiling((plane[0], plane[1]), config.tile, 1 << config.pools)
+    seen = fov.any(axis=axis)
+    rows, columns = (np.flatnonzero(seen.any(axis=1 - n)) for n in range(2))
+    box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    tiling = Tiling((plane[0], plane[1]), config.tile, 1 << config.pools, box)
     return PreparedInput(
         grid=grid,
         axis=axis,
