@@ -47,7 +47,7 @@ class SynthesisPanel(QWidget):
         self._outputs.addStretch(1)
         self._boxes: list[QCheckBox] = []
         self.image = QComboBox()
-        self.image.addItems(["Expected image", "One sample, with texture", "Mean of samples and σ"])
+        self.image.addItems(["Expected image", "One sample", "Mean and σ"])
         self.image.setToolTip(
             "Expected image: what is likeliest, smooth, always the same. One sample: one of the "
             "images that may be, with its texture. Mean of samples: of several, with their spread"

@@ -29,7 +29,7 @@ def test_the_kinds_set_temperature_and_samples(window: MainWindow) -> None:
         assert (asked.form.temperature, asked.form.samples) == (temperature, samples)
         assert panel.image.currentIndex() == kind
     asked.set_form(samples=3)
-    assert panel.image.currentText() == "Mean of samples and σ"
+    assert panel.image.currentText() == "Mean and σ"
     panel.image.activated.emit(2)
     assert asked.form.samples == 8
     asked.set_form(samples=20)
