@@ -8,6 +8,7 @@ a ``random.py`` that happens to lie beside the user's images is never run.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -38,11 +39,17 @@ def child_environment() -> dict[str, str]:
     return {**os.environ, _SAFE: "1", "PYTHONPATH": os.pathsep.join([root, *others])}
 
 
+def _let_us_decide() -> None:
+    """A terminal sends Ctrl+C to the workers as well; the one who started them ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of worker processes, and wait for them at the end.
 
-    They are spawned, not forked: the caller may hold threads or a screen.
+    They are spawned, not forked: the caller may hold threads or a screen. When the block ends by
+    an exception (Ctrl+C is one) nobody waits for what the workers are doing: they are ended.
 
     Args:
         workers: how many processes.
@@ -50,8 +57,16 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     before = os.environ.get(_SAFE)
     os.environ[_SAFE] = "1"  # multiprocessing passes no option of ours on, but the environment
     try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield pool
+        spawn = get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_let_us_decide) as pool:
+            try:
+                yield pool
+            except BaseException:
+                children = list((pool._processes or {}).values())
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in children:
+                    child.terminate()
+                raise
     finally:
         if before is None:
             del os.environ[_SAFE]

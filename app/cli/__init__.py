@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 
-from core.errors import Cancelled, UserError
+from core.errors import Cancelled, UserError, disk_sentence
 from core.version import __version__
 
 __all__ = ["main"]
@@ -32,6 +34,10 @@ COMMANDS = {
     "self-test": "load the built-in model, synthesise a small volume, check it",
 }
 
+MEMORY = (
+    "the system ended a part of the program, most likely for want of memory. Close other programs, "
+    "or use fewer --workers."
+)
 DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -56,7 +62,8 @@ def overview() -> str:
         *(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()),
         "",
         "mhvae-studio COMMAND --help lists a command's options.",
-        "Exit status: 0 done, 2 the input is wrong, 1 a defect of the program.",
+        "Exit status: 0 done; 2 the input is wrong, or there is no room for the results;",
+        "130 stopped; 1 no case of a cohort could be done, or a defect of the program.",
     ]
     return "\n".join(lines)
 
@@ -70,8 +77,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"mhvae-studio: {error}\n")
         return WRONG_INPUT
     except (Cancelled, KeyboardInterrupt):
-        sys.stderr.write("mhvae-studio: stopped; nothing was written.\n")
+        # Every file is moved into place whole; a cohort's finished cases are found again.
+        sys.stderr.write("mhvae-studio: stopped; what is finished is kept, and no file is half.\n")
         return INTERRUPTED
+    except BrokenProcessPool:
+        sys.stderr.write(f"mhvae-studio: {MEMORY} Finished cases are kept.\n")
+        return OUR_FAULT
+    except MemoryError:
+        sys.stderr.write(f"mhvae-studio: {MEMORY}\n")
+        return OUR_FAULT
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as error:
+        sys.stderr.write(f"mhvae-studio: {disk_sentence(error)} What is finished is kept.\n")
+        return WRONG_INPUT
 
 
 def _dispatch(arguments: list[str]) -> int:
