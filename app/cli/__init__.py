@@ -7,11 +7,14 @@ answers at once and none of them pays for another's libraries.
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from io import TextIOWrapper
 
 from core.errors import Cancelled, UserError, disk_sentence
 from core.version import __version__
@@ -71,6 +74,9 @@ def overview() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal may lack the letters of σ and “”
+            stream.reconfigure(errors="replace")
     try:
         return _dispatch(arguments)
     except UserError as error:
@@ -107,6 +113,14 @@ def _dispatch(arguments: list[str]) -> int:
         parser = _Parser(prog=f"mhvae-studio {first}", description=COMMANDS[first] + ".")
         module.add_arguments(parser)
         return int(module.run(parser.parse_args(arguments[1:])))
+    if re.fullmatch(r"[A-Za-z][A-Za-z-]*", first) and not os.path.exists(first):
+        near = difflib.get_close_matches(first.lower(), COMMANDS, 1, 0.5)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        sys.stderr.write(
+            f"mhvae-studio: there is neither a command nor a file called {first}.{meant} See "
+            "mhvae-studio --help.\n"
+        )
+        return WRONG_INPUT
     if first.startswith("-"):
         sys.stderr.write(f"mhvae-studio: unknown option {first}. See mhvae-studio --help.\n")
         return WRONG_INPUT

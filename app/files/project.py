@@ -158,6 +158,8 @@ def load(path: Path) -> Project:
     Raises:
         ProjectError: missing, not a project, damaged, or written by a newer program.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ProjectError(f"{path.name}: expected a project file; it is a folder, pipe or device.")
     try:
         values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         schema = values.pop("schema")
