@@ -19,6 +19,7 @@ __all__ = [
     "dicom_tags",
     "find",
     "label_names",
+    "limits",
     "modality",
     "native",
     "native_worker",
@@ -28,5 +29,6 @@ __all__ = [
     "read_headers",
     "sniff",
     "survey",
+    "sweep_file",
     "write",
 ]
