@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 _SAFE = "PYTHONSAFEPATH"
 
@@ -39,26 +40,32 @@ def child_environment() -> dict[str, str]:
     return {**os.environ, _SAFE: "1", "PYTHONPATH": os.pathsep.join([root, *others])}
 
 
-def _let_us_decide() -> None:
+def _begin(then: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
     """A terminal sends Ctrl+C to the workers as well; the one who started them ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if then is not None:
+        then(*given)
 
 
 @contextmanager
-def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(
+    workers: int, begin: Callable[..., None] | None = None, given: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of worker processes, and wait for them at the end.
 
-    They are spawned, not forked: the caller may hold threads or a screen. When the block ends by
-    an exception (Ctrl+C is one) nobody waits for what the workers are doing: they are ended.
+    They are spawned, not forked: the caller may hold threads, a screen or a GPU. When the block
+    ends by an exception (Ctrl+C is one) nobody waits for what they are doing: they are ended.
 
     Args:
         workers: how many processes.
+        begin: called in every process first.
+        given: what it receives.
     """
+    spawn = get_context("spawn")
     before = os.environ.get(_SAFE)
     os.environ[_SAFE] = "1"  # multiprocessing passes no option of ours on, but the environment
     try:
-        spawn = get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_let_us_decide) as pool:
+        with ProcessPoolExecutor(workers, spawn, _begin, (begin, given)) as pool:
             try:
                 yield pool
             except BaseException:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,16 @@ class CachedCase:
     hashes: dict[str, str]
     expected: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Send another process the array's file, not its voxels."""
+        file = getattr(self.array, "filename", None)
+        return self.__dict__ | ({"array": file} if file else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if not isinstance(state["array"], np.ndarray):
+            state = state | {"array": np.load(state["array"], mmap_mode="r")}
+        self.__dict__.update(state)
 
 
 def _preprocess(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,11 +84,9 @@ def _attempt(folder: RunFolder, team: ProcessGroup, say: Say) -> Outcome:
 
 def _loop(session: Session, signals: _Signals) -> str:
     """Step until the plan is fulfilled or somebody asks to stop."""
-    with ThreadPoolExecutor(1, "tiles") as ahead:
-        upcoming = ahead.submit(session.draw, session.step)
+    with closing(session.batches()) as upcoming:
         while not session.complete:
-            batch, upcoming = upcoming, ahead.submit(session.draw, session.step + 1)
-            session.train_step(batch)
+            session.train_step(upcoming)
             session.report()
             wish = session.wish(signals.stop)
             if wish == "discard":
