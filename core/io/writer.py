@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from core.files import refusal
 from core.io.limits import size_text
 from core.io.reader import load
 from core.marks import SYNTHETIC_MARK, WORD
@@ -224,18 +225,14 @@ def _check_space(path: Path, volume: Volume) -> None:
 
 def _failed(path: Path, error: Exception) -> VolumeError:
     number = error.errno if isinstance(error, OSError) else None
+    why = refusal(error) if isinstance(error, OSError) else ""
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        why = "there is no such folder. Create it"
     try:
         free = size_text(shutil.disk_usage(path.parent).free)
     except OSError:
         free = "nothing"
+    found = why or f"writing failed ({free} free on the disk). Choose another folder or format"
     if number == errno.ENOSPC:
         found = f"the disk is full ({free} free). Free some space"
-    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        found = "the folder is read-only. Choose another folder"
-    elif number in (errno.ENOENT, errno.ENOTDIR):
-        found = "there is no such folder. Create it"
-    elif number == errno.EISDIR:
-        found = "a folder has that name. Choose another name"
-    else:
-        found = f"writing failed ({free} free on the disk). Choose another folder or format"
     return VolumeError(f"{path.name}: expected to write the volume; {found}, then save again.")

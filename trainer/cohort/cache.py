@@ -49,6 +49,7 @@ class CachedCase:
         coverage: (slices,) field-of-view pixels per slice.
         hashes: modality → hash of its source voxels: names data without names.
         expected: the E modalities whose expected echo the array holds, in its order.
+        warnings: sentences about the images' scale and field of view, without files' names.
     """
 
     id: str
@@ -58,6 +59,7 @@ class CachedCase:
     coverage: NDArray[np.int64]
     hashes: dict[str, str]
     expected: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Send another process the array's file, not its voxels."""
@@ -72,9 +74,9 @@ class CachedCase:
 
 def _preprocess(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]
-) -> tuple[NDArray[np.float16], dict[str, str]]:
+) -> tuple[NDArray[np.float16], dict[str, str], list[str]]:
     volumes = {
-        m: replace(read(case.files[m]), modality=m).canonical()
+        m: replace(read(case.files[m]), modality=m, source=m).canonical()
         for m in modalities
         if m in case.files
     }
@@ -83,11 +85,13 @@ def _preprocess(
     first = reference_of(volumes)
     grid = working_grid(volumes[first], plan.spacing)
     channels, seen = [], {}
+    warnings: list[str] = []
     for m in modalities:
         image = np.full(grid.shape, -1.0, dtype=np.float32)
         if m in volumes:
             # The scale comes from the whole volume, so that it does not depend on the other images.
             measured = measure(volumes[m], plan.percentiles, _given_field(m, volumes[m], case))
+            warnings += measured.warnings
             image, seen[m] = image_on(measured, grid)
         channels.append(image)
     channels += [
@@ -96,9 +100,8 @@ def _preprocess(
     ]
     fov = seen[first]
     stacked = np.stack([*channels, fov.astype(np.float32)]).astype(np.float16)
-    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), {
-        m: content_hash(v) for m, v in volumes.items()
-    }
+    hashes = {m: content_hash(v) for m, v in volumes.items()}
+    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), hashes, warnings
 
 
 def _expected(case: CohortCase, modalities: tuple[str, ...]) -> tuple[str, ...]:
@@ -145,7 +148,7 @@ def cache_case(
     key = _key(case, plan, modalities)
     array_path, facts_path = cache / f"{key}.npy", cache / f"{key}.json"
     if not facts_path.exists():
-        array, hashes = _preprocess(case, plan, modalities)
+        array, hashes, warnings = _preprocess(case, plan, modalities)
         coverage = array[:, -1].astype(np.int64).sum(axis=(1, 2))
         beside = cache / f"{key}.{os.getpid()}.part.npy"
         try:
@@ -154,7 +157,12 @@ def cache_case(
         finally:
             beside.unlink(missing_ok=True)
         expected = _expected(case, modalities)
-        facts = {"hashes": hashes, "coverage": coverage.tolist(), "expected": expected}
+        facts = {
+            "hashes": hashes,
+            "coverage": coverage.tolist(),
+            "expected": expected,
+            "warnings": warnings,
+        }
         beside = cache / f"{key}.{os.getpid()}.part.json"
         beside.write_text(json.dumps(facts), encoding="utf-8")
         os.replace(beside, facts_path)
@@ -167,6 +175,7 @@ def cache_case(
         np.array(facts["coverage"], dtype=np.int64),
         facts["hashes"],
         tuple(facts["expected"]),
+        tuple(facts.get("warnings", ())),  # caches of before have none
     )
 
 

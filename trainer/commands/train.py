@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     outcome = train(plan, args.out, resume=args.resume, say=_nothing if args.quiet else say)
     if outcome.model is not None:
         print(outcome.model)
-    return 0
+    # Stopped from outside, after its state was saved.
+    return 130 if outcome.state == "terminated" else 0
 
 
 def say(line: str) -> None:
