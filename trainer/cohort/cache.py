@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,11 @@ from core.modalities import SWEPT, reference_of
 from core.models.bundle import PLANES
 from core.volume import Volume
 from trainer.cohort.case import CohortCase
-from trainer.cohort.check import content_hash
 from trainer.cohort.expected import expected_on, in_range, read_expected
+from trainer.cohort.likeness import Coarse, coarse, content_hash, copies
 from trainer.plan.schema import DataPlan
 
-VERSION = 4
+VERSION = 5
 """Raised when the arrays' meaning changes, so that old caches are made anew."""
 
 LOWEST = -STEP
@@ -48,6 +48,7 @@ class CachedCase:
         coverage: (slices,) field-of-view pixels per slice.
         hashes: modality → hash of its source voxels: names data without names.
         expected: the E modalities whose expected echo the array holds, in its order.
+        coarse: modality → its coarse image, see :mod:`trainer.cohort.likeness`.
     """
 
     id: str
@@ -57,11 +58,17 @@ class CachedCase:
     coverage: NDArray[np.int64]
     hashes: dict[str, str]
     expected: tuple[str, ...] = ()
+    coarse: dict[str, Coarse] = field(default_factory=dict)
+
+    @property
+    def paired(self) -> bool:
+        """Whether one image of it can be made from another."""
+        return len(self.present) > 1
 
 
 def _preprocess(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]
-) -> tuple[NDArray[np.float16], dict[str, str]]:
+) -> tuple[NDArray[np.float16], dict[str, str], dict[str, Coarse]]:
     volumes = {
         m: replace(read(case.files[m]), modality=m).canonical()
         for m in modalities
@@ -85,9 +92,9 @@ def _preprocess(
     ]
     fov = seen[first]
     stacked = np.stack([*channels, fov.astype(np.float32)]).astype(np.float16)
-    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), {
-        m: content_hash(v) for m, v in volumes.items()
-    }
+    hashes = {m: content_hash(v) for m, v in volumes.items()}
+    seen_small = {m: coarse(v) for m, v in volumes.items()}
+    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), hashes, seen_small
 
 
 def _expected(case: CohortCase, modalities: tuple[str, ...]) -> tuple[str, ...]:
@@ -134,7 +141,7 @@ def cache_case(
     key = _key(case, plan, modalities)
     array_path, facts_path = cache / f"{key}.npy", cache / f"{key}.json"
     if not facts_path.exists():
-        array, hashes = _preprocess(case, plan, modalities)
+        array, hashes, small = _preprocess(case, plan, modalities)
         coverage = array[:, -1].astype(np.int64).sum(axis=(1, 2))
         beside = cache / f"{key}.{os.getpid()}.part.npy"
         try:
@@ -144,10 +151,16 @@ def cache_case(
             beside.unlink(missing_ok=True)
         expected = _expected(case, modalities)
         facts = {"hashes": hashes, "coverage": coverage.tolist(), "expected": expected}
+        facts["corners"] = {m: one.corner for m, one in small.items()}
+        beside = cache / f"{key}.{os.getpid()}.part.npz"
+        np.savez_compressed(beside, **{m: one.voxels for m, one in small.items()})
+        os.replace(beside, cache / f"{key}.npz")
         beside = cache / f"{key}.{os.getpid()}.part.json"
         beside.write_text(json.dumps(facts), encoding="utf-8")
         os.replace(beside, facts_path)
     facts = json.loads(facts_path.read_text(encoding="utf-8"))
+    with np.load(cache / f"{key}.npz") as kept:
+        small = {m: Coarse(kept[m], tuple(corner)) for m, corner in facts["corners"].items()}
     return CachedCase(
         case.id,
         case.patient,
@@ -156,6 +169,7 @@ def cache_case(
         np.array(facts["coverage"], dtype=np.int64),
         facts["hashes"],
         tuple(facts["expected"]),
+        small,
     )
 
 
@@ -198,13 +212,6 @@ def drop_duplicates(cases: list[CachedCase], held_out: set[str]) -> list[str]:
     Returns:
         one sentence per case taken out.
     """
-    seen: dict[str, str] = {}
-    problems = []
-    for case in sorted(cases, key=lambda c: (c.id not in held_out, c.id)):
-        twins = sorted({seen[h] for h in case.hashes.values() if h in seen})
-        if twins:
-            cases.remove(case)
-            problems.append(f"{case.id}: holds the same images as {', '.join(twins)}")
-        else:
-            seen.update(dict.fromkeys(case.hashes.values(), case.id))
-    return problems
+    found = copies(cases, frozenset(held_out))
+    cases[:] = [case for case in cases if case.id not in found]
+    return [f"{case}: holds the same images as {', '.join(twins)}" for case, twins in found.items()]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.files import write_text
 from trainer.cohort.case import CohortCase
+from trainer.cohort.pairs import paired
 from trainer.errors import TrainerError
 from trainer.plan.schema import DataPlan
 
@@ -22,9 +23,11 @@ def draw(cases: Sequence[CohortCase], plan: DataPlan) -> Split:
     """Deal patients to parts by a seeded hash of their name.
 
     The hash makes a patient's place independent of who else is in the cohort, but parts may then
-    be empty by chance in a small cohort: the patients nearest to a part's range fill it.
+    be empty by chance in a small cohort: the patients nearest to a part's range fill it. Test and
+    validation take patients with a pair first, for nothing can be judged by the others, and from
+    every group (scanner, site …) its share.
     """
-    patients = sorted({c.patient for c in cases}, key=lambda p: _place(p, plan.split_seed))
+    patients = _in_order(cases, plan.split_seed)
     tests = round(len(patients) * plan.test)
     held = round(len(patients) * plan.validation)
     if len(patients) >= 3:
@@ -37,6 +40,22 @@ def draw(cases: Sequence[CohortCase], plan: DataPlan) -> Split:
         for n, p in enumerate(patients)
     }
     return {part: [c.id for c in cases if part_of[c.patient] == part] for part in PARTS}
+
+
+def _in_order(cases: Sequence[CohortCase], seed: int) -> list[str]:
+    """Return the patients in the order they are held out."""
+    whole = {c.patient for c in cases if paired(c)}
+    groups: dict[tuple[bool, str], list[str]] = {}
+    group_of = {c.patient: c.group for c in cases}
+    for patient in sorted(group_of, key=lambda p: _place(p, seed)):
+        groups.setdefault((patient not in whole, group_of[patient]), []).append(patient)
+    # The n-th of a group's N patients has the turn n / N, so every group goes down evenly.
+    turns = [
+        (kind[0], (n + 0.5) / len(members), _place(patient, seed), patient)
+        for kind, members in groups.items()
+        for n, patient in enumerate(members)
+    ]
+    return [patient for *_, patient in sorted(turns)]
 
 
 def _place(patient: str, seed: int) -> str:

@@ -82,8 +82,12 @@ class Journal:
         self.folder.log("warning", step=step, text=text)
         self.say(f"warning: {text}")
 
-    def validate(self, step: int, model: nn.Module, tiles: Batch) -> None:
-        """Score a model on the held-out tiles, draw them, remember the best weights."""
+    def validate(self, step: int, model: nn.Module, tiles: Batch, *, held_out: bool) -> None:
+        """Score a model on fixed tiles and draw them; of held-out ones remember the best weights.
+
+        Tiles of training cases show that something is learned, and nothing else: they are called
+        what they are, and choose no weights.
+        """
         results: dict[tuple[str, ...], dict[str, torch.Tensor]] = {}
         for row in range(len(tiles.fov)):  # one at a time: memory stays small
             for subset, images in run_subsets(model, tiles.rows(row, row + 1)).items():
@@ -96,11 +100,15 @@ class Journal:
         count = self.plan.log.preview_slices
         place = self.folder.previews / name
         self._try(step, lambda: preview(tiles, results, count, place, f"step {step}"))
-        self.folder.log(
-            "validation", step=step, score=round(score, 4), preview=name, **self.metrics
-        )
-        self.say(f"validation at step {step}: {score:.2f} dB on missing images")
-        if score > self.best:
+        known = round(score, 4) if math.isfinite(score) else None
+        on = "held-out" if held_out else "training"
+        self.folder.log("validation", step=step, score=known, on=on, preview=name, **self.metrics)
+        if known is None:
+            self.say(f"validation at step {step}: no slice has a missing image to compare with")
+        else:
+            where = "" if held_out else " of TRAINING cases, for none is held out"
+            self.say(f"validation at step {step}: {score:.2f} dB on missing images{where}")
+        if held_out and score > self.best:
             self.best = score
             best = {"step": step, "score": score, "average": model.state_dict()}
             self._try(step, lambda: checkpoint.save(best, self.folder.path / "best.pt"))

@@ -79,6 +79,7 @@ class Session:
             epoch_steps=self.data.sampler.steps_per_epoch,
             environment=describe(self.device, self.team.size),
             cases={part: len(ids) for part, ids in self.data.split.items()},
+            pairs=self.data.pairs,
             expected=self.data.expected,
         )
 
@@ -236,7 +237,8 @@ class Session:
     def validate(self) -> None:
         """Score and draw the averaged weights on the held-out tiles."""
         if self.tiles is not None and self.team.leads:
-            self.journal.validate(self.step, self.average.module, self.tiles)
+            held_out = self.data.held_out
+            self.journal.validate(self.step, self.average.module, self.tiles, held_out=held_out)
 
     def save(self, *, last: bool = False) -> None:
         """Write a checkpoint.
@@ -252,7 +254,12 @@ class Session:
         if not self.team.leads:
             return None
         cases = len(self.data.sampler.cases)
-        facts = {"fingerprint": self.data.fingerprint, "training_cases": cases}
+        facts = {
+            "fingerprint": self.data.fingerprint,
+            "images": list(self.data.images),
+            "training_cases": cases,
+            "pairs": self.data.pairs,
+        }
         return self.journal.deliver(self.step, self.seconds, self.average.module, facts)
 
     def _state(self) -> dict[str, Any]:

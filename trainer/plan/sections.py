@@ -101,6 +101,11 @@ class DataPlan:
         setting("Test", "Held out for the report.", unit="part of the patients", paper=HELD_OUT,
                 ge=0, lt=1),
     ] = 0.15  # fmt: skip
+    join_alike: Annotated[
+        bool,
+        setting("One patient's images together", "Cases whose images look like one patient's under "
+                "two names go to one part of the split, as cases of one patient do."),
+    ] = True  # fmt: skip
     split_seed: Annotated[
         int,
         setting("Seed of the split", "Another number draws other patients; the draw is written to "
