@@ -15,6 +15,7 @@ from core.grid import Grid
 from core.image.field_of_view import field_of_view, fills_its_box
 from core.image.intensity import STEP, Normaliser
 from core.image.resample import resample_inside
+from core.modalities import SWEPT
 from core.volume import Mask, Volume, Voxels
 
 UNCHANGED = Normaliser(-STEP, 1.0)
