@@ -160,7 +160,9 @@ def _correlation(
     return float((x * y).sum()) / spread if spread > 0 else float("nan")
 
 
-def copies(cases: Sequence[Known], kept_first: frozenset[str] = frozenset()) -> dict[str, list[str]]:
+def copies(
+    cases: Sequence[Known], kept_first: frozenset[str] = frozenset()
+) -> dict[str, list[str]]:
     """Return the cases that hold an image another case holds → those others.
 
     Args:

@@ -45,12 +45,20 @@ class Journal:
     """Writes a run's folder; only the leading process has one.
 
     Attributes:
+        held_out: whether the tiles it validates on are of held-out cases.
         best: best validation score so far.
         metrics: numbers of the last validation.
     """
 
-    def __init__(self, plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> None:
-        self.plan, self.folder, self.say = plan, folder, say
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        say: Callable[[str], None],
+        *,
+        held_out: bool = True,
+    ) -> None:
+        self.plan, self.folder, self.say, self.held_out = plan, folder, say, held_out
         self.best = -math.inf
         self.metrics: dict[str, float] = {}
         self._won: dict[str, int] = {}
@@ -82,7 +90,7 @@ class Journal:
         self.folder.log("warning", step=step, text=text)
         self.say(f"warning: {text}")
 
-    def validate(self, step: int, model: nn.Module, tiles: Batch, *, held_out: bool) -> None:
+    def validate(self, step: int, model: nn.Module, tiles: Batch) -> None:
         """Score a model on fixed tiles and draw them; of held-out ones remember the best weights.
 
         Tiles of training cases show that something is learned, and nothing else: they are called
@@ -101,14 +109,14 @@ class Journal:
         place = self.folder.previews / name
         self._try(step, lambda: preview(tiles, results, count, place, f"step {step}"))
         known = round(score, 4) if math.isfinite(score) else None
-        on = "held-out" if held_out else "training"
+        on = "held-out" if self.held_out else "training"
         self.folder.log("validation", step=step, score=known, on=on, preview=name, **self.metrics)
         if known is None:
             self.say(f"validation at step {step}: no slice has a missing image to compare with")
         else:
-            where = "" if held_out else " of TRAINING cases, for none is held out"
+            where = "" if self.held_out else " of TRAINING cases, for none is held out"
             self.say(f"validation at step {step}: {score:.2f} dB on missing images{where}")
-        if held_out and score > self.best:
+        if self.held_out and score > self.best:
             self.best = score
             best = {"step": step, "score": score, "average": model.state_dict()}
             self._try(step, lambda: checkpoint.save(best, self.folder.path / "best.pt"))

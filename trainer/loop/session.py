@@ -63,7 +63,7 @@ class Session:
         self.data = load_data(plan, folder, say)
         self.tiles = self.data.tiles and self.data.tiles.to(self.device, torch.float32)
         self._build()
-        self.journal = Journal(plan, folder, say)
+        self.journal = Journal(plan, folder, say, held_out=self.data.held_out)
         self.step = 0
         self.seconds = 0.0
         self.bad_steps = 0
@@ -237,8 +237,7 @@ class Session:
     def validate(self) -> None:
         """Score and draw the averaged weights on the held-out tiles."""
         if self.tiles is not None and self.team.leads:
-            held_out = self.data.held_out
-            self.journal.validate(self.step, self.average.module, self.tiles, held_out=held_out)
+            self.journal.validate(self.step, self.average.module, self.tiles)
 
     def save(self, *, last: bool = False) -> None:
         """Write a checkpoint.
