@@ -177,3 +177,22 @@ def test_joining_goes_through_chains() -> None:
     cases = [CohortCase(name, name) for name in "abcd"]
     owners = {c.id: c.patient for c in joined(cases, [("c", "b"), ("d", "c")])}
     assert owners == {"a": "a", "b": "b", "c": "b", "d": "b"}
+
+
+def test_a_split_by_hand_is_kept_from_the_terminal(
+    spoilt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = [f"Pat{n:02d}" for n in range(8)]
+    split = {"training": good[2:], "validation": good[:1], "test": good[1:2]}
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(split))
+    plan_of(spoilt).save(tmp_path / "plan.json")
+    words = ["train", str(tmp_path / "plan.json"), "--quiet", "--split", str(file), "--out"]
+    assert main([*words, str(tmp_path / "run")]) == 0
+    where = part_of(tmp_path / "run")
+    assert (where["Pat01"], where["Pat00"], where["Pat05"]) == ("test", "validation", "training")
+    assert where["Alone"] == "training"
+    assert "Copy" not in where  # what looks like a held-out case is not trained on
+    file.write_text(json.dumps({**split, "test": ["Pat05"]}))
+    assert main([*words, str(tmp_path / "other")]) == 2
+    assert "Pat05 in both training and test" in capsys.readouterr().err

@@ -1,8 +1,8 @@
 """Which cases hold one patient's images twice: told by the images, whatever they are called.
 
-A copy has the same voxels. A scan that was written anew (another grid, another scale, a crop, noise)
-has others; but a coarse version of it, laid where its header says, varies as the first one's does,
-and that of another person does not.
+A copy has the same voxels. A scan that was written anew (another grid, scale or crop, noise) has
+others; but a coarse version of it, laid where its header says, varies as the first one's does, and
+that of another person does not.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from trainer.cohort.case import CohortCase
 SPACING = 6.0
 """mm; coarse enough to forget noise and grid, fine enough to tell two heads apart."""
 LIKE = 0.85
-"""Correlation from which two images are shown as one patient's. Of 16 simulated cases the same scan,
-written anew with noise and another scale, reached 0.98 and more, two people at most 0.64."""
+"""Correlation from which two images are shown as one patient's. Of 16 simulated cases the same
+scan, written anew with noise and another scale, reached 0.98 and more, two people at most 0.64."""
 FEWEST = 150
 """Coarse voxels that both must show; 32 ml."""
 SHARED = 0.4

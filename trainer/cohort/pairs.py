@@ -53,9 +53,10 @@ def no_pairs(modalities: tuple[str, ...], cases: int) -> str:
     """Say that nothing can be learned, and what was expected."""
     first, last = modalities[0], modalities[-1]
     return (
-        f"None of the {cases} usable cases has two images of one patient; a model learns from pairs "
-        f"of {' and '.join(modalities)}. Files of a pair share a name, as Case001-{last}.nii.gz and "
-        f"Case001-{first}.nii.gz do: rename them, or list them in a CSV with one line per patient."
+        f"None of the {cases} usable cases has two images of one patient; a model learns from "
+        f"pairs of {' and '.join(modalities)}. Files of a pair share a name, as "
+        f"Case001-{last}.nii.gz and Case001-{first}.nii.gz do: rename them, or list them in a CSV "
+        "with one line per patient."
     )
 
 

@@ -90,8 +90,8 @@ def _worth(pairs: int, needed: int) -> str:
     """Say what that many pairs can teach and show."""
     if pairs < FEWEST_TO_TRAIN:
         return (
-            f"That is few: with under {FEWEST_TO_TRAIN} pairs fine-tune the built-in model (--from). "
-            f"A report needs {needed} test pairs to show any difference."
+            f"That is few: with under {FEWEST_TO_TRAIN} pairs fine-tune the built-in model "
+            f"(--from). A report needs {needed} test pairs to show any difference."
         )
     return f"A report needs {needed} test pairs to show any difference (data.test)."
 
