@@ -289,8 +289,8 @@ def _check_fits(case: CohortCase, fits: Mapping[str, Fit]) -> list[Problem]:
         Problem(
             case.id,
             "warning",
-            f"{m} explains {one.similarity:.0%} of the ultrasound where it lies, and no less when "
-            f"moved by {SHIFT * SPACING:g} mm.",
+            f"{m} explains {one.similarity:.0%} of the ultrasound where it lies, and "
+            f"{one.moved:.0%} when moved by {SHIFT * SPACING:g} mm.",
             "Look at the overlay: register the volumes again, or reject the case.",
         )
         for m, one in fits.items()

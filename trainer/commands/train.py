@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from trainer.errors import TrainerError
 from trainer.plan.new import PRESETS, plan_for
 from trainer.plan.schema import Plan
 from trainer.run.folder import RunFolder
+from trainer.run.registry import add_folder
+from trainer.run.state import default_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,12 +67,21 @@ def run(args: argparse.Namespace) -> int:
         plan.save(args.out)
         print(args.out)
         return 0
+    if not args.plan_only and not args.resume:
+        _remember(args.out)
     split = _split(args.split, plan) if args.split else None
     talk = _nothing if args.quiet else say
     outcome = train(plan, args.out, resume=args.resume, split=split, say=talk)
     if outcome.model is not None:
         print(outcome.model)
     return 0
+
+
+def _remember(run: Path) -> None:
+    """Let the window list a run that a terminal starts; no run fails for it."""
+    if run.resolve().parent != default_folder().resolve():
+        with contextlib.suppress(OSError):
+            add_folder(run)
 
 
 def _split(path: Path, plan: Plan) -> Split:

@@ -27,6 +27,8 @@ from trainer.run.folder import RunFolder
 FILES = "files.json"
 """Beside ``split.json``: the names of the files of every case."""
 
+SEEN = 8
+"""Training slices that are scored beside the held-out ones."""
 WORKERS = 4
 """Threads that preprocess cases."""
 
@@ -71,6 +73,7 @@ class Data:
         sampler: training tiles.
         tiles: fixed tiles for validation; of training cases when nobody is held out.
         held_out: whether ``tiles`` are of held-out cases.
+        seen: as many fixed tiles of training cases, to tell learning from learning by heart.
         split: part → case ids.
         pairs: part → cases with a pair.
         fingerprint: names the training images without names.
@@ -81,6 +84,7 @@ class Data:
     sampler: TileSampler
     tiles: Batch | None
     held_out: bool
+    seen: Batch | None
     split: Split
     pairs: dict[str, int]
     fingerprint: str
@@ -139,6 +143,7 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
         TileSampler(training, plan),
         fixed_tiles(shown, plan, plan.log.validate_slices),
         any(c.paired for c in watched),
+        fixed_tiles([c for c in training if c.paired], plan, min(SEEN, plan.log.validate_slices)),
         split,
         pairs,
         hashlib.sha256(hashes.encode()).hexdigest()[:16],

@@ -155,7 +155,8 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
     workers = min(WORKERS, plan.threads or usable_cores(), len(rest))
     seconds = len(rest) * sum(times) / max(1, len(times)) / max(1, workers)
     grown = watch.most - watch.before if times else 0.0
-    return Count(epoch, len(wanted), seconds, watch.before + workers * grown)
+    pairs = {part: pairs_in(cases, split[part]) for part in split}
+    return Count(epoch, len(wanted), seconds, watch.before + workers * grown, pairs)
 
 
 class _Watch:

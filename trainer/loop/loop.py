@@ -97,6 +97,8 @@ def _attempt(folder: RunFolder, team: ProcessGroup, say: Say) -> Outcome:
 
 def _loop(session: Session, signals: _Signals) -> str:
     """Step until the plan is fulfilled or somebody asks to stop."""
+    if session.step == 0 and session.begins:
+        session.validate()  # what the training has to be better than
     with ThreadPoolExecutor(1, "tiles") as ahead:
         upcoming = ahead.submit(session.draw, session.step)
         while not session.complete:

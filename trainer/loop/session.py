@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,6 +21,7 @@ from trainer.loop.distributed import ProcessGroup
 from trainer.loop.grow import initialise
 from trainer.loop.journal import Due, Journal
 from trainer.loop.schedule import Weights
+from trainer.loop.state import restore, state_of
 from trainer.loop.step import Stepper
 from trainer.loop.terms import Terms, add_all
 from trainer.loop.tiles import Batch
@@ -62,13 +62,15 @@ class Session:
             check_start(plan)
         self.data = load_data(plan, folder, say)
         self.tiles = self.data.tiles and self.data.tiles.to(self.device, torch.float32)
+        self.seen = self.data.seen and self.data.seen.to(self.device, torch.float32)
         self._build()
         self.journal = Journal(plan, folder, say, held_out=self.data.held_out)
         self.step = 0
         self.seconds = 0.0
         self.bad_steps = 0
+        self._tired, self._validated = False, -1
         self._terms: list[Terms] = []
-        self._restore()
+        restore(self)
         self._validation = Due(plan.log.validate_steps, plan.log.validate_seconds)
         self._checkpoint = Due(plan.log.checkpoint_steps, plan.log.checkpoint_seconds)
         folder.log(
@@ -120,8 +122,8 @@ class Session:
 
     @property
     def complete(self) -> bool:
-        """Whether the plan is fulfilled."""
-        return self.part >= 1
+        """Whether the plan is fulfilled, or its patience at an end; the same in every process."""
+        return self.part >= 1 or self._tired
 
     @property
     def seconds_left(self) -> float:
@@ -215,6 +217,8 @@ class Session:
             self._log()
         if self.team.leads and self._validation.now(self.step):
             self.validate()
+        if self.plan.optimiser.patience or self.plan.optimiser.give_up:
+            self.judge()
         if self.team.leads and self._checkpoint.now(self.step):
             self.save()
             self.deliver()
@@ -235,9 +239,32 @@ class Session:
         self._terms = []
 
     def validate(self) -> None:
-        """Score and draw the averaged weights on the held-out tiles."""
-        if self.tiles is not None and self.team.leads:
-            self.journal.validate(self.step, self.average.module, self.tiles)
+        """Score and draw the averaged weights on the held-out tiles, once a step."""
+        if self.tiles is not None and self.team.leads and self._validated != self.step:
+            self._validated = self.step
+            self.journal.validate(self.step, self.average.module, self.tiles, self.seen)
+
+    def judge(self) -> None:
+        """Look at the validations: end when patience has ended, fail when all got worse.
+
+        Raises:
+            TrainerError: the run stays worse than its start; the best weights were delivered.
+        """
+        patience, watch = self.plan.optimiser.patience, self.journal.watch
+        tired = bool(patience) and watch.stale >= patience
+        reason = self.journal.given_up()
+        lost, tired_all = self.team.largest(float(bool(reason)), float(tired))
+        if tired_all and not self._tired:
+            self.journal.warn(
+                self.step,
+                f"ended early: {watch.stale} validations brought nothing better than step "
+                f"{watch.best_step} ({watch.best:.2f} dB)",
+            )
+        self._tired = tired_all > 0
+        if lost:
+            self.save()
+            self.deliver()
+            raise TrainerError(reason or "The training gets worse and was stopped.")
 
     def save(self, *, last: bool = False) -> None:
         """Write a checkpoint.
@@ -246,7 +273,7 @@ class Session:
             TrainerError: the attempt's ``last`` one could not be written.
         """
         if self.team.leads:
-            self.journal.save(self.step, self._state(), last=last)
+            self.journal.save(self.step, state_of(self), last=last)
 
     def deliver(self) -> Path | None:
         """Write the averaged weights as a bundle; return its path when there is one."""
@@ -260,38 +287,6 @@ class Session:
             "pairs": self.data.pairs,
         }
         return self.journal.deliver(self.step, self.seconds, self.average.module, facts)
-
-    def _state(self) -> dict[str, Any]:
-        critic = self.critic_optimiser
-        return {
-            "version": 1,
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.journal.best,
-            "bad_steps": self.bad_steps,
-            "model": self.model.state_dict(),
-            "average": self.average.module.state_dict(),
-            "averaged": int(self.average.n_averaged),
-            "optimiser": self.optimiser.state_dict(),
-            "critics": {m: d.state_dict() for m, d in self.discriminators.items()},
-            "critic_optimiser": critic.state_dict() if critic else None,
-        }
-
-    def _restore(self) -> None:
-        state = checkpoint.latest(self.folder.checkpoints, self.device)
-        if state is None:
-            return
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.journal.best, self.bad_steps = state["best"], state["bad_steps"]
-        self.model.load_state_dict(state["model"])
-        self.average.module.load_state_dict(state["average"])
-        # Older checkpoints count steps alone; the two differ by steps that were left out.
-        self.average.n_averaged.fill_(state.get("averaged", self.step))
-        self.optimiser.load_state_dict(state["optimiser"])
-        for m, critic in self.discriminators.items():
-            critic.load_state_dict(state["critics"][m])
-        if self.critic_optimiser is not None:
-            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
 
 
 SHARED = (

@@ -41,6 +41,17 @@ def run_subsets(model: nn.Module, batch: Batch) -> dict[tuple[str, ...], dict[st
     return results
 
 
+def synthesised(model: nn.Module, tiles: Batch) -> dict[tuple[str, ...], dict[str, Tensor]]:
+    """Do the same tile by tile, so that memory stays small."""
+    results: dict[tuple[str, ...], dict[str, Tensor]] = {}
+    for row in range(len(tiles.fov)):
+        for subset, images in run_subsets(model, tiles.rows(row, row + 1)).items():
+            for m, image in images.items():
+                old = results.setdefault(subset, {}).get(m)
+                results[subset][m] = image if old is None else torch.cat((old, image))
+    return results
+
+
 def scores(batch: Batch, results: dict[tuple[str, ...], dict[str, Tensor]]) -> dict[str, float]:
     """Return mean masked PSNR (dB, range 2), SSIM and L1 per subset and modality.
 

@@ -76,7 +76,8 @@ class DataPlan:
                 "field of view.", unit="part of a side", ge=0, le=1),
     ] = 0.25  # fmt: skip
     flip: Annotated[
-        float, setting("Mirror", "Left-right.", unit="probability", ge=0, le=1)
+        float, setting("Mirror", "Left-right; sagittal slices show neither and stay.",
+                       unit="probability", ge=0, le=1)
     ] = 0.5  # fmt: skip
     rotate: Annotated[
         float,
@@ -229,6 +230,17 @@ class OptimiserPlan:
     warmup: Annotated[
         int, setting("Warm-up", "The rate grows linearly from 0.", unit="steps", ge=0, le=BIG)
     ] = 50  # fmt: skip
+    patience: Annotated[
+        int,
+        setting("Patience", "Validations without a better one after which the run ends; 0: none.",
+                unit="validations", ge=0, le=BIG),
+    ] = 0  # fmt: skip
+    give_up: Annotated[
+        int,
+        setting("Given up after", "Validations in a row that are worse than the start by half a "
+                "decibel: the rate is too high, or the data are not what they seem. 0: never.",
+                unit="validations", ge=0, le=BIG),
+    ] = 5  # fmt: skip
     gan_rate: Annotated[
         float, setting("Discriminators' rate", "Of their Adam.", gt=0, le=1)
     ] = 2e-4  # fmt: skip
@@ -266,6 +278,11 @@ class LogPlan:
     preview_slices: Annotated[
         int, setting("Pictures", "How many of those are drawn.", ge=0, le=1024)
     ] = 4  # fmt: skip
+    deliver: Annotated[
+        str,
+        setting("Delivered", "The weights of the best validation, or the last ones; the last ones "
+                "are kept beside it as model-last.safetensors.", choices=("best", "last")),
+    ] = "best"  # fmt: skip
     keep: Annotated[
         int, setting("Checkpoints kept", "Beside the best.", ge=1, le=BIG)
     ] = 2  # fmt: skip

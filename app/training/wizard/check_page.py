@@ -189,7 +189,7 @@ class CheckPage(Page):
         """Say how well the images of a case fit."""
         told = [
             f"<b>{m}</b> explains <b>{one['similarity']:.0%}</b> of the ultrasound where it lies, "
-            f"{one['moved']:.0%} when moved by 9 mm"
+            f"at most {one['moved']:.0%} when moved by 9 mm"
             for m, one in facts.get("fits", {}).items()
         ]
         if told:
