@@ -18,9 +18,12 @@ from trainer.cohort.likeness import LIKE, coarse, correlation, joined
 from trainer.cohort.pairs import doubts, fewest_tests
 from trainer.cohort.scan import scan
 from trainer.cohort.split import PARTS, draw
+from trainer.loop.estimate_verdict import Count, Measured, Memory, assess
 from trainer.loop.loop import train
+from trainer.plan.new import plan_for
 from trainer.plan.schema import DataPlan, Plan
 from trainer.run.folder import read_events
+from trainer.run.registry import known_runs
 
 BOTH = ("iUS", "T2")
 
@@ -196,3 +199,43 @@ def test_a_split_by_hand_is_kept_from_the_terminal(
     file.write_text(json.dumps({**split, "test": ["Pat05"]}))
     assert main([*words, str(tmp_path / "other")]) == 2
     assert "Pat05 in both training and test" in capsys.readouterr().err
+
+
+def test_a_terminal_s_run_is_listed_and_its_evaluation_printed(
+    spoilt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan_of(spoilt, **{"data.test": 0.2}).save(tmp_path / "plan.json")
+    run = tmp_path / "run"
+    assert main(["train", str(tmp_path / "plan.json"), "--quiet", "--out", str(run)]) == 0
+    assert run in known_runs()
+    capsys.readouterr()
+    words = ["evaluate", str(spoilt), "--model", str(run), "--out", str(tmp_path / "report")]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "T2 → iUS" in printed
+    assert "PSNR, gain matched, dB" in printed
+    assert "run was trained on its iUS and T2; its scores prove nothing" in printed
+    assert main([*words, "--test-of", str(run)]) == 0
+    assert "was trained on" not in capsys.readouterr().out
+
+
+def test_the_estimate_speaks_of_worth() -> None:
+    memory = Memory(16000, 16000)
+    found = Measured(2.0, 2.0, 1000, 500, 100, True, memory)
+    pairs = {"training": 12, "validation": 2, "test": 3}
+    plan = plan_of(Path("x"))
+    told = " ".join(assess(plan, found, Count(100, 12, pairs=pairs)).worth)
+    assert "12 training pairs are few" in told
+    assert "Fine-tune the built-in model" in told
+    assert "fewer than 10 cannot show a difference" in told
+    many = Count(1, 400, pairs={"training": 400, "validation": 40, "test": 40})
+    begun = plan.override({"start_from": "m"})
+    assert not assess(begun, found, many).worth
+
+
+def test_fine_tuning_begins_gently() -> None:
+    plan = plan_for(Path("x"), "quick", "simulated-1mm")
+    assert plan.optimiser.rate == 5e-4
+    assert (plan.optimiser.warmup, plan.loss.beta_ramp, plan.loss.mean_path_first) == (200, 0, 0)
+    asked = plan_for(Path("x"), "quick", "simulated-1mm", {"optimiser.rate": 1e-3})
+    assert asked.optimiser.rate == 1e-3

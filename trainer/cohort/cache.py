@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +154,8 @@ def cache_case(
         facts = {"hashes": hashes, "coverage": coverage.tolist(), "expected": expected}
         facts["corners"] = {m: one.corner for m, one in small.items()}
         beside = cache / f"{key}.{os.getpid()}.part.npz"
-        np.savez_compressed(beside, **{m: one.voxels for m, one in small.items()})
+        voxels: dict[str, Any] = {m: one.voxels for m, one in small.items()}
+        np.savez_compressed(beside, **voxels)
         os.replace(beside, cache / f"{key}.npz")
         beside = cache / f"{key}.{os.getpid()}.part.json"
         beside.write_text(json.dumps(facts), encoding="utf-8")

@@ -134,8 +134,9 @@ def correlation(one: Coarse, other: Coarse) -> float:
     They are laid where their headers say, and middle on middle, for a header may have been lost on
     the way; the better of both counts.
     """
-    at_home = np.array(other.corner) - one.corner
-    middles = np.rint((np.array(one.voxels.shape) - other.voxels.shape) / 2).astype(int)
+    at_home = np.array(other.corner, np.int64) - np.array(one.corner, np.int64)
+    sizes = np.array(one.voxels.shape) - np.array(other.voxels.shape)
+    middles = np.rint(sizes / 2).astype(np.int64)
     found = [_correlation(one.voxels, other.voxels, shift) for shift in (at_home, middles)]
     known = [value for value in found if np.isfinite(value)]
     return max(known, default=float("nan"))

@@ -371,8 +371,8 @@ def test_mirroring_exchanges_left_and_right_and_nothing_else(
     for modality in BOTH:  # as deep as it is wide, so that it can be cut along any plane
         path = cohort / f"Case000-{modality}.nii.gz"
         voxels = np.repeat(read(path).voxels[:, :, :1], 24, axis=2)
-        voxels = voxels * np.linspace(1, 2, 24)[None, :, None]  # brighter towards the front
-        nib.save(nib.Nifti1Image(voxels.astype(np.float32), np.diag([0.5, 0.5, 0.5, 1])), path)
+        slope = np.linspace(1, 2, 24, dtype=np.float32)[None, :, None]  # brighter to the front
+        nib.save(nib.Nifti1Image(voxels * slope, np.diag([0.5, 0.5, 0.5, 1])), path)
     same = {"data.whole_pixel": 1.0, "data.jitter": 0, "data.gamma": {}, "data.plane": plane}
     plan = tiny_plan(cohort).override({**same, "data.flip": 1.0})
     still = plan.override({"data.flip": 0.0})
