@@ -127,12 +127,12 @@ def _bundle(parse: Callable[[str, Path], object]) -> Callable[[Path], object]:
 
 def _dicom(rng: np.random.Generator) -> bytes:
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.6.2"
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = UID("1.2.840.10008.5.1.4.1.1.6.2")
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid(entropy_srcs=["a"])
     ds.SeriesInstanceUID = generate_uid(entropy_srcs=["b"])
     ds.Modality, ds.Rows, ds.Columns, ds.NumberOfFrames = "US", 8, 9, 7

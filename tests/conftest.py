@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from core.volume import Volume
 
 # No test needs a screen; a developer who wants to watch sets another platform.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# A run that a test starts is no run of the developer's: the list of runs lies elsewhere meanwhile.
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="mhvae-tests-")
 
 
 @pytest.fixture

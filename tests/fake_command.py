@@ -35,8 +35,9 @@ def check(source: Path) -> None:
             )
         fits = {"T2": {"similarity": 0.7, "moved": 0.1, "best": True}}
         tell("case", case=name, done=done, total=len(rows), usable="far" not in name,
-             problems=problems, fits=fits)  # fmt: skip
-    tell("done", cases=len(rows), usable=len(rows))
+             problems=problems, fits=fits,
+             alike=[name.removesuffix("twin")] if name.endswith("twin") else [])  # fmt: skip
+    tell("done", cases=len(rows), usable=len(rows), pairs=len(rows), trouble="")
 
 
 def estimate(source: Path) -> None:

@@ -1,8 +1,9 @@
 """Cutting slices into tiles of the model's size and blending them back.
 
 Tile origins depend on the grid and on the box that is asked for, never on what the image shows, so
-the same place is computed the same way in one slice as in the whole volume. Origins are multiples of
-the network's coarsest step apart, which lets one noise plane per level serve all tiles of a slice.
+the same place is computed the same way in one slice as in the whole volume. Origins are multiples
+of the network's coarsest step apart, which lets one noise plane per level serve all tiles of a
+slice.
 """
 
 from __future__ import annotations

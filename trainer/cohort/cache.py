@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from core.modalities import SWEPT, reference_of
 from core.models.bundle import PLANES
 from core.volume import Volume
 from trainer.cohort.case import CohortCase
-from trainer.cohort.check import content_hash
 from trainer.cohort.expected import expected_on, in_range, read_expected
+from trainer.cohort.likeness import Coarse, coarse, content_hash, copies
 from trainer.plan.schema import DataPlan
 
-VERSION = 4
+VERSION = 5
 """Raised when the arrays' meaning changes, so that old caches are made anew."""
 
 LOWEST = -STEP
@@ -50,6 +50,7 @@ class CachedCase:
         hashes: modality → hash of its source voxels: names data without names.
         expected: the E modalities whose expected echo the array holds, in its order.
         warnings: sentences about the images' scale and field of view, without files' names.
+        coarse: modality → its coarse image, see :mod:`trainer.cohort.likeness`.
     """
 
     id: str
@@ -60,6 +61,7 @@ class CachedCase:
     hashes: dict[str, str]
     expected: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    coarse: dict[str, Coarse] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """Send another process the array's file, not its voxels."""
@@ -71,10 +73,15 @@ class CachedCase:
             state = state | {"array": np.load(state["array"], mmap_mode="r")}
         self.__dict__.update(state)
 
+    @property
+    def paired(self) -> bool:
+        """Whether one image of it can be made from another."""
+        return len(self.present) > 1
+
 
 def _preprocess(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]
-) -> tuple[NDArray[np.float16], dict[str, str], list[str]]:
+) -> tuple[NDArray[np.float16], dict[str, str], dict[str, Coarse], list[str]]:
     volumes = {
         m: replace(read(case.files[m]), modality=m, source=m).canonical()
         for m in modalities
@@ -101,7 +108,8 @@ def _preprocess(
     fov = seen[first]
     stacked = np.stack([*channels, fov.astype(np.float32)]).astype(np.float16)
     hashes = {m: content_hash(v) for m, v in volumes.items()}
-    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), hashes, warnings
+    small = {m: coarse(v) for m, v in volumes.items()}
+    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), hashes, small, warnings
 
 
 def _expected(case: CohortCase, modalities: tuple[str, ...]) -> tuple[str, ...]:
@@ -148,7 +156,7 @@ def cache_case(
     key = _key(case, plan, modalities)
     array_path, facts_path = cache / f"{key}.npy", cache / f"{key}.json"
     if not facts_path.exists():
-        array, hashes, warnings = _preprocess(case, plan, modalities)
+        array, hashes, small, warnings = _preprocess(case, plan, modalities)
         coverage = array[:, -1].astype(np.int64).sum(axis=(1, 2))
         beside = cache / f"{key}.{os.getpid()}.part.npy"
         try:
@@ -162,11 +170,18 @@ def cache_case(
             "coverage": coverage.tolist(),
             "expected": expected,
             "warnings": warnings,
+            "corners": {m: one.corner for m, one in small.items()},
         }
+        beside = cache / f"{key}.{os.getpid()}.part.npz"
+        voxels: dict[str, Any] = {m: one.voxels for m, one in small.items()}
+        np.savez_compressed(beside, **voxels)
+        os.replace(beside, cache / f"{key}.npz")
         beside = cache / f"{key}.{os.getpid()}.part.json"
         beside.write_text(json.dumps(facts), encoding="utf-8")
         os.replace(beside, facts_path)
     facts = json.loads(facts_path.read_text(encoding="utf-8"))
+    with np.load(cache / f"{key}.npz") as kept:
+        small = {m: Coarse(kept[m], tuple(corner)) for m, corner in facts["corners"].items()}
     return CachedCase(
         case.id,
         case.patient,
@@ -176,6 +191,7 @@ def cache_case(
         facts["hashes"],
         tuple(facts["expected"]),
         tuple(facts.get("warnings", ())),  # caches of before have none
+        small,
     )
 
 
@@ -218,13 +234,6 @@ def drop_duplicates(cases: list[CachedCase], held_out: set[str]) -> list[str]:
     Returns:
         one sentence per case taken out.
     """
-    seen: dict[str, str] = {}
-    problems = []
-    for case in sorted(cases, key=lambda c: (c.id not in held_out, c.id)):
-        twins = sorted({seen[h] for h in case.hashes.values() if h in seen})
-        if twins:
-            cases.remove(case)
-            problems.append(f"{case.id}: holds the same images as {', '.join(twins)}")
-        else:
-            seen.update(dict.fromkeys(case.hashes.values(), case.id))
-    return problems
+    found = copies(cases, frozenset(held_out))
+    cases[:] = [case for case in cases if case.id not in found]
+    return [f"{case}: holds the same images as {', '.join(twins)}" for case, twins in found.items()]

@@ -22,6 +22,7 @@ class CohortCase:
         problem: sentence saying why the case cannot be used as it lies there; empty when it can.
         labels: maps of labels that lie with the case.
         reasons: modality → what its file was chosen by.
+        group: what a split should take its share of in every part (scanner, site …); may be empty.
     """
 
     id: str
@@ -33,6 +34,7 @@ class CohortCase:
     problem: str = ""
     labels: tuple[Path, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict, compare=False)
+    group: str = ""
 
     def refuse(self) -> None:
         """Do not let the case be used while nobody can say which of its files are meant.

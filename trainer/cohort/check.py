@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +17,7 @@ from core.io import read
 from core.modalities import SWEPT, reference_of
 from core.volume import Mask, Volume
 from trainer.cohort.case import CohortCase
+from trainer.cohort.check_copies import Copies
 from trainer.cohort.expected import read_expected
 from trainer.cohort.pair import SHIFT, SPACING, Fit, fit, picture
 from trainer.cohort.scan import names_of
@@ -59,6 +59,7 @@ class CaseCheck:
         fits: modality → how well it fits the swept one, where that can be said.
         picture: see :func:`trainer.cohort.pair.picture`; ``None`` when nothing could be read.
         sources: modality → name of the file used.
+        alike: earlier cases that look like this one's patient under another name.
     """
 
     case: str
@@ -66,6 +67,7 @@ class CaseCheck:
     fits: Mapping[str, Fit] = field(default_factory=dict)
     picture: NDArray[np.uint8] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    alike: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -105,7 +107,7 @@ def check_cases(
     Raises:
         Nothing for a bad case.
     """
-    seen: dict[str, tuple[CohortCase, str]] = {}
+    seen = Copies()
     for case in cases:
         problems = [
             Problem(case.id, "warning", text, "Rename the file, or take it out of the folder.")
@@ -127,8 +129,8 @@ def check_cases(
         for m, volume in volumes.items():
             problems += _check_volume(case, m, volume, plan)
             problems += _check_scale(case, m, volume, plan)
-            problems += _check_duplicate(case, m, volume, seen)
-        problems += _check_missing(case, modalities)
+        copied, alike = _check_copies(case, volumes, seen)
+        problems += copied + _check_missing(case, modalities)
         fits: dict[str, Fit] = {}
         drawn = None
         if volumes:
@@ -142,7 +144,7 @@ def check_cases(
                 fits = _fits(volumes, mask)
                 problems += _check_fits(case, fits)
                 drawn = picture(volumes, modalities, mask) if pictures else None
-        yield CaseCheck(case.id, tuple(problems), fits, drawn, names_of(case))
+        yield CaseCheck(case.id, tuple(problems), fits, drawn, names_of(case), alike)
 
 
 def _view(case: CohortCase, volumes: Mapping[str, Volume]) -> Mask:
@@ -192,27 +194,19 @@ def _check_scale(case: CohortCase, m: str, volume: Volume, plan: DataPlan) -> li
     return [Problem(case.id, "warning", f"{m}: {text}", "Check the file.") for text in told]
 
 
-def _check_duplicate(
-    case: CohortCase, m: str, volume: Volume, seen: dict[str, tuple[CohortCase, str]]
-) -> list[Problem]:
-    digest = content_hash(volume)
-    first, other = seen.setdefault(digest, (case, m))
-    if (first.id, other) == (case.id, m):
-        return []
-    return [
-        Problem(
-            case.id,
-            "error",
-            f"{m} has exactly the voxels of {first.id}'s {other}.",
-            "Remove one of them: a patient in both training and test makes every score wrong.",
-        )
-    ]
-
-
-def content_hash(volume: Volume) -> str:
-    """Name a volume by its voxels, in canonical order, so that a renamed copy is recognised."""
-    voxels = np.ascontiguousarray(volume.canonical().voxels)
-    return hashlib.sha256(repr(voxels.shape).encode() + voxels.tobytes()).hexdigest()
+def _check_copies(
+    case: CohortCase, volumes: Mapping[str, Volume], seen: Copies
+) -> tuple[list[Problem], tuple[str, ...]]:
+    """Look whether the patient was seen before; return the cases that look alike as well."""
+    fix = "Remove one of them: a patient in both training and test makes every score wrong."
+    found = [Problem(case.id, "error", text, fix) for text in seen.same(case, volumes)]
+    like = [] if found else seen.like()
+    fix = (
+        "They are kept in one part of the split. If it is one patient, leave one out; if not, "
+        "train with data.join_alike=false."
+    )
+    found += [Problem(case.id, "warning", one.sentence, fix) for one in like]
+    return found, tuple(one.first for one in like)
 
 
 def _check_missing(case: CohortCase, modalities: tuple[str, ...]) -> list[Problem]:
@@ -295,8 +289,8 @@ def _check_fits(case: CohortCase, fits: Mapping[str, Fit]) -> list[Problem]:
         Problem(
             case.id,
             "warning",
-            f"{m} explains {one.similarity:.0%} of the ultrasound where it lies, and no less when "
-            f"moved by {SHIFT * SPACING:g} mm.",
+            f"{m} explains {one.similarity:.0%} of the ultrasound where it lies, and "
+            f"{one.moved:.0%} when moved by {SHIFT * SPACING:g} mm.",
             "Look at the overlay: register the volumes again, or reject the case.",
         )
         for m, one in fits.items()

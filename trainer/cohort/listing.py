@@ -19,6 +19,8 @@ from trainer.errors import TrainerError
 
 _LONGEST = 100
 """Letters of a case's id; file names made of it stay within what file systems take."""
+GROUP = "group"
+"""Column that a split is stratified by."""
 _SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -31,6 +33,7 @@ class Line:
     files: dict[str, Path] = field(default_factory=dict)
     fov: Path | None = None
     expected: dict[str, Path] = field(default_factory=dict)
+    group: str = ""
 
 
 def is_csv(source: Path) -> bool:
@@ -66,7 +69,8 @@ def from_csv(path: Path, modalities: tuple[str, ...]) -> list[Line]:
         expected = {
             m: _file(path, cells[name_of(m)]) for m in SWEPT if m in files and cells.get(name_of(m))
         }
-        cases[name] = Line(name, patient, files, _file(path, mask) if mask else None, expected)
+        fov = _file(path, mask) if mask else None
+        cases[name] = Line(name, patient, files, fov, expected, cells.get(GROUP, ""))
     return list(cases.values())
 
 
@@ -88,7 +92,7 @@ def _rows(
         raise TrainerError(f"{path.name} cannot be read as a CSV: {error}.") from error
     raise TrainerError(
         f"{path.name} needs a first line with the columns case, {', '.join(modalities)} "
-        "(and optionally patient, fov and iUS-expected)."
+        "(and optionally patient, group, fov and iUS-expected)."
     )
 
 
@@ -104,7 +108,7 @@ def _text(path: Path) -> str:
 
 def _columns(head: Sequence[str], modalities: Sequence[str]) -> dict[str, int]:
     """Return name → column, by the names in any letter case, or what the table of guesses says."""
-    named = ("case", "patient", FOV, *modalities, *map(name_of, SWEPT))
+    named = ("case", "patient", GROUP, FOV, *modalities, *map(name_of, SWEPT))
     known = {name.lower(): name for name in named}
     guessed = {guess_from_text(m, "")[0]: m for m in modalities}
     found: dict[str, int] = {}
@@ -145,14 +149,16 @@ def write_csv(cases: Sequence[CohortCase], path: Path, modalities: tuple[str, ..
     """
     swept = [m for m in SWEPT if any(m in case.expected for case in cases)]
     names = [FOV] if any(case.fov for case in cases) else []
+    grouped = any(case.group for case in cases)
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["case", "patient", *modalities, *names, *map(name_of, swept)])
+        head = ["case", "patient", *([GROUP] if grouped else [])]
+        writer.writerow([*head, *modalities, *names, *map(name_of, swept)])
         for case in cases:
             files = [case.files.get(m) for m in modalities] + [case.fov for _ in names]
             files += [case.expected.get(m) for m in swept]
             places = [_from(path.parent, file) if file else "" for file in files]
-            writer.writerow([case.id, case.patient, *places])
+            writer.writerow([case.id, case.patient, *([case.group] if grouped else []), *places])
 
 
 def _from(folder: Path, file: Path) -> str:

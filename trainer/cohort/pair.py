@@ -34,8 +34,7 @@ class Fit:
     Attributes:
         similarity: LC2 in [0, 1]: how much of the ultrasound a local mix of the other image and its
             edges explains.
-        moved: the same with the other image moved by 9 mm along each axis, the six values averaged:
-            what a misregistered pair of these images reaches.
+        moved: the most it reaches with the other image moved by 9 mm along an axis, of six moves.
         best: whether no moved position is better than the one it is in.
     """
 
@@ -75,7 +74,7 @@ def fit(swept: Volume, other: Volume, mask: Mask) -> Fit | None:
     values = [value for value in found if np.isfinite(value)]
     if not values:
         return None
-    return Fit(here, float(np.mean(values)), here >= max(values))
+    return Fit(here, max(values), here >= max(values))
 
 
 def lc2(us: Floats, image: Floats, edges: Floats, mask: Mask) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.files import replacing
 from core.modalities import PAPER
+from trainer.cohort.pairs import FEWEST_TO_TRAIN
 from trainer.errors import TrainerError
 
 
@@ -31,8 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; a case that cannot be used is a line, not an error."""
+    """Run the command.
+
+    Returns:
+        2 when a case cannot be used or there is no pair, for scripts; 0 for the window, which reads
+        every line.
+    """
     from trainer.cohort.check import check_cases
+    from trainer.cohort.pairs import fewest_tests, no_pairs
     from trainer.cohort.scan import scan
     from trainer.plan.schema import DataPlan
 
@@ -51,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             "usable": checked.usable,
             "sources": dict(checked.sources),
             "problems": [asdict(p) for p in checked.problems],
+            "alike": list(checked.alike),
             "fits": {m: asdict(one) for m, one in checked.fits.items()},
         }
         if args.pictures and checked.picture is not None:
@@ -63,13 +71,29 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.write(_told(facts))
             sys.stdout.flush()
     usable = sum(facts["usable"] for facts in found)
+    files = {case.id: len(case.files) for case in cases}
+    pairs = sum(facts["usable"] and files[facts["case"]] > 1 for facts in found)
+    trouble = "" if pairs or not usable else no_pairs(modalities, usable)
+    counts = {"usable": usable, "pairs": pairs, "trouble": trouble}
     if args.json:
-        print(json.dumps({"cases": found, "usable": usable}))
+        print(json.dumps({"cases": found, **counts}))
     elif args.events:
-        print(json.dumps({"event": "done", "cases": len(found), "usable": usable}), flush=True)
+        print(json.dumps({"event": "done", "cases": len(found), **counts}), flush=True)
+        return 0
     else:
-        print(f"{usable} of {len(found)} cases can be used.")
-    return 0
+        print(f"{usable} of {len(found)} cases can be used, {pairs} of them with a pair.")
+        print(trouble or _worth(pairs, fewest_tests(len(modalities))))
+    return 0 if pairs and usable == len(found) else 2
+
+
+def _worth(pairs: int, needed: int) -> str:
+    """Say what that many pairs can teach and show."""
+    if pairs < FEWEST_TO_TRAIN:
+        return (
+            f"That is few: with under {FEWEST_TO_TRAIN} pairs fine-tune the built-in model "
+            f"(--from). A report needs {needed} test pairs to show any difference."
+        )
+    return f"A report needs {needed} test pairs to show any difference (data.test)."
 
 
 def _told(facts: dict[str, Any]) -> str:

@@ -58,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"time: {_duration(found.total_seconds)}, {found.steps} steps of ", end="")
         print(f"{found.step_seconds:.2f} s, about {found.epochs:.1f} epochs, after ", end="")
         print(f"{_duration(found.preparing_seconds)} of preparing")
+        for sentence in found.worth:
+            print(f"worth: {sentence}")
         for fix in found.fixes:
             words = [
                 f"--preset {value}" if name == "preset" else f"--set {name}={json.dumps(value)}"

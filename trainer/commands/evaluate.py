@@ -6,9 +6,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from core.io import output_folder
 from trainer.errors import TrainerError
+from trainer.evaluation.before_after import in_order, scale_of, title_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +88,35 @@ def run(args: argparse.Namespace) -> int:
     if args.events:
         tell("done", cases=len({row.case for row in result.rows}))
         return 0
-    print(json.dumps(told) if args.json else "\n".join(f"{k}: {v}" for k, v in told.items()))
+    if args.json:
+        print(json.dumps(told))
+        return 0
+    facts = json.loads(files["json"].read_text(encoding="utf-8"))
+    print("\n".join([*_table(facts), *facts["verdicts"], *facts["problems"]]))
+    print("\n".join(f"{kind}: {path}" for kind, path in told.items()))
     return 0
+
+
+def _table(facts: dict[str, Any]) -> list[str]:
+    """Return the means over cases as lines of text, synthesis before reconstruction."""
+    means: dict[tuple[bool, str, str], dict[str, str]] = {}
+    for one in facts["summaries"]:
+        name = f"{'+'.join(one['inputs'])} → {one['target']}"
+        row = means.setdefault((one["target"] in one["inputs"], name, one["model"]), {})
+        factor, digits = scale_of(one["metric"])
+        known = one["mean"] is not None
+        row[one["metric"]] = f"{one['mean'] * factor:.{digits}f}" if known else "–"
+    metrics = in_order({m for row in means.values() for m in row})
+    heads = ["Inputs → target", "Model", *(title_of(m) for m in metrics)]
+    lines = [
+        [name + (" (reconstruction)" if again else ""), model, *(row.get(m, "–") for m in metrics)]
+        for (again, name, model), row in sorted(means.items())
+    ]
+    widths = [max(len(line[n]) for line in [heads, *lines]) for n in range(len(heads))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [heads, *lines]
+    ]
 
 
 def tell(event: str, **facts: object) -> None:

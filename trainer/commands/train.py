@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
 
 from core.files import replacing
+from trainer.cohort.scan import scan
+from trainer.cohort.split import Split, placed_by, read_split
 from trainer.commands.settings import add_settings, setting
 from trainer.errors import TrainerError
 from trainer.plan.new import PRESETS, plan_for
 from trainer.plan.schema import Plan
 from trainer.run.folder import RunFolder
+from trainer.run.registry import add_folder
+from trainer.run.state import default_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grow", action="store_true", help="train a model one level finer than the one of --from"
     )
+    parser.add_argument(
+        "--split", type=Path, metavar="FILE", help="a split.json: cases placed by hand, not drawn"
+    )
     parser.add_argument("--family", choices=("mhvae", "mvae"), help="mvae: the one-level ablation")
     add_settings(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing while it trains")
@@ -44,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from trainer.loop.loop import train
 
     if args.resume:
-        if args.source or args.start_from or args.family or args.grow:
+        if args.source or args.start_from or args.family or args.grow or args.split:
             raise TrainerError(
                 "A resumed run keeps its own plan and cohort: give --resume and --out only. For "
                 "another cohort or model, start a new run with --from."
@@ -59,11 +67,29 @@ def run(args: argparse.Namespace) -> int:
         plan.save(args.out)
         print(args.out)
         return 0
-    outcome = train(plan, args.out, resume=args.resume, say=_nothing if args.quiet else say)
+    if not args.plan_only and not args.resume:
+        _remember(args.out)
+    split = _split(args.split, plan) if args.split else None
+    talk = _nothing if args.quiet else say
+    outcome = train(plan, args.out, resume=args.resume, split=split, say=talk)
     if outcome.model is not None:
         print(outcome.model)
     # Stopped from outside, after its state was saved.
     return 130 if outcome.state == "terminated" else 0
+
+
+def _remember(run: Path) -> None:
+    """Let the window list a run that a terminal starts; no run fails for it."""
+    if run.resolve().parent != default_folder().resolve():
+        with contextlib.suppress(OSError):
+            add_folder(run)
+
+
+def _split(path: Path, plan: Plan) -> Split:
+    """Read a split and see that it is one of this cohort's cases."""
+    split = read_split(path)
+    placed_by(split, scan(Path(plan.cohort), plan.model.modalities))
+    return split
 
 
 def say(line: str) -> None:

@@ -97,7 +97,7 @@ def changes(
                 before=_mean(table.get((before, *key)), factor, digits),
                 after=_mean(table.get((after, *key)), factor, digits),
                 change=f"{sign * contest.difference:+.{digits}f} "
-                f"({low:+.{digits}f} … {high:+.{digits}f})",
+                + (f"({low:+.{digits}f} … {high:+.{digits}f})" if low == low else "(one case)"),
                 p=f"{contest.p_holm:.2g}"
                 if contest.p_holm is not None
                 else f"too few cases ({contest.cases} of {ENOUGH_CASES})",

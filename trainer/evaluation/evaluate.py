@@ -23,6 +23,7 @@ from core.synthesis.request import PreparedInput, Request, prepare_input
 from core.synthesis.synthesize import Engine
 from core.volume import Volume
 from trainer.cohort.case import CohortCase
+from trainer.cohort.likeness import content_hash
 from trainer.cohort.scan import names_of, scan
 from trainer.errors import TrainerError
 from trainer.evaluation.authors_protocol import slice_scores
@@ -137,6 +138,8 @@ def evaluate(
             try:
                 if look not in shared:
                     shared[look] = _lay_out(case, bundle)
+                if told := _seen_in_training(shared[look], bundle):
+                    problems.append(f"{case.id}: {label} {told}")
                 for picture in _one_case(
                     label, engine, shared[look], protocol, max_slices, perceptual
                 ):
@@ -190,6 +193,16 @@ def _lay_out(case: CohortCase, bundle: Bundle) -> AlignedCase:
     return AlignedCase(
         loaded, prepare_input(loaded, bundle, Request(present, present, fov=fov)), fov
     )
+
+
+def _seen_in_training(laid_out: AlignedCase, bundle: Bundle) -> str:
+    """Say that a model was trained on images of a case; empty when it was not, as far as known."""
+    data = bundle.card.get("data")
+    images = set(data.get("images", ())) if isinstance(data, dict) else set()
+    known = [
+        m for m, v in laid_out.case.volumes.items() if images and content_hash(v)[:16] in images
+    ]
+    return f"was trained on its {' and '.join(known)}; its scores prove nothing" if known else ""
 
 
 def _one_case(

@@ -18,6 +18,7 @@ from trainer.evaluation.before_after import Key, changes
 from trainer.evaluation.evaluate import Evaluation, Row
 from trainer.evaluation.report_html import caption_of, draw, to_html, worst
 from trainer.evaluation.statistics import Comparison, Summary, compare, holm, summarise
+from trainer.evaluation.verdict import verdicts
 
 
 def write_report(
@@ -44,6 +45,9 @@ def write_report(
     table = summaries(evaluation.rows)
     contests = comparisons(evaluation)
     changed = changes(*pair, table, contests) if pair else []
+    cases = len({row.case for row in evaluation.rows})
+    known = {m for bundle in evaluation.models.values() for m in bundle.config.modalities}
+    sentences = verdicts(changed, cases, len(known))
     pictures = worst(evaluation.pictures)
     paths = {
         "html": folder / "report.html",
@@ -52,13 +56,14 @@ def write_report(
     }
     told = {
         "pair": pair and {"before": pair[0], "after": pair[1]},
+        "verdicts": sentences,
         "before_after": [c.to_dict() for c in changed],
         "pictures": [
             {"file": f"worst-{n}.png", "caption": caption_of(p)} for n, p in enumerate(pictures, 1)
         ],
     }
     texts: dict[str, Callable[[], str]] = {
-        "html": lambda: to_html(evaluation, table, contests, data, changed),
+        "html": lambda: to_html(evaluation, table, contests, data, changed, sentences),
         "csv": lambda: to_csv(evaluation.rows),
         "json": lambda: json.dumps(
             {**to_json(evaluation, table, contests, data), **told}, indent=1

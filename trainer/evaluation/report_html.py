@@ -15,6 +15,7 @@ from core.pages import render
 from trainer.evaluation.before_after import Change, Key, in_order, scale_of, title_of
 from trainer.evaluation.evaluate import Evaluation, Picture
 from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
+from trainer.evaluation.verdict import EXPLAINED
 
 WORST = 3
 
@@ -41,14 +42,17 @@ def to_html(
     contests: Sequence[Comparison],
     data: str,
     changed: Sequence[Change] = (),
+    told: Sequence[str] = (),
 ) -> str:
     """Return the page: it loads nothing from elsewhere and every name in it is escaped."""
     cases = len({row.case for row in evaluation.rows})
     about = [
+        *told,
         f"{cases} cases, scored slice by slice, averaged per case; mean (sd) over cases.",
         "Protocol of the authors' script: whole image, own range per slice, row-wise SSIM."
         if evaluation.protocol == "authors"
         else "Inside the field of view only, on [-1, 1].",
+        EXPLAINED,
         f"{evaluation.perceptual}.",
         data,
     ]
@@ -90,6 +94,8 @@ def _score(summary: Summary | None, metric: str) -> Cell:
     mean, sd, low, high = (
         f"{v * factor:.{digits}f}" for v in (summary.mean, summary.sd, summary.low, summary.high)
     )
+    if summary.cases == 1:
+        return Cell(mean, "from one case: no interval")
     return Cell(f"{mean} ({sd})", f"95 % interval of the mean {low} to {high}")
 
 
@@ -99,7 +105,8 @@ def _contest(c: Comparison) -> Line:
     d, low, high = (f"{v * factor:.{digits}f}" for v in (c.difference, c.low, c.high))
     few = f"too few cases ({c.cases} of {ENOUGH_CASES})"
     p = few if c.p_holm is None else f"{c.p_holm:.2g}"
-    texts = (first, second, f"{inputs} → {target}", title_of(metric), d, f"{low} … {high}", p)
+    between = "one case" if c.cases == 1 else f"{low} … {high}"
+    texts = (first, second, f"{inputs} → {target}", title_of(metric), d, between, p)
     return Line([Cell(t) for t in texts])
 
 

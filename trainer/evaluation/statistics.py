@@ -22,7 +22,7 @@ class Summary:
     Attributes:
         cases: number of cases.
         mean, sd: of the case means; sd with n - 1, 0 for one case.
-        low, high: 95 % bootstrap interval of the mean (percentile method).
+        low, high: 95 % bootstrap interval of the mean (percentile method); NaN from one case.
     """
 
     cases: int
@@ -96,8 +96,8 @@ def _interval(
 ) -> tuple[float, float]:
     from scipy.stats import bootstrap
 
-    if len(values) == 1:  # nothing to draw from
-        return float(values[0]), float(values[0])
+    if len(values) == 1:  # one case says nothing of others
+        return float("nan"), float("nan")
     low, high = bootstrap(
         (values,),
         np.mean,

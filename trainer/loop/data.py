@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.files import write_text
-from trainer.cohort.cache import cache_cases, drop_duplicates
+from trainer.cohort.cache import CachedCase, cache_cases, drop_duplicates
 from trainer.cohort.case import CohortCase
+from trainer.cohort.likeness import alike, joined
+from trainer.cohort.pairs import doubts as pair_doubts
+from trainer.cohort.pairs import no_pairs, pairs_in
 from trainer.cohort.scan import CACHE, names_of, scan
-from trainer.cohort.split import Split, locked_split
+from trainer.cohort.split import PARTS, Split, locked_split
 from trainer.errors import TrainerError
 from trainer.loop.tiles import Batch, TileSampler, fixed_tiles
 from trainer.plan.schema import Plan
@@ -22,8 +25,10 @@ from trainer.run.environment import usable_cores
 from trainer.run.folder import RunFolder
 
 FILES = "files.json"
-"""Beside ``split.json``: the names of the files of every training and validation case."""
+"""Beside ``split.json``: the names of the files of every case."""
 
+SEEN = 8
+"""Training slices that are scored beside the held-out ones."""
 WORKERS = 4
 """Threads that preprocess cases."""
 
@@ -66,51 +71,65 @@ class Data:
 
     Attributes:
         sampler: training tiles.
-        tiles: fixed tiles for validation, of held-out cases if there are any.
+        tiles: fixed tiles for validation; of training cases when nobody is held out.
+        held_out: whether ``tiles`` are of held-out cases.
+        seen: as many fixed tiles of training cases, to tell learning from learning by heart.
         split: part → case ids.
+        pairs: part → cases with a pair.
         fingerprint: names the training images without names.
+        images: the same image by image, so that a copy among test cases is recognised.
         expected: modality → training cases that have its expected echo.
     """
 
     sampler: TileSampler
     tiles: Batch | None
+    held_out: bool
+    seen: Batch | None
     split: Split
+    pairs: dict[str, int]
     fingerprint: str
+    images: tuple[str, ...]
     expected: dict[str, int]
 
 
 def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data:
     """Prepare a plan's cohort; cases that came to it since the last attempt join the training.
 
+    Every case is read before any is dealt to a part, test cases too: a copy of a patient under
+    another name is found by its images, and what cannot be read or paired judges nothing.
+
     Raises:
-        TrainerError: the cohort is missing or empty, or nothing is left to train on.
+        TrainerError: the cohort is missing or empty, has no pair, or nothing is left to train on.
     """
     source = Path(plan.cohort)
     cases = [c for c in scan(source, plan.model.modalities) if c.id not in plan.exclude]
-    split = locked_split(folder.path / "split.json", cases, plan.data)
-    cache = cache_folder(source, cases)
-
-    def tell(done: int, total: int) -> None:
-        if done == total or done % 10 == 0:
-            say(f"prepared {done} of {total} cases")
-            folder.log("preparing", done=done, total=total)
-
-    wanted = [c for c in cases if c.id not in split["test"]]
-    workers = min(WORKERS, plan.threads or usable_cores())
-    try:
-        prepared, problems = cache_cases(
-            wanted, plan.data, plan.model.modalities, cache, workers=workers, progress=tell
-        )
-    except OSError as error:
+    prepared, problems = _prepare(cases, plan, folder, say)
+    place = folder.path / "split.json"
+    held = _held_out(place)
+    problems += drop_duplicates(prepared, held)
+    there = {c.id for c in prepared}
+    usable = [c for c in cases if c.id in there]
+    if plan.data.join_alike:
+        usable, doubts = _keep_together(usable, prepared, held, begun=place.exists())
+        there = {c.id for c in usable}
+        prepared = [c for c in prepared if c.id in there]
+    else:
+        doubts = []
+    if usable and not pairs_in(usable):
+        raise TrainerError(no_pairs(plan.model.modalities, len(usable)))
+    split = locked_split(place, usable, plan.data)
+    pairs = {part: pairs_in(usable, split[part]) for part in PARTS}
+    if usable and not pairs["training"]:
         raise TrainerError(
-            f"The preprocessed cases could not be kept ({error.strerror or error}). Make room, or "
-            "set MHVAE_STUDIO_CACHE to a folder with space; finished cases are not lost."
-        ) from error
-    problems += drop_duplicates(prepared, set(split["validation"]))
+            "No case with a pair is left to train on: all are held out. Lower data.validation or "
+            "data.test, or place the cases by hand."
+        )
     # Not in the log, which may be shown to others: a file's name may be a patient's.
-    names = {c.id: names_of(c) for c in wanted}
+    names = {c.id: names_of(c) for c in cases}
     write_text(folder.path / FILES, json.dumps(names, indent=1, ensure_ascii=False))
-    for doubt in (f"{c.id}: {doubt}" for c in wanted for doubt in c.doubts):
+    doubts += [f"{c.id}: {doubt}" for c in cases for doubt in c.doubts]
+    doubts += pair_doubts(pairs, len(plan.model.modalities))
+    for doubt in doubts:
         folder.log("warning", text=doubt)
         say(doubt)
     for warning in (f"{c.id}: {text}" for c in prepared for text in c.warnings):
@@ -120,12 +139,71 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
         folder.log("warning", text=problem)
         say(f"left out: {problem}")
     training = [c for c in prepared if c.id in split["training"]]
-    held_out = [c for c in prepared if c.id in split["validation"]] or training
+    watched = [c for c in prepared if c.id in split["validation"]]
+    shown = [c for c in watched if c.paired] or [c for c in training if c.paired]
     hashes = "".join(sorted(h for c in training for h in c.hashes.values()))
     return Data(
         TileSampler(training, plan),
-        fixed_tiles(held_out, plan, plan.log.validate_slices),
+        fixed_tiles(shown, plan, plan.log.validate_slices),
+        any(c.paired for c in watched),
+        fixed_tiles([c for c in training if c.paired], plan, min(SEEN, plan.log.validate_slices)),
         split,
+        pairs,
         hashlib.sha256(hashes.encode()).hexdigest()[:16],
+        tuple(sorted(h[:16] for c in training + watched for h in c.hashes.values())),
         dict(Counter(m for c in training for m in c.expected)),
     )
+
+
+def _prepare(
+    cases: Sequence[CohortCase], plan: Plan, folder: RunFolder, say: Callable[[str], None]
+) -> tuple[list[CachedCase], list[str]]:
+    """Return the cases that can be used, and a sentence for each of the others."""
+
+    def tell(done: int, total: int) -> None:
+        if done == total or done % 10 == 0:
+            say(f"prepared {done} of {total} cases")
+            folder.log("preparing", done=done, total=total)
+
+    cache = cache_folder(Path(plan.cohort), cases)
+    workers = min(WORKERS, plan.threads or usable_cores())
+    try:
+        return cache_cases(
+            cases, plan.data, plan.model.modalities, cache, workers=workers, progress=tell
+        )
+    except OSError as error:
+        raise TrainerError(
+            f"The preprocessed cases could not be kept ({error.strerror or error}). Make room, or "
+            "set MHVAE_STUDIO_CACHE to a folder with space; finished cases are not lost."
+        ) from error
+
+
+def _held_out(split: Path) -> set[str]:
+    """Return the cases that a split which was written already holds out."""
+    try:
+        found = json.loads(split.read_text(encoding="utf-8"))
+        return {*found["validation"], *found["test"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()  # none yet; a damaged one is told of when it is used
+
+
+def _keep_together(
+    cases: list[CohortCase], prepared: Sequence[CachedCase], held: set[str], *, begun: bool
+) -> tuple[list[CohortCase], list[str]]:
+    """Let no split part cases that look like one patient's; return the cases and what was done.
+
+    A split that was written already stays as it is: what looks like a held-out case is not trained
+    on then.
+    """
+    patients = {c.id: c.patient for c in cases}
+    found = [one for one in alike(prepared) if patients[one.first] != patients[one.second]]
+    if not begun:
+        told = [f"{one.second}: {one.sentence}; both go to one part of the split" for one in found]
+        return joined(cases, [(one.first, one.second) for one in found]), told
+    out, told = set(), []
+    for one in found:
+        apart = {one.first, one.second} - held
+        if len(apart) == 1:
+            out |= apart
+            told.append(f"{one.second}: {one.sentence}; {apart.pop()} is not trained on")
+    return [c for c in cases if c.id not in out], told

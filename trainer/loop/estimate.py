@@ -16,6 +16,7 @@ from core.errors import UserError
 from core.models.allocator import keep_memory
 from core.models.weights import build
 from trainer.cohort.cache import cache_case, is_cached
+from trainer.cohort.pairs import no_pairs, pairs_in
 from trainer.cohort.scan import scan
 from trainer.cohort.split import draw
 from trainer.errors import TrainerError
@@ -107,6 +108,9 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
     """
     source = Path(plan.cohort)
     cases = [c for c in scan(source, plan.model.modalities) if c.id not in plan.exclude]
+    usable = [c for c in cases if not c.problem]
+    if usable and not pairs_in(usable):
+        raise TrainerError(no_pairs(plan.model.modalities, len(usable)))
     split = draw(cases, plan.data)
     cache = cache_folder(source, cases)
     wanted = [c for c in cases if c.id in split["training"]]
@@ -146,12 +150,13 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
         raise TrainerError(f"No training case of {source.name} can be used.{refused}")
     per_case = sum(slices) / len(slices)
     epoch = max(1, -(-round(per_case * len(wanted)) // plan.data.batch))
-    held = [c for c in cases if c.id in split["validation"]]
+    held = [c for c in cases if c.id not in split["training"]]
     rest = [c for c in later + held if not is_cached(c, data, modalities, cache)]
     workers = min(WORKERS, plan.threads or usable_cores(), len(rest))
     seconds = len(rest) * sum(times) / max(1, len(times)) / max(1, workers)
     grown = watch.most - watch.before if times else 0.0
-    return Count(epoch, len(wanted), seconds, watch.before + workers * grown)
+    pairs = {part: pairs_in(cases, split[part]) for part in split}
+    return Count(epoch, len(wanted), seconds, watch.before + workers * grown, pairs)
 
 
 class _Watch:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from trainer.cohort.pairs import FEWEST_TO_TRAIN, doubts
 from trainer.plan.schema import Plan
 
+PAPER_EPOCHS = 1000
 LONG = 72 * 3600.0
 """s; longer runs are called long."""
 DAY = 86400.0
@@ -61,12 +63,14 @@ class Count:
         cases: training cases.
         preparing_seconds: time to preprocess the cases that are not yet, s.
         preparing_mb: memory of the process meanwhile, MiB; 0 when nothing is left to prepare.
+        pairs: part of the split → cases with a pair; empty when it was not asked.
     """
 
     epoch_steps: int
     cases: int
     preparing_seconds: float = 0.0
     preparing_mb: float = 0.0
+    pairs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Estimate:
         measured: whether whole steps were run.
         device: where they ran.
         fixes: changes that help.
+        worth: sentences on what the training can teach and its test can show.
     """
 
     verdict: str
@@ -113,6 +118,7 @@ class Estimate:
     measured: bool
     device: str
     fixes: tuple[Fix, ...] = field(default_factory=tuple)
+    worth: tuple[str, ...] = ()
 
     @property
     def light(self) -> str:
@@ -153,7 +159,29 @@ def assess(plan: Plan, found: Measured, count: Count) -> Estimate:
         found.whole,
         found.device,
         fixes,
+        worth(plan, found.device, epochs, count),
     )
+
+
+def worth(plan: Plan, device: str, epochs: float, count: Count) -> tuple[str, ...]:
+    """Say what a training can teach and its test can show, and what to do instead."""
+    told = []
+    pairs = count.pairs.get("training", 0)
+    few = bool(count.pairs) and pairs < FEWEST_TO_TRAIN
+    if plan.start_from == "" and (few or device == "cpu"):
+        why = f"{pairs} training pairs are few" if few else "a CPU sees each slice too seldom"
+        told.append(
+            f"From random weights: {why} for a model of its own. Fine-tune the built-in model "
+            "(--from simulated-1mm) instead."
+        )
+    if not plan.start_from and epochs < PAPER_EPOCHS / 10:
+        told.append(
+            f"Every slice is seen {epochs:.1f} times; the paper's training saw it {PAPER_EPOCHS} "
+            "times. Expect blurred images."
+        )
+    if count.pairs:
+        told += doubts(count.pairs, len(plan.model.modalities))
+    return tuple(told)
 
 
 def _verdict(

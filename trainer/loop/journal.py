@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from core.errors import UserError
@@ -19,7 +19,8 @@ from trainer.errors import TrainerError
 from trainer.loop import checkpoint
 from trainer.loop.terms import Terms, means
 from trainer.loop.tiles import Batch
-from trainer.loop.validate import preview, run_subsets, scores, summary
+from trainer.loop.validate import preview, scores, summary, synthesised
+from trainer.loop.watch import Watch
 from trainer.plan.schema import PRIVATE, Plan
 from trainer.run.balance import WON, WON_LINES
 from trainer.run.folder import RunFolder
@@ -45,15 +46,24 @@ class Journal:
     """Writes a run's folder; only the leading process has one.
 
     Attributes:
-        best: best validation score so far.
+        held_out: whether the tiles it validates on are of held-out cases.
+        watch: what the validations so far say.
         metrics: numbers of the last validation.
     """
 
-    def __init__(self, plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> None:
-        self.plan, self.folder, self.say = plan, folder, say
-        self.best = -math.inf
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        say: Callable[[str], None],
+        *,
+        held_out: bool = True,
+    ) -> None:
+        self.plan, self.folder, self.say, self.held_out = plan, folder, say, held_out
+        self.watch = Watch()
         self.metrics: dict[str, float] = {}
         self._won: dict[str, int] = {}
+        self._told = False
 
     def steps(self, step: int, terms: list[Terms], facts: Mapping[str, Any]) -> None:
         """Write the mean of the last steps' terms, and watch the adversarial balance."""
@@ -82,28 +92,64 @@ class Journal:
         self.folder.log("warning", step=step, text=text)
         self.say(f"warning: {text}")
 
-    def validate(self, step: int, model: nn.Module, tiles: Batch) -> None:
-        """Score a model on the held-out tiles, draw them, remember the best weights."""
-        results: dict[tuple[str, ...], dict[str, torch.Tensor]] = {}
-        for row in range(len(tiles.fov)):  # one at a time: memory stays small
-            for subset, images in run_subsets(model, tiles.rows(row, row + 1)).items():
-                for m, image in images.items():
-                    old = results.setdefault(subset, {}).get(m)
-                    results[subset][m] = image if old is None else torch.cat((old, image))
+    def validate(
+        self, step: int, model: nn.Module, tiles: Batch, seen: Batch | None = None
+    ) -> None:
+        """Score a model on fixed tiles and draw them; of held-out ones remember the best weights.
+
+        Tiles of training cases show that something is learned, and nothing else: they are called
+        what they are, and choose no weights.
+
+        Args:
+            step: steps done; 0 is the start.
+            model: the averaged weights.
+            tiles: those that are scored and drawn.
+            seen: training tiles, scored beside held-out ones.
+        """
+        results = synthesised(model, tiles)
         self.metrics = {k: round(v, 5) for k, v in scores(tiles, results).items()}
         score = summary(self.metrics)
         name = f"step-{step:09d}.png"
         count = self.plan.log.preview_slices
         place = self.folder.previews / name
         self._try(step, lambda: preview(tiles, results, count, place, f"step {step}"))
+        known = round(score, 4) if math.isfinite(score) else None
+        on = "held-out" if self.held_out else "training"
+        learned = math.nan
+        if self.held_out and seen is not None:
+            learned = summary(scores(seen, synthesised(model, seen)))
+        facts = {"train_score": round(learned, 4)} if math.isfinite(learned) else {}
         self.folder.log(
-            "validation", step=step, score=round(score, 4), preview=name, **self.metrics
+            "validation", step=step, score=known, on=on, preview=name, **facts, **self.metrics
         )
-        self.say(f"validation at step {step}: {score:.2f} dB on missing images")
-        if score > self.best:
-            self.best = score
+        if known is None:
+            self.say(f"validation at step {step}: no slice has a missing image to compare with")
+        else:
+            where = "" if self.held_out else " of TRAINING cases, for none is held out"
+            self.say(f"validation at step {step}: {score:.2f} dB on missing images{where}")
+        if not self.held_out:
+            return
+        if self.watch.add(step, score, learned):
             best = {"step": step, "score": score, "average": model.state_dict()}
             self._try(step, lambda: checkpoint.save(best, self.folder.path / "best.pt"))
+
+        told = self.watch.overfitting()
+        if told and not self._told:
+            self.warn(step, told)
+        self._told = bool(told)
+
+    def given_up(self) -> str:
+        """Say why the run must not go on: it stays worse than its start; empty when it does not."""
+        limit, count = self.plan.optimiser.give_up, self.watch.worse_than_start()
+        if not limit or count < limit:
+            return ""
+        what = "the model it began with" if self.plan.start_from else "before the first step"
+        return (
+            f"The training gets worse: {count} validations in a row were below {what} "
+            f"({self.watch.held[-1]:.2f} dB against {self.watch.start:.2f} dB). It was stopped; "
+            f"the model of step {self.watch.best_step} is kept. Start again with a lower "
+            "optimiser.rate, or look at the pairs."
+        )
 
     def save(self, step: int, state: dict[str, Any], *, last: bool = False) -> None:
         """Write a checkpoint; when the disk is full the older ones stay and the run goes on.
@@ -134,8 +180,56 @@ class Journal:
         data: dict[str, Any],
         temperature: float,
     ) -> Path | None:
-        """Write ``model.safetensors``: a bundle whose provenance holds no names and no paths."""
+        """Write ``model.safetensors``, and the last weights beside it where those are not the same.
+
+        Their provenance holds no names and no paths, and says which step they are of. Once
+        discriminators judge, the last weights are delivered: no score sees the texture they teach.
+        """
+        place = self.folder.path / "model.safetensors"
+        last = self.folder.path / "model-last.safetensors"
+        by_score = self.plan.log.deliver == "best" and temperature == 0
+        chosen = self._best(model) if by_score else None
+        if chosen is None or chosen[0] == step:
+            self._bundle(place, step, seconds, model, data, step, temperature)
+            last.unlink(missing_ok=True)
+        else:
+            self._bundle(place, chosen[0], seconds, chosen[1], data, step, temperature)
+            self._bundle(last, step, seconds, model, data, step, temperature)
+        return place if place.exists() else None
+
+    def _best(self, model: nn.Module) -> tuple[int, nn.Module] | None:
+        """Return the step and the weights of the best validation of this run, if there was one."""
+        wanted = self.watch.best_step
+        try:
+            kept = checkpoint.load(self.folder.path / "best.pt") if wanted is not None else {}
+        except TrainerError:
+            return None
+        if kept.get("step") != wanted or wanted is None:
+            return None
+        best = copy.deepcopy(model)
+        best.load_state_dict(kept["average"])
+        return wanted, best
+
+    def _bundle(
+        self,
+        path: Path,
+        step: int,
+        seconds: float,
+        model: nn.Module,
+        data: dict[str, Any],
+        now: int,
+        temperature: float,
+    ) -> None:
         plan = self.plan
+        scored = dict(zip(self.watch.steps, self.watch.held, strict=True))
+        training: dict[str, Any] = {"step": step, "steps_done": now, "seconds": round(seconds)}
+        if step in scored:
+            training["chosen"] = (
+                f"step {step}, the best of {len(scored)} validations"
+                if step == self.watch.best_step
+                else f"step {step}, the last"
+            )
+            training["score"] = round(scored[step], 4)
         told = {k: v for k, v in plan.to_dict().items() if k not in PRIVATE}
         where = (plan.data.spacing, plan.data.plane, plan.data.percentiles, SWEPT)
         bundle = Bundle(
@@ -145,14 +239,12 @@ class Journal:
             temperature=temperature,
             card={
                 "trained_on": f"{data.get('training_cases', '?')} cases this user brought",
-                "training": {"plan": told, "step": step, "seconds": round(seconds)},
+                "training": {"plan": told, **training},
                 "data": data,
                 "metrics": self.metrics,
             },
         )
-        path = self.folder.path / "model.safetensors"
-        self._try(step, lambda: save_bundle(bundle, model, path))
-        return path if path.exists() else None
+        self._try(now, lambda: save_bundle(bundle, model, path))
 
     def _try(self, step: int, action: Callable[[], object]) -> None:
         try:

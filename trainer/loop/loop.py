@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.files import write_text
+from trainer.cohort.split import Split
 from trainer.loop.distributed import ProcessGroup
 from trainer.loop.session import Session
 from trainer.plan.schema import Plan
@@ -34,13 +37,21 @@ class Outcome:
     model: Path | None
 
 
-def train(plan: Plan, path: Path, *, resume: bool = False, say: Say = print) -> Outcome:
+def train(
+    plan: Plan,
+    path: Path,
+    *,
+    resume: bool = False,
+    split: Split | None = None,
+    say: Say = print,
+) -> Outcome:
     """Train by a plan in a run folder, from the start or from its last checkpoint.
 
     Args:
         plan: what to do; ignored on resume, when the run's own plan counts.
         path: the run folder; new or empty, unless ``resume``.
         resume: continue the run in ``path``.
+        split: part → cases, of a new run whose cases were placed by hand; drawn without it.
         say: receives lines for the terminal.
 
     Raises:
@@ -51,6 +62,8 @@ def train(plan: Plan, path: Path, *, resume: bool = False, say: Say = print) -> 
     try:
         if team.leads:
             folder = RunFolder.open(path) if resume else RunFolder.create(path, plan)
+            if split and not resume:
+                write_text(path / "split.json", json.dumps(split, indent=1))
             with folder:
                 outcome = _attempt(folder, team, say)
             if outcome.state == "discarded":
@@ -84,6 +97,8 @@ def _attempt(folder: RunFolder, team: ProcessGroup, say: Say) -> Outcome:
 
 def _loop(session: Session, signals: _Signals) -> str:
     """Step until the plan is fulfilled or somebody asks to stop."""
+    if session.step == 0 and session.begins:
+        session.validate()  # what the training has to be better than
     with closing(session.batches()) as upcoming:
         while not session.complete:
             session.train_step(upcoming)

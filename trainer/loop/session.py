@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,6 +21,7 @@ from trainer.loop.grow import initialise
 from trainer.loop.journal import Due, Journal
 from trainer.loop.prefetch import batches, drawing_processes
 from trainer.loop.schedule import Weights
+from trainer.loop.state import restore, state_of
 from trainer.loop.step import Stepper
 from trainer.loop.terms import Terms, add_all
 from trainer.loop.tiles import Batch
@@ -62,13 +62,15 @@ class Session:
             check_start(plan)
         self.data = load_data(plan, folder, say)
         self.tiles = self.data.tiles and self.data.tiles.to(self.device, torch.float32)
+        self.seen = self.data.seen and self.data.seen.to(self.device, torch.float32)
         self._build()
-        self.journal = Journal(plan, folder, say)
+        self.journal = Journal(plan, folder, say, held_out=self.data.held_out)
         self.step = 0
         self.seconds = 0.0
         self.bad_steps = 0
+        self._tired, self._validated = False, -1
         self._terms: list[Terms] = []
-        self._restore()
+        restore(self)
         self._validation = Due(plan.log.validate_steps, plan.log.validate_seconds)
         self._checkpoint = Due(plan.log.checkpoint_steps, plan.log.checkpoint_seconds)
         folder.log(
@@ -79,6 +81,7 @@ class Session:
             epoch_steps=self.data.sampler.steps_per_epoch,
             environment=describe(self.device, self.team.size),
             cases={part: len(ids) for part, ids in self.data.split.items()},
+            pairs=self.data.pairs,
             expected=self.data.expected,
         )
 
@@ -119,8 +122,8 @@ class Session:
 
     @property
     def complete(self) -> bool:
-        """Whether the plan is fulfilled."""
-        return self.part >= 1
+        """Whether the plan is fulfilled, or its patience at an end; the same in every process."""
+        return self.part >= 1 or self._tired
 
     @property
     def seconds_left(self) -> float:
@@ -129,6 +132,10 @@ class Session:
         if budget > 0:
             return max(0.0, budget - self.seconds)
         return self.seconds / max(1, self.step) * (self.total_steps - self.step)
+
+    @property
+    def _adversarial(self) -> bool:
+        return Weights.at(self.plan, self.step, self.part).gan > 0
 
     # -- one step
 
@@ -216,6 +223,8 @@ class Session:
             self._log()
         if self.team.leads and self._validation.now(self.step):
             self.validate()
+        if self.plan.optimiser.patience or self.plan.optimiser.give_up:
+            self.judge()
         if self.team.leads and self._checkpoint.now(self.step):
             self.save()
             self.deliver()
@@ -236,9 +245,33 @@ class Session:
         self._terms = []
 
     def validate(self) -> None:
-        """Score and draw the averaged weights on the held-out tiles."""
-        if self.tiles is not None and self.team.leads:
-            self.journal.validate(self.step, self.average.module, self.tiles)
+        """Score and draw the averaged weights on the held-out tiles, once a step."""
+        if self.tiles is not None and self.team.leads and self._validated != self.step:
+            self._validated = self.step
+            self.journal.validate(self.step, self.average.module, self.tiles, self.seen)
+
+    def judge(self) -> None:
+        """Look at the validations: end when patience has ended, fail when all got worse.
+
+        Raises:
+            TrainerError: the run stays worse than its start; the best weights were delivered.
+        """
+        patience, watch = self.plan.optimiser.patience, self.journal.watch
+        # What discriminators teach, texture, raises no score.
+        tired = bool(patience) and watch.stale >= patience and not self._adversarial
+        reason = self.journal.given_up()
+        lost, tired_all = self.team.largest(float(bool(reason)), float(tired))
+        if tired_all and not self._tired:
+            self.journal.warn(
+                self.step,
+                f"ended early: {watch.stale} validations brought nothing better than step "
+                f"{watch.best_step} ({watch.best:.2f} dB)",
+            )
+        self._tired = tired_all > 0
+        if lost:
+            self.save()
+            self.deliver()
+            raise TrainerError(reason or "The training gets worse and was stopped.")
 
     def save(self, *, last: bool = False) -> None:
         """Write a checkpoint.
@@ -247,50 +280,21 @@ class Session:
             TrainerError: the attempt's ``last`` one could not be written.
         """
         if self.team.leads:
-            self.journal.save(self.step, self._state(), last=last)
+            self.journal.save(self.step, state_of(self), last=last)
 
     def deliver(self) -> Path | None:
         """Write the averaged weights as a bundle; return its path when there is one."""
         if not self.team.leads:
             return None
         cases = len(self.data.sampler.cases)
-        facts = {"fingerprint": self.data.fingerprint, "training_cases": cases}
-        judged = Weights.at(self.plan, self.step, self.part).gan > 0
-        return self.journal.deliver(
-            self.step, self.seconds, self.average.module, facts, float(judged)
-        )
-
-    def _state(self) -> dict[str, Any]:
-        critic = self.critic_optimiser
-        return {
-            "version": 1,
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.journal.best,
-            "bad_steps": self.bad_steps,
-            "model": self.model.state_dict(),
-            "average": self.average.module.state_dict(),
-            "averaged": int(self.average.n_averaged),
-            "optimiser": self.optimiser.state_dict(),
-            "critics": {m: d.state_dict() for m, d in self.discriminators.items()},
-            "critic_optimiser": critic.state_dict() if critic else None,
+        facts = {
+            "fingerprint": self.data.fingerprint,
+            "images": list(self.data.images),
+            "training_cases": cases,
+            "pairs": self.data.pairs,
         }
-
-    def _restore(self) -> None:
-        state = checkpoint.latest(self.folder.checkpoints, self.device)
-        if state is None:
-            return
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.journal.best, self.bad_steps = state["best"], state["bad_steps"]
-        self.model.load_state_dict(state["model"])
-        self.average.module.load_state_dict(state["average"])
-        # Older checkpoints count steps alone; the two differ by steps that were left out.
-        self.average.n_averaged.fill_(state.get("averaged", self.step))
-        self.optimiser.load_state_dict(state["optimiser"])
-        for m, critic in self.discriminators.items():
-            critic.load_state_dict(state["critics"][m])
-        if self.critic_optimiser is not None:
-            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+        judged = float(self._adversarial)
+        return self.journal.deliver(self.step, self.seconds, self.average.module, facts, judged)
 
 
 SHARED = (

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from core.models.bundle import PLANES
 from trainer.cohort.cache import LOWEST, CachedCase
 from trainer.errors import TrainerError
 from trainer.loop.order import SliceOrder
@@ -125,7 +126,8 @@ class TileSampler:
         angle = np.deg2rad(random.uniform(-data.rotate, data.rotate))
         zoom = 1 + random.uniform(-data.scale, data.scale)
         matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
-        mirror = random.random() < data.flip  # the first in-plane axis runs left to right
+        # Left and right may be exchanged, front and back never. A sagittal slice shows no left.
+        mirror = random.random() < data.flip and PLANES[data.plane] != 0
         if mirror:
             matrix[:, 0] *= -1
         if data.whole_pixel > 0 and random.random() < data.whole_pixel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,17 @@ def run_subsets(model: nn.Module, batch: Batch) -> dict[tuple[str, ...], dict[st
                     kl=False,
                 )
                 results[subset] = {m: composite(x, batch.fov) for m, x in out.images.items()}
+    return results
+
+
+def synthesised(model: nn.Module, tiles: Batch) -> dict[tuple[str, ...], dict[str, Tensor]]:
+    """Do the same tile by tile, so that memory stays small."""
+    results: dict[tuple[str, ...], dict[str, Tensor]] = {}
+    for row in range(len(tiles.fov)):
+        for subset, images in run_subsets(model, tiles.rows(row, row + 1)).items():
+            for m, image in images.items():
+                old = results.setdefault(subset, {}).get(m)
+                results[subset][m] = image if old is None else torch.cat((old, image))
     return results
 
 
@@ -86,16 +98,16 @@ def _slices(images: Tensor) -> NDArray[Any]:
 def summary(found: dict[str, float]) -> float:
     """Return one number to compare checkpoints by: mean PSNR of images that were not an input.
 
-    Where there is an expected echo, it is what such an image is compared with.
+    Where there is an expected echo, it is what such an image is compared with. Not a number where
+    no image was missing: reconstructions say nothing about it.
     """
-    every = [value for name, value in found.items() if name.startswith("psnr/")]
     missing = []
     for name in found:
         kind, _, direction = name.partition("/")
         inputs, _, target = direction.partition(">")
         if kind == "psnr" and not target.endswith(EXPECTED) and target not in inputs.split("+"):
             missing.append(found.get(name + EXPECTED, found[name]))
-    return float(np.mean(missing or every or [0.0]))
+    return float(np.mean(missing)) if missing else math.nan
 
 
 def preview(

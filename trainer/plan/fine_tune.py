@@ -10,9 +10,30 @@ from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
 from trainer.plan.schema import Plan
 
+GENTLE = 5e-4
+"""Learning rate that changes what a model knows without wiping it out."""
+WARMUP = 200
+"""Steps in which the optimiser's moments, which a model file does not hold, are found again."""
+
 
 def begin_from(plan: Plan, bundle: Bundle) -> Plan:
-    """Return the plan with the model's weights, architecture, spacing, plane and percentiles."""
+    """Return the plan with the model's weights, architecture, spacing, plane and percentiles.
+
+    Learning rate, warm-up, β and the mean path do not begin as from random weights: a high rate
+    would wipe out what the model knows, and β that begins at 0 would let it forget its prior.
+    """
+    same = _take_on(plan, bundle)
+    o, loss = same.optimiser, same.loss
+    rate = min(o.rate, GENTLE)
+    gentle = replace(
+        o, rate=rate, rate_end=min(o.rate_end, rate / 10), warmup=max(o.warmup, WARMUP)
+    )
+    if o.steps:
+        gentle = replace(gentle, warmup=min(gentle.warmup, max(o.warmup, o.steps // 10)))
+    return replace(same, optimiser=gentle, loss=replace(loss, beta_ramp=0.0, mean_path_first=0.0))
+
+
+def _take_on(plan: Plan, bundle: Bundle) -> Plan:
     used = bundle.preprocessing
     return replace(
         plan,
@@ -41,7 +62,7 @@ def grow_from(plan: Plan, bundle: Bundle) -> Plan:
             f"{bundle.name} cannot grow by a level: it has {coarse.base_features} features at full "
             "resolution; expected a multiple of 4, so that half of them is an even number."
         )
-    same = begin_from(plan, bundle)
+    same = _take_on(plan, bundle)
     left, right, up = same.data.spacing
     return replace(
         same,

@@ -27,7 +27,7 @@ def preset(name: str, cohort: str = "") -> Plan:
             model=MHVAEConfig(tile=(96, 96), base_features=16, max_features=128, pools=5),
             data=replace(base.data, batch=8, min_fov=0.2),
             loss=replace(base.loss, mean_path=0.5, mean_path_first=0.6),
-            optimiser=replace(base.optimiser, budget_seconds=8 * 3600.0, clip=500.0),
+            optimiser=replace(base.optimiser, budget_seconds=8 * 3600.0, clip=500.0, patience=15),
         )
     if name == "smoke":
         return replace(

@@ -76,7 +76,8 @@ class DataPlan:
                 "field of view.", unit="part of a side", ge=0, le=1),
     ] = 0.25  # fmt: skip
     flip: Annotated[
-        float, setting("Mirror", "Left-right.", unit="probability", ge=0, le=1)
+        float, setting("Mirror", "Left-right; sagittal slices show neither and stay.",
+                       unit="probability", ge=0, le=1)
     ] = 0.5  # fmt: skip
     rotate: Annotated[
         float,
@@ -101,6 +102,11 @@ class DataPlan:
         setting("Test", "Held out for the report.", unit="part of the patients", paper=HELD_OUT,
                 ge=0, lt=1),
     ] = 0.15  # fmt: skip
+    join_alike: Annotated[
+        bool,
+        setting("One patient's images together", "Cases whose images look like one patient's under "
+                "two names go to one part of the split, as cases of one patient do."),
+    ] = True  # fmt: skip
     split_seed: Annotated[
         int,
         setting("Seed of the split", "Another number draws other patients; the draw is written to "
@@ -231,6 +237,17 @@ class OptimiserPlan:
     warmup: Annotated[
         int, setting("Warm-up", "The rate grows linearly from 0.", unit="steps", ge=0, le=BIG)
     ] = 50  # fmt: skip
+    patience: Annotated[
+        int,
+        setting("Patience", "Validations without a better one after which the run ends; 0: none.",
+                unit="validations", ge=0, le=BIG),
+    ] = 0  # fmt: skip
+    give_up: Annotated[
+        int,
+        setting("Given up after", "Validations in a row that are worse than the start by half a "
+                "decibel: the rate is too high, or the data are not what they seem. 0: never.",
+                unit="validations", ge=0, le=BIG),
+    ] = 5  # fmt: skip
     gan_rate: Annotated[
         float, setting("Discriminators' rate", "Of their Adam.", gt=0, le=1)
     ] = 2e-4  # fmt: skip
@@ -268,6 +285,12 @@ class LogPlan:
     preview_slices: Annotated[
         int, setting("Pictures", "How many of those are drawn.", ge=0, le=1024)
     ] = 4  # fmt: skip
+    deliver: Annotated[
+        str,
+        setting("Delivered", "The weights of the best validation, or the last ones; the last ones "
+                "are kept beside it as model-last.safetensors. Once the GAN has begun always the "
+                "last: no score sees the texture it teaches.", choices=("best", "last")),
+    ] = "best"  # fmt: skip
     keep: Annotated[
         int, setting("Checkpoints kept", "Beside the best.", ge=1, le=BIG)
     ] = 2  # fmt: skip

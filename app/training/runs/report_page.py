@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,7 @@ def about(report: dict[str, Any]) -> str:
     told = [f"<b>{cases} test cases</b>, scored slice by slice inside the field of view."]
     if pair:
         told.append(f"Before: {pair['before']}. After: {pair['after']}.")
+        told += [f"<b>{escape(sentence)}</b>" for sentence in report.get("verdicts", [])]
     told += [f"{report.get('lpips', '')}.", str(report.get("data", ""))]
     told.append("Research use only; synthetic images, not for clinical use.")
     return " ".join(t for t in told if t)

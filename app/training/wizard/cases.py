@@ -19,17 +19,19 @@ class Row:
         patient: cases of one patient stay in one part of the split.
         files: modality, or ``"fov"`` for a mask → file or DICOM folder.
         used: whether it is part of the cohort.
+        group: what the split takes its share of in every part, from a CSV.
     """
 
     id: str
     patient: str
     files: dict[str, Path] = field(default_factory=dict)
     used: bool = True
+    group: str = ""
 
     def case(self) -> CohortCase:
         """Return the row as the trainer knows it."""
         images = {m: p for m, p in self.files.items() if m != FOV}
-        return CohortCase(self.id, self.patient, images, self.files.get(FOV))
+        return CohortCase(self.id, self.patient, images, self.files.get(FOV), group=self.group)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class TableProblem:
 def table_of(survey: Survey) -> Table:
     """Return what a scan found."""
     rows = [
-        Row(c.id, c.patient, {**c.files, **({FOV: c.fov} if c.fov else {})}) for c in survey.cases
+        Row(c.id, c.patient, {**c.files, **({FOV: c.fov} if c.fov else {})}, group=c.group)
+        for c in survey.cases
     ]
     return Table(tuple(rows), survey.strays)
 

@@ -22,6 +22,7 @@ from app.training.wizard.draft import DraftError
 from app.training.wizard.page import CommandProcess, MessageLabel, Page, WizardContext
 from app.training.wizard.pair_picture import CHECKER, OVERLAY
 from app.training.wizard.pair_view import PairView
+from trainer.cohort.pairs import no_pairs, pairs_in
 from trainer.cohort.scan import write_csv
 
 
@@ -124,7 +125,7 @@ class CheckPage(Page):
     def isComplete(self) -> bool:
         """Tell whether all was checked and something is left to train on."""
         draft = self.draft
-        return draft.checked == draft.cohort_fingerprint() and bool(draft.accepted())
+        return draft.checked == draft.cohort_fingerprint() and pairs_in(draft.accepted()) > 0
 
     # ---- what the child says
 
@@ -188,7 +189,7 @@ class CheckPage(Page):
         """Say how well the images of a case fit."""
         told = [
             f"<b>{m}</b> explains <b>{one['similarity']:.0%}</b> of the ultrasound where it lies, "
-            f"{one['moved']:.0%} when moved by 9 mm"
+            f"at most {one['moved']:.0%} when moved by 9 mm"
             for m, one in facts.get("fits", {}).items()
         ]
         if told:
@@ -222,11 +223,15 @@ class CheckPage(Page):
         draft = self.draft
         known = [c.id for c in draft.used() if c.id in draft.checks]
         taken = sum(draft.accepts(case) for case in known)
-        self.counts.setText(f"{taken} accepted, {len(known) - taken} left out" if known else "")
+        pairs = pairs_in(draft.accepted())
+        told = f"{taken} accepted, {pairs} of them with a pair, {len(known) - taken} left out"
+        self.counts.setText(told if known else "")
         if draft.checked and not draft.accepted():
             self.sentence.show_message(
                 "No case is left to train on; accept one, or go back.", bad=True
             )
+        elif draft.checked and not pairs:
+            self.sentence.show_message(no_pairs(draft.modalities, taken), bad=True)
         elif draft.checked:
             self.sentence.show_message("")
 

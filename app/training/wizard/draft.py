@@ -18,7 +18,9 @@ from core.files import write_text
 from core.modalities import PAPER
 from core.schema import plain, rebuilt
 from trainer.cohort.case import CohortCase
+from trainer.cohort.likeness import joined
 from trainer.cohort.scan import write_csv
+from trainer.cohort.split import Split, draw
 from trainer.plan.presets import preset
 from trainer.plan.schema import Plan, plan_from_dict
 from trainer.run.state import default_folder
@@ -44,6 +46,7 @@ class Draft:
         checks: case → what the check said of it.
         checked: fingerprint of the cohort that was checked.
         decisions: case → accepted by the user or not; others follow the check.
+        placed: patient → part of the split, for those placed by hand.
         plan: the plan so far; its cohort is filled in when it is written.
         custom: whether settings beside the preset's were chosen.
         estimate: what the last estimate said; empty before.
@@ -61,6 +64,7 @@ class Draft:
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     checked: str = ""
     decisions: dict[str, bool] = field(default_factory=dict)
+    placed: dict[str, str] = field(default_factory=dict)
     plan: Plan = field(default_factory=lambda: preset("quick"))
     custom: bool = False
     estimate: dict[str, Any] = field(default_factory=dict)
@@ -92,8 +96,16 @@ class Draft:
         return self.usable(case) and self.decisions.get(case, True)
 
     def accepted(self) -> list[CohortCase]:
-        """Return the cases that take part."""
-        return [case for case in self.used() if self.accepts(case.id)]
+        """Return the cases that take part; those that look like one patient's have one patient."""
+        taken = [case for case in self.used() if self.accepts(case.id)]
+        if not self.plan.data.join_alike:
+            return taken
+        pairs = [(a, b) for b, facts in self.checks.items() for a in facts.get("alike", ())]
+        return joined(taken, pairs)
+
+    def split(self) -> Split:
+        """Return the split: drawn, but for patients placed by hand."""
+        return draw(self.accepted(), self.plan.data, self.placed)
 
     def cohort_fingerprint(self) -> str:
         """Name what a check depends on."""

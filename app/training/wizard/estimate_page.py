@@ -201,7 +201,7 @@ class EstimatePage(Page):
         light = str(found.get("light", ""))
         self.light.show_colour(light)
         self.word.setText(WORDS[light])
-        self.reason.setText(str(found.get("reason", "")))
+        self.reason.setText(" ".join([str(found.get("reason", "")), *found.get("worth", ())]))
         for name, text in _facts(found).items():
             self.facts[name].setText(text)
         for old in self.fixes:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
@@ -21,10 +25,10 @@ from PySide6.QtWidgets import (
 
 from app.training.wizard.page import MessageLabel, Page, WizardContext
 from core.errors import UserError
-from trainer.cohort.split import PARTS, Split, check_leakage, draw
+from core.files import write_text
+from trainer.cohort.pairs import doubts, pairs_in
+from trainer.cohort.split import PARTS, Split, check_leakage, placed_by, read_split
 
-FEWEST_TESTS = 8
-"""Cases below which the report gives no p-value."""
 COLOURS = {"training": "#3b8ad8", "validation": "#e0902f", "test": "#a56bc0"}
 
 
@@ -33,8 +37,8 @@ class SplitPage(Page):
 
     title_text = "Split by patient"
     about = (
-        "Patients are dealt by a seeded draw. Once training starts, the split is written into the "
-        "run and never drawn again."
+        "Patients are dealt by a seeded draw, those with a pair held out first; place them by hand "
+        "with the buttons below. Once training starts, the split is never drawn again."
     )
 
     def __init__(self, context: WizardContext) -> None:
@@ -60,7 +64,24 @@ class SplitPage(Page):
         for column in (0, 1):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.sentence = MessageLabel()
+        hand = QHBoxLayout()
+        hand.addWidget(QLabel("Place the selected patients in"))
+        self.places = {part: QPushButton(part) for part in PARTS}
+        for part, button in self.places.items():
+            button.clicked.connect(partial(self._place, part))
+            hand.addWidget(button)
+        self.drawn = QPushButton("Draw all")
+        self.drawn.setToolTip("Forget what was placed by hand")
+        self.load = QPushButton("Import…")
+        self.load.setToolTip("Take the split of a file, for example another run's split.json")
+        self.export = QPushButton("Export…")
+        self.export.setToolTip("Write this split, for other trainings of the same cohort")
+        hand.addWidget(self.drawn)
+        hand.addStretch(1)
+        hand.addWidget(self.load)
+        hand.addWidget(self.export)
         seed = QHBoxLayout()
         seed.addWidget(self.seed)
         seed.addWidget(self.again)
@@ -76,9 +97,14 @@ class SplitPage(Page):
         page = QVBoxLayout(self)
         page.addLayout(top)
         page.addWidget(self.table, 1)
+        page.addLayout(hand)
         page.addWidget(self.sentence)
         for box in (self.validation, self.test, self.seed):
             box.valueChanged.connect(self._changed)
+        self.drawn.clicked.connect(self._forget)
+        self.load.clicked.connect(self._ask_import)
+        self.export.clicked.connect(self._ask_export)
+        self.table.itemSelectionChanged.connect(self._selected)
         self.again.clicked.connect(lambda: self.seed.setValue(self.seed.value() + 1))
 
     def enter(self) -> None:
@@ -95,8 +121,27 @@ class SplitPage(Page):
         self._draw()
 
     def isComplete(self) -> bool:
-        """Tell whether somebody is left to train on and nobody is in two parts."""
-        return bool(self.split["training"]) and not self._leak()
+        """Tell whether pairs are left to train on and nobody is in two parts."""
+        return self._pairs()["training"] > 0 and not self._leak()
+
+    def import_split(self, path: Path) -> None:
+        """Take a split from a file; what it does not name is drawn."""
+        try:
+            self.draft.placed = placed_by(read_split(path), self.draft.accepted())
+        except UserError as error:
+            self.sentence.show_message(str(error), bad=True)
+            return
+        self._draw()
+        self.draft_changed()
+
+    def export_split(self, path: Path) -> None:
+        """Write the split as a run keeps it."""
+        try:
+            write_text(path, json.dumps(self.split, indent=1))
+        except OSError as error:
+            self.sentence.show_message(
+                f"{path.name} cannot be written ({error.strerror}). Choose another place.", bad=True
+            )
 
     # ---- inside
 
@@ -117,6 +162,39 @@ class SplitPage(Page):
         self._draw()
         self.draft_changed()
 
+    def _place(self, part: str) -> None:
+        """Place the selected patients by hand."""
+        rows = {index.row() for index in self.table.selectedIndexes()}
+        for row in rows:
+            item = self.table.item(row, 0)
+            if item is not None:
+                self.draft.placed[item.text()] = part
+        self._draw()
+        self.draft_changed()
+
+    def _forget(self) -> None:
+        self.draft.placed = {}
+        self._draw()
+        self.draft_changed()
+
+    def _ask_import(self) -> None:
+        found, _ = QFileDialog.getOpenFileName(self, "A split", "", "Splits (*.json)")
+        if found:
+            self.import_split(Path(found))
+
+    def _ask_export(self) -> None:
+        found, _ = QFileDialog.getSaveFileName(self, "Write the split", "split.json", "*.json")
+        if found:
+            self.export_split(Path(found))
+
+    def _selected(self) -> None:
+        for button in self.places.values():
+            button.setEnabled(bool(self.table.selectedIndexes()))
+
+    def _pairs(self) -> dict[str, int]:
+        cases = self.draft.accepted()
+        return {part: pairs_in(cases, self.split[part]) for part in PARTS}
+
     def _leak(self) -> str:
         try:
             check_leakage(self.draft.accepted(), self.split)
@@ -126,7 +204,7 @@ class SplitPage(Page):
 
     def _draw(self) -> None:
         cases = self.draft.accepted()
-        self.split = draw(cases, self.draft.plan.data)
+        self.split = self.draft.split()
         part_of = {case: part for part in PARTS for case in self.split[part]}
         patients: dict[str, list[str]] = {}
         for case in cases:
@@ -137,18 +215,23 @@ class SplitPage(Page):
             part = part_of[patients[patient][0]]
             dot = QPixmap(10, 10)
             dot.fill(QColor(COLOURS[part]))
-            for column, text in enumerate((patient, part, ", ".join(patients[patient]))):
+            hand = " (by hand)" if patient in self.draft.placed else ""
+            texts = (patient, part + hand, ", ".join(patients[patient]))
+            for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
                 if column == 1:
                     item.setData(Qt.ItemDataRole.DecorationRole, dot)
                 self.table.setItem(row, column, item)
-        told = []
+        self.drawn.setEnabled(bool(self.draft.placed))
+        self._selected()
+        told, pairs = [], self._pairs()
         for part in PARTS:
             owners = {c.patient for c in cases if c.id in self.split[part]}
             told.append(
                 f"<span style='color:{COLOURS[part]}'>■</span> <b>{part}</b>: "
-                f"{_number(len(owners), 'patient')}, {_number(len(self.split[part]), 'case')}"
+                f"{_number(len(owners), 'patient')}, {_number(len(self.split[part]), 'case')}, "
+                f"{_number(pairs[part], 'pair')}"
             )
         self.counts.setText("<br>".join(told))
         self._validate()
@@ -161,15 +244,17 @@ class SplitPage(Page):
             self.sentence.show_message(
                 "Nobody is left to train on; lower validation or test.", bad=True
             )
+        elif not self._pairs()["training"]:
+            self.sentence.show_message(
+                "No pair is left to train on; lower validation or test, or place patients by hand.",
+                bad=True,
+            )
         else:
-            hints = ["No patient is in two parts."]
-            if not self.split["test"]:
-                hints.append("Without test patients the report has nothing to judge by.")
-            elif len(self.split["test"]) < FEWEST_TESTS:
-                hints.append(f"With fewer than {FEWEST_TESTS} test cases it gives no p-values.")
-            if not self.split["validation"]:
-                hints.append("Without validation patients the curves show training cases.")
-            self.sentence.show_message(" ".join(hints))
+            told = doubts(self._pairs(), len(self.draft.modalities))
+            enough = f"The test's {self._pairs()['test']} pairs can show a difference."
+            self.sentence.show_message(
+                " ".join(["No patient is in two parts.", *(told or [enough])])
+            )
 
 
 def _number(count: int, of: str) -> str:

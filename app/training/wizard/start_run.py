@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 from app.training.wizard.draft import Draft
-from trainer.cohort.split import locked_split
+from core.files import write_text
 from trainer.errors import TrainerError
 from trainer.run.folder import RunFolder, discard
 from trainer.run.registry import add_folder
@@ -30,7 +31,7 @@ def start_run(draft: Draft, resume: Callable[[Path], object]) -> Path:
     try:
         plan = draft.write_cohort(folder.path)
         plan.save(run / "plan.json")
-        locked_split(run / "split.json", draft.accepted(), plan.data)
+        write_text(run / "split.json", json.dumps(draft.split(), indent=1))
         resume(run)
         if place.resolve() != default_folder().resolve():
             add_folder(run)

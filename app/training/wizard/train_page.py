@@ -22,7 +22,7 @@ from app.training.wizard.estimate_page import duration
 from app.training.wizard.fields import summary
 from app.training.wizard.page import MessageLabel, Page, WizardContext
 from core.errors import UserError
-from trainer.cohort.split import PARTS, draw
+from trainer.cohort.split import PARTS
 from trainer.run.state import default_folder
 
 
@@ -129,7 +129,7 @@ class TrainPage(Page):
     def _summarise(self) -> None:
         draft, found = self.draft, self.draft.estimate
         cases = draft.accepted()
-        split = draw(cases, draft.plan.data)
+        split = draft.split()
         parts = ", ".join(f"{len(split[part])} for {part}" for part in PARTS)
         lines = [
             f"<b>{len(cases)} cases</b> of {draft.title}: {parts}.",

@@ -282,7 +282,7 @@ def test_check_is_walked_by_keys_and_unusable_cases_stay_out(stage: Stage, qtbot
     qtbot.keyClick(z.check, Qt.Key.Key_A)
     assert not z.draft.accepts("C-far")
     assert "408 mm" in z.check.problems.text()
-    assert z.check.counts.text() == "2 accepted, 1 left out"
+    assert z.check.counts.text() == "2 accepted, 2 of them with a pair, 1 left out"
     mode = z.check.modes.checkedId()
     qtbot.keyClick(z.check, Qt.Key.Key_V)
     assert z.check.modes.checkedId() == mode + 1
@@ -369,7 +369,7 @@ def test_split_is_by_patient_drawn_anew_and_never_empty(stage: Stage) -> None:
     page.validation.setValue(0)
     page.test.setValue(0)
     assert page.isComplete()
-    assert "nothing to judge by" in page.sentence.text()
+    assert "nothing will be judged" in page.sentence.text()
     assert (z.draft.plan.data.test, z.draft.plan.data.validation) == (0, 0)
 
 
@@ -675,3 +675,52 @@ def test_the_pages_understand_the_real_commands(stage: Stage) -> None:
     z = stage.go(TRAIN)
     assert z.draft.estimate["light"] == "green"
     assert z.estimate.facts["Steps"].text().startswith("300, every slice about ")
+
+
+def test_a_cohort_without_a_pair_goes_no_further_than_the_check(stage: Stage) -> None:
+    source = cohort(stage.path / "data", "A", "B", "C")
+    for name in ("A-T2", "B-T2", "C-iUS"):
+        (source / f"{name}.nii.gz").unlink()
+    z = stage.go(CHECK, source)
+    assert not z.check.isComplete()
+    assert "None of the 3 usable cases has two images" in z.check.sentence.text()
+    assert "0 of them with a pair" in z.check.counts.text()
+
+
+def test_one_patient_under_two_names_stays_in_one_part(stage: Stage) -> None:
+    source = cohort(stage.path / "data", *"ABCDEFGH", "Atwin")
+    z = stage.go(SPLIT, source)
+    for seed in range(8):
+        z.split.seed.setValue(seed)
+        (part,) = {p for p, cases in z.split.split.items() if {"A", "Atwin"} & set(cases)}
+        assert {"A", "Atwin"} <= set(z.split.split[part])
+
+
+def test_patients_are_placed_by_hand_and_a_split_goes_out_and_in(stage: Stage) -> None:
+    source = cohort(stage.path / "data", *"ABCDEFGH")
+    z = stage.go(SPLIT, source)
+    page = z.split
+    names = [page.table.item(row, 0) for row in range(8)]
+    row = next(n for n, item in enumerate(names) if item is not None and item.text() == "E")
+    page.table.selectRow(row)
+    page.places["test"].click()
+    assert "E" in page.split["test"]
+    assert "fewer than 10 cannot show a difference" in page.sentence.text()
+    page.export_split(stage.path / "split.json")
+    before = page.split
+    page.seed.setValue(7)
+    page.drawn.click()
+    assert not z.draft.placed
+    page.import_split(stage.path / "split.json")
+    assert {part: sorted(ids) for part, ids in page.split.items()} == {
+        part: sorted(ids) for part, ids in before.items()
+    }
+    (stage.path / "split.json").write_text('{"training": ["A"], "test": ["A"], "validation": []}')
+    page.import_split(stage.path / "split.json")
+    assert "the case A in both training and test" in page.sentence.text()
+    stage.go(PRESET)
+    z.preset.radios["smoke"].click()
+    stage.go(TRAIN)
+    z.button(QWizard.WizardButton.FinishButton).click()
+    written = json.loads((stage.resumed[0] / "split.json").read_text())
+    assert sorted(written["test"]) == sorted(before["test"])

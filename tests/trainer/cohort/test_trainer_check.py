@@ -148,7 +148,7 @@ def test_check_tells_of_every_case_as_it_goes(
     pictures = tmp_path / "pictures"
     assert main(["check", str(cohort), "--events", "--pictures", str(pictures)]) == 0
     *cases, end = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert end == {"event": "done", "cases": 4, "usable": 2}
+    assert end == {"event": "done", "cases": 4, "usable": 2, "pairs": 1, "trouble": ""}
     assert [(c["case"], c["usable"], c["done"], c["total"]) for c in cases] == [
         ("Case000", True, 1, 4),
         ("Case001", False, 2, 4),
@@ -162,10 +162,10 @@ def test_check_tells_of_every_case_as_it_goes(
         with Image.open(pictures / told["picture"]) as drawn:
             sizes.add(drawn.size)
     assert sizes == {(3 * SIDE, 3 * SIDE)}
-    assert main(["check", str(cohort), "--json"]) == 0
+    assert main(["check", str(cohort), "--json"]) == 2  # for scripts: two cases cannot be used
     assert json.loads(capsys.readouterr().out)["usable"] == 2
-    assert main(["check", str(cohort)]) == 0
-    assert "2 of 4 cases can be used." in capsys.readouterr().out
+    assert main(["check", str(cohort)]) == 2
+    assert "2 of 4 cases can be used, 1 of them with a pair." in capsys.readouterr().out
     assert main(["check", str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

@@ -382,3 +382,25 @@ def test_planning_a_training_needs_no_torch() -> None:
         f"import sys, {', '.join('trainer.' + n for n in names)}; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("plane", "both_ways"), [("axial", True), ("sagittal", False)])
+def test_mirroring_exchanges_left_and_right_and_nothing_else(
+    plane: str, both_ways: bool, tmp_path: Path
+) -> None:
+    from trainer.cohort.cache import cache_case
+
+    cohort = write_cohort(tmp_path / "cohort", 1)
+    for modality in BOTH:  # as deep as it is wide, so that it can be cut along any plane
+        path = cohort / f"Case000-{modality}.nii.gz"
+        voxels = np.repeat(read(path).voxels[:, :, :1], 24, axis=2)
+        slope = np.linspace(1, 2, 24, dtype=np.float32)[None, :, None]  # brighter to the front
+        nib.save(nib.Nifti1Image(voxels * slope, np.diag([0.5, 0.5, 0.5, 1])), path)
+    same = {"data.whole_pixel": 1.0, "data.jitter": 0, "data.gamma": {}, "data.plane": plane}
+    plan = tiny_plan(cohort).override({**same, "data.flip": 1.0})
+    still = plan.override({"data.flip": 0.0})
+    (case,) = scan(cohort, BOTH)
+    ready = cache_case(case, plan.data, BOTH, tmp_path / "cache")
+    turned = TileSampler([ready], plan).batch(0).images["T2"]
+    plain = TileSampler([ready], still).batch(0).images["T2"]
+    assert torch.equal(turned, plain.flip(2) if both_ways else plain)

@@ -341,11 +341,11 @@ def test_every_door_names_its_files_and_takes_nothing_that_is_not_there(
     model = tmp_path / "small.safetensors"
     weights.save(Bundle(CONFIG, Preprocessing((2, 2, 2)), "small"), MHVAE(CONFIG), model)
 
-    def ran(*words: object) -> str:
-        assert cli.main([str(w) for w in words]) == 0
+    def ran(*words: object, code: int = 0) -> str:
+        assert cli.main([str(w) for w in words]) == code
         return capsys.readouterr().out
 
-    found = json.loads(ran("check", doors, "--json"))["cases"]
+    found = json.loads(ran("check", doors, "--json", code=2))["cases"]
     assert found[0]["sources"] == USED
     assert [c["usable"] for c in found] == [True, False, True]
     assert "may be its T2" in found[1]["problems"][-1]["text"]

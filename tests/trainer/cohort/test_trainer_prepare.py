@@ -84,9 +84,9 @@ def test_prepared_arrays_are_the_trainer_s_own(tmp_path: Path, cohort: Path) -> 
     raw = scan(cohort, BOTH)[0]
     assert prepare_files(raw, PrepareOptions(spacing=(2.0,) * 3), out)["outcome"] == "done"
     plan = DataPlan(spacing=(2.0,) * 3)
-    direct, _, _ = _preprocess(raw, plan, BOTH)
+    direct, *_ = _preprocess(raw, plan, BOTH)
     (case,) = scan(out, BOTH)
-    through, _, _ = _preprocess(case, plan, BOTH)
+    through, *_ = _preprocess(case, plan, BOTH)
     # The prepared grid is cut down to the field of view; slide it over the whole one.
     start = np.argwhere(direct[:, -1] > 0).min(0) - np.argwhere(through[:, -1] > 0).min(0)
     part = direct[

@@ -137,7 +137,9 @@ def test_statistics() -> None:
     assert (wide.low, wide.high) == pytest.approx((wide.mean - half, wide.mean + half), abs=0.03)
     assert (summarise(many), summarise(many, 1) == wide) == (wide, False)
     one = summarise([2.5])
-    assert (one.cases, one.sd, one.low, one.high) == (1, 0.0, 2.5, 2.5)
+    assert (one.cases, one.sd) == (1, 0.0)
+    assert np.isnan(one.low)
+    assert np.isnan(one.high)  # one case says nothing of others
 
 
 class _Tags(HTMLParser):
@@ -239,9 +241,18 @@ def test_before_and_after_are_one_table_in_page_and_json(tmp_path: Path) -> None
     assert [c["reconstruction"] for c in told["before_after"]] == [False, False, True, True]
     assert "Before and after" in files["html"].read_text()
     assert (tmp_path / "out" / told["pictures"][0]["file"]).read_bytes()[:4] == b"\x89PNG"
+    assert told["verdicts"] == [
+        "iUS made from T2: better than before, by PSNR 24.00 to 25.00, p = 0.016, "
+        "MAE 25.00 to 20.00, p = 0.016 (9 test cases)."
+    ]
+    assert "better than before" in files["html"].read_text()
     few = Evaluation("masked", bundles, [r for r in rows if r.case < "c4"], [], [], "")
     files = write_report(few, tmp_path / "out", pair=("old", "new"))
     told = json.loads(files["json"].read_text())
     assert told["before_after"][0]["p"] == "too few cases (4 of 8)"
     assert told["before_after"][0]["verdict"] == "unsure"
+    assert "cannot be told with 4 test cases; at least 10 are needed" in told["verdicts"][0]
+    one = Evaluation("masked", bundles, [r for r in rows if r.case == "c1"], [], [], "")
+    files = write_report(one, tmp_path / "out", pair=("old", "new"))
+    assert json.loads(files["json"].read_text())["before_after"][0]["change"] == "+1.00 (one case)"
     assert not list((tmp_path / "out").glob("worst-*.png"))

@@ -26,7 +26,7 @@ def test_the_averaged_weights_are_validated_and_delivered(
             for _ in range(3):
                 session.train_step(upcoming)
         seen: list[object] = []
-        monkeypatch.setattr(session.journal, "validate", lambda _, model, __: seen.append(model))
+        monkeypatch.setattr(session.journal, "validate", lambda _, model, *__: seen.append(model))
         session.validate()
         path = session.deliver()
     assert seen == [session.average.module]

@@ -134,7 +134,7 @@ def test_full_disk_keeps_the_old_checkpoint_and_resumes_exactly(
 def test_result_is_a_bundle_and_says_nothing_of_paths(cohort: Path, undisturbed: Path) -> None:
     bundle, model = core.models.weights.load(undisturbed / "model.safetensors")
     assert bundle.config == tiny_plan(cohort).model
-    assert bundle.card["training"]["step"] == 24
+    assert bundle.card["training"]["steps_done"] == 24
     assert bundle.card["metrics"]
     text = bundle.to_json() + (undisturbed / "events.jsonl").read_text()
     assert cohort.name not in text

@@ -1,0 +1,107 @@
+"""The best step is what a run delivers; getting worse is seen from the start and ends it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from trainer_cohort import tiny_plan, write_cohort
+
+from core.models.bundle import header
+from core.models.weights import load
+from trainer.errors import TrainerError
+from trainer.loop import journal
+from trainer.loop.loop import train
+from trainer.loop.watch import Watch
+from trainer.run.folder import read_events
+from trainer.run.state import describe_run
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return write_cohort(tmp_path_factory.mktemp("data") / "cohort")
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, *values: float) -> None:
+    """Let the validations score as told: held-out and training slices in turn, alike."""
+    told = iter([value for value in values for _ in range(2)])
+    monkeypatch.setattr(journal, "summary", lambda _: next(told))
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def test_the_best_step_is_delivered_and_the_last_one_kept(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, 10, 12, 15, 14, 14)
+    plan = tiny_plan(cohort, optimiser__steps=4, log__validate_steps=1, loss__gan=0)
+    outcome = train(plan, tmp_path / "run", say=quiet)
+    assert outcome.model == tmp_path / "run" / "model.safetensors"
+    best, last = header(outcome.model), header(tmp_path / "run" / "model-last.safetensors")
+    assert best.card["training"]["step"] == 2
+    assert "best of 5 validations" in best.card["training"]["chosen"]
+    assert (last.card["training"]["step"], last.card["training"]["steps_done"]) == (4, 4)
+    weights = [
+        load(p)[1].state_dict()
+        for p in (outcome.model, tmp_path / "run" / "model-last.safetensors")
+    ]
+    assert any(not torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
+    first = next(e for e in read_events(tmp_path / "run") if e["event"] == "validation")
+    assert (first["step"], first["score"], first["train_score"]) == (0, 10, 10)
+
+
+def test_the_last_one_is_delivered_when_asked(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, 10, 12, 15, 14, 14)
+    plan = tiny_plan(cohort, optimiser__steps=4, log__validate_steps=1, log__deliver="last")
+    outcome = train(plan, tmp_path / "run", say=quiet)
+    assert outcome.model is not None
+    assert header(outcome.model).card["training"]["step"] == 4
+
+
+def test_patience_ends_a_run(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, *[10.0, 12.0] + [11.9] * 30)
+    plan = tiny_plan(cohort, log__validate_steps=1, optimiser__patience=3, loss__gan=0)
+    outcome = train(plan, tmp_path / "run", say=quiet)
+    assert (outcome.state, outcome.step) == ("finished", 4)
+    assert "ended early: 3 validations" in describe_run(tmp_path / "run").reason
+
+
+def test_a_run_that_gets_worse_is_stopped_with_the_reason_and_keeps_its_start(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, *[12.0] + [9.0] * 30)
+    plan = tiny_plan(cohort, log__validate_steps=1, optimiser__give_up=3, loss__gan=0)
+    with pytest.raises(TrainerError, match=r"gets worse: 3 validations.*9\.00 dB against 12\.00"):
+        train(plan, tmp_path / "run", say=quiet)
+    assert header(tmp_path / "run" / "model.safetensors").card["training"]["step"] == 0
+    assert describe_run(tmp_path / "run").state == "failed"
+
+
+def test_a_rate_far_too_high_is_noticed(cohort: Path, tmp_path: Path) -> None:
+    good = train(tiny_plan(cohort, loss__gan=0), tmp_path / "good", say=quiet)
+    assert good.model is not None
+    settings = {"optimiser.rate": 1.0, "optimiser.rate_end": 1.0, "optimiser.ema": 0.0,
+                "log.validate_steps": 1, "optimiser.give_up": 3}  # fmt: skip
+    plan = tiny_plan(cohort, loss__gan=0).override(settings)
+    plan = plan.override({"start_from": str(good.model)})
+    with pytest.raises(TrainerError, match=r"gets worse|diverged"):
+        train(plan, tmp_path / "run", say=quiet)
+
+
+def test_overfitting_is_told_from_noise() -> None:
+    watch = Watch()
+    for step, (held, seen) in enumerate([(10, 10), (12, 12), (11.7, 13), (11.6, 14), (11.5, 15)]):
+        assert not watch.overfitting()
+        watch.add(step, held, seen)
+    assert "from 12.00 to 15.00 dB and held-out ones from 12.00 to 11.50" in watch.overfitting()
+    both = Watch([0, 1, 2, 3, 4], [10, 12, 11.5, 11.5, 11.5], [10, 12, 11, 11, 11])
+    assert not both.overfitting()  # both fell: no overfitting
+    assert watch.best_step == 1
+    assert math.isnan(Watch([5], [1.0], [1.0]).start)

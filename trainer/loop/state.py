@@ -1,0 +1,49 @@
+"""An attempt as a checkpoint keeps it, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer.loop import checkpoint
+
+if TYPE_CHECKING:
+    from trainer.loop.session import Session
+
+
+def state_of(session: Session) -> dict[str, Any]:
+    """Return what a checkpoint keeps of an attempt."""
+    critic = session.critic_optimiser
+    return {
+        "version": 1,
+        "step": session.step,
+        "seconds": session.seconds,
+        "best": session.journal.watch.best,
+        "watch": session.journal.watch.state(),
+        "bad_steps": session.bad_steps,
+        "model": session.model.state_dict(),
+        "average": session.average.module.state_dict(),
+        "averaged": int(session.average.n_averaged),
+        "optimiser": session.optimiser.state_dict(),
+        "critics": {m: d.state_dict() for m, d in session.discriminators.items()},
+        "critic_optimiser": critic.state_dict() if critic else None,
+    }
+
+
+def restore(session: Session) -> None:
+    """Go on where the run's newest checkpoint was, if there is one."""
+    state = checkpoint.latest(session.folder.checkpoints, session.device)
+    if state is None:
+        return
+    session.step, session.seconds = state["step"], state["seconds"]
+    session.bad_steps = state["bad_steps"]
+    if "watch" in state:
+        session.journal.watch.restore(state["watch"])
+    session.model.load_state_dict(state["model"])
+    session.average.module.load_state_dict(state["average"])
+    # Older checkpoints count steps alone; the two differ by steps that were left out.
+    session.average.n_averaged.fill_(state.get("averaged", session.step))
+    session.optimiser.load_state_dict(state["optimiser"])
+    for m, critic in session.discriminators.items():
+        critic.load_state_dict(state["critics"][m])
+    if session.critic_optimiser is not None:
+        session.critic_optimiser.load_state_dict(state["critic_optimiser"])
