@@ -63,7 +63,7 @@ def test_a_newer_schema_asks_for_an_update(saved: Path) -> None:
         ({"preprocessing": {"plane": "tilted"}}, "plane"),
         ({"preprocessing": {"colour": 1}}, "damaged"),
         ({"config": {"pools": 9}}, "multiples of 512"),
-        ({"temperature": float("nan")}, "temperature must lie between 0 and 10"),
+        ({"temperature": 11.0}, "temperature must lie between 0 and 10"),
         ({"temperature": "warm"}, "damaged"),
         ({"config": None}, "damaged"),
         ({"config": {"pools": 10**30}}, "damaged"),
