@@ -13,8 +13,10 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 _SAFE = "PYTHONSAFEPATH"
@@ -43,6 +45,7 @@ def child_environment() -> dict[str, str]:
 def _begin(then: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
     """A terminal sends Ctrl+C to the workers as well; the one who started them ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_the_parent, name="parent", daemon=True).start()
     if then is not None:
         then(*given)
 
@@ -54,7 +57,8 @@ def worker_pool(
     """Give a pool of worker processes, and wait for them at the end.
 
     They are spawned, not forked: the caller may hold threads, a screen or a GPU. When the block
-    ends by an exception (Ctrl+C is one) nobody waits for what they are doing: they are ended.
+    ends by an exception (Ctrl+C is one) nobody waits for what they are doing: they are ended. They
+    also end with a caller that is killed.
 
     Args:
         workers: how many processes.
@@ -79,3 +83,11 @@ def worker_pool(
             del os.environ[_SAFE]
         else:
             os.environ[_SAFE] = before
+
+
+def _end_with_the_parent() -> None:
+    """Wait for the parent's end: a pool's workers hold each other's pipes open and never see it."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

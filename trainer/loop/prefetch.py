@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -81,7 +80,6 @@ class _Drawing:
 
     @classmethod
     def begin(cls, sampler: TileSampler, rows: tuple[int, int]) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # when to stop is for the trainer to say
         torch.set_num_threads(1)
         cls.sampler, cls.rows = sampler, rows
 
