@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 _SAFE = "PYTHONSAFEPATH"
 
@@ -39,18 +40,23 @@ def child_environment() -> dict[str, str]:
 
 
 @contextmanager
-def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(
+    workers: int, begin: Callable[..., None] | None = None, given: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of worker processes, and wait for them at the end.
 
-    They are spawned, not forked: the caller may hold threads or a screen.
+    They are spawned, not forked: the caller may hold threads, a screen or a GPU.
 
     Args:
         workers: how many processes.
+        begin: called in every process first.
+        given: what it receives.
     """
+    spawn = get_context("spawn")
     before = os.environ.get(_SAFE)
     os.environ[_SAFE] = "1"  # multiprocessing passes no option of ours on, but the environment
     try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, spawn, begin, given) as pool:
             yield pool
     finally:
         if before is None:

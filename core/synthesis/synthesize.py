@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from core.case import Case
 from core.errors import Cancelled
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE
 from core.synthesis.backends import Pass, build_pass
+from core.synthesis.noise import tile_noise
 from core.synthesis.request import (
     PreparedInput,
     Request,
@@ -148,7 +148,14 @@ class Engine:
         self, prepared: PreparedInput, request: Request, batch: Sequence[Tile]
     ) -> dict[str, Voxels]:
         """Return target → (samples, tiles, height, width) in the model's range."""
-        noises = [self._noise(prepared, request, batch, n) for n in range(request.samples)]
+        noises = [
+            tile_noise(
+                self.model, self.bundle.preprocessing, prepared.tiling, batch, request.seed, n
+            )
+            if request.temperature
+            else None
+            for n in range(request.samples)
+        ]
         try:
             return self.network(
                 self._inputs(prepared, batch), request.targets, request.temperature, noises
@@ -168,35 +175,6 @@ class Engine:
             tiles = [prepared.tiling.cut(planes[t.index], t.origin, -1.0) for t in batch]
             inputs[m] = np.stack(tiles)[:, None]
         return inputs
-
-    def _noise(
-        self, prepared: PreparedInput, request: Request, batch: Sequence[Tile], sample: int
-    ) -> list[Tensor] | None:
-        """Cut the batch's noise out of planes that belong to (seed, sample, slice, level) alone."""
-        if request.temperature == 0:
-            return None
-        config, tiling = self.bundle.config, prepared.tiling
-        levels: list[Tensor] = []
-        for level, shape in enumerate(self.model.noise_shapes(1)):
-            cut = []
-            for tile in batch:
-                key = np.random.SeedSequence([request.seed, sample, tile.index, level])
-                generator = torch.Generator().manual_seed(int(key.generate_state(1, np.uint64)[0]))
-                if level == 0:
-                    cut.append(torch.randn(shape[1], generator=generator))
-                    continue
-                shift = config.pools - level
-                size = [n >> shift for n in tiling.extent]
-                plane = torch.randn(shape[1], *size, generator=generator)
-                row, column = (
-                    (o - first) >> shift
-                    for o, first in zip(
-                        tile.origin, (tiling.rows[0], tiling.columns[0]), strict=True
-                    )
-                )
-                cut.append(plane[:, row : row + shape[2], column : column + shape[3]])
-            levels.append(torch.stack(cut))
-        return levels
 
     def shares(self, prepared: PreparedInput, request: Request, index: int) -> Shares:
         """Compute the experts' precision shares over one slice, on the mean path.

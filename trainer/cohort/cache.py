@@ -66,6 +66,16 @@ class CachedCase:
         """Whether one image of it can be made from another."""
         return len(self.present) > 1
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Send another process the array's file, not its voxels."""
+        file = getattr(self.array, "filename", None)
+        return self.__dict__ | ({"array": file} if file else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if not isinstance(state["array"], np.ndarray):
+            state = state | {"array": np.load(state["array"], mmap_mode="r")}
+        self.__dict__.update(state)
+
 
 def _preprocess(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]

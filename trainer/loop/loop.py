@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,11 +99,9 @@ def _loop(session: Session, signals: _Signals) -> str:
     """Step until the plan is fulfilled or somebody asks to stop."""
     if session.step == 0 and session.begins:
         session.validate()  # what the training has to be better than
-    with ThreadPoolExecutor(1, "tiles") as ahead:
-        upcoming = ahead.submit(session.draw, session.step)
+    with closing(session.batches()) as upcoming:
         while not session.complete:
-            batch, upcoming = upcoming, ahead.submit(session.draw, session.step + 1)
-            session.train_step(batch)
+            session.train_step(upcoming)
             session.report()
             wish = session.wish(signals.stop)
             if wish == "discard":

@@ -6,6 +6,7 @@ by the pixels inside the field of view: with less to see, likelihood and informa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
@@ -68,6 +69,28 @@ def pixel_weight(fov: Tensor, target: Tensor, outside: float, is_input: bool) ->
     if not is_input or outside == 0:
         return fov
     return torch.where((fov == 0) & (target > -1), outside, fov)
+
+
+def local_mean(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
+    """Return (B, 1, H, W) means under a Gaussian, of the pixels in the field of view alone.
+
+    Args:
+        image: (B, 1, H, W).
+        fov: (B, 1, H, W), 1 inside.
+        sigma: width of the Gaussian, pixels; 0 changes nothing.
+    """
+    if sigma == 0:
+        return image
+    reach = math.ceil(3 * sigma)
+    place = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-0.5 * (place / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+
+    def smooth(x: Tensor) -> Tensor:
+        x = F.conv2d(x, kernel.view(1, 1, -1, 1), padding=(reach, 0))
+        return F.conv2d(x, kernel.view(1, 1, 1, -1), padding=(0, reach))
+
+    return smooth(image * fov) / smooth(fov).clamp_min(1e-6)
 
 
 def kl_per_level(kl: Tensor, pixels: int) -> Tensor:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from trainer.loop.discriminator import discriminators
 from trainer.loop.distributed import ProcessGroup
 from trainer.loop.grow import initialise
 from trainer.loop.journal import Due, Journal
+from trainer.loop.prefetch import batches, drawing_processes
 from trainer.loop.schedule import Weights
 from trainer.loop.state import restore, state_of
 from trainer.loop.step import Stepper
@@ -135,18 +135,20 @@ class Session:
 
     # -- one step
 
-    def draw(self, step: int) -> Batch:
-        """Return this process's rows of a step's batch; safe to call from another thread."""
-        return self.data.sampler.batch(step, *self.team.rows(self.plan.data.batch))
+    def batches(self) -> Generator[Batch]:
+        """Return this process's rows of the batches of the steps that are left, in order."""
+        rows = self.team.rows(self.plan.data.batch)
+        processes = drawing_processes(self.device, self.team.size)
+        return batches(self.data.sampler, rows, self.step, processes)
 
-    def train_step(self, upcoming: Future[Batch]) -> None:
-        """Do one optimiser step and keep its numbers for the log.
+    def train_step(self, upcoming: Iterator[Batch]) -> None:
+        """Do one optimiser step, on the next of the batches, and keep its numbers for the log.
 
         Raises:
             TrainerError: the gradients were not finite many times in a row.
         """
         started = time.monotonic()
-        batch = upcoming.result()
+        batch = next(upcoming)
         waited = time.monotonic() - started
         weights = Weights.at(self.plan, self.step, self.part)
         for group in self.optimiser.param_groups:

@@ -16,6 +16,7 @@ from trainer.loop.losses import (
     composite,
     draw_subset,
     kl_per_level,
+    local_mean,
     lsgan,
     masked_l1,
     mean_score,
@@ -56,7 +57,7 @@ class _Piece:
         step: number of the step.
         weights: β and λ_GAN now.
         share: (b,) weight of one subset of a row: 1 / (subsets the row can serve · batch).
-        fake_share: modality → (b,) the same over the subsets that lack it.
+        fake_share: modality → (b,) the same over the sampled subsets that lack it.
     """
 
     batch: Batch
@@ -111,6 +112,7 @@ class Stepper:
         subsets = subsets_of_step(modalities, self.presence, self.plan.loss.subsets, seed)
         if self.plan.loss.subset_odds:
             subsets = draw_subset(subsets, self.plan.loss.subset_odds, seed)
+        factors = {s: self._temperature(step, n, weights.mean_path) for n, s in enumerate(subsets)}
         has = {s: torch.stack([batch.present[m] for m in s]).all(0) for s in subsets}
 
         def share(chosen: list[tuple[str, ...]]) -> Tensor:
@@ -118,7 +120,8 @@ class Stepper:
             served = sum((has[s].to(self.dtype) for s in chosen), nothing)
             return 1 / (served.clamp_min(1) * size)
 
-        lacking = {m: share([s for s in subsets if m not in s]) for m in modalities}
+        judged = [s for s in subsets if factors[s] > 0]
+        lacking = {m: share([s for s in judged if m not in s]) for m in modalities}
         piece = _Piece(batch, first, step, weights, share(subsets), lacking)
 
         # The contracting path does not depend on the subset: run it once, collect the gradients of
@@ -135,7 +138,7 @@ class Stepper:
             rows = torch.nonzero(has[subset])[:, 0]
             if len(rows):
                 chosen = {m: _pick(leaves[m], owners[m], rows) for m in subset}
-                temperature = self._temperature(step, number, weights.mean_path)
+                temperature = factors[subset]
                 places = [first + int(r) for r in rows]
                 with self._precision():
                     out = self.model.decode(
@@ -146,7 +149,7 @@ class Stepper:
                         noise=self._noise([step, number], places) if temperature else None,
                         without=self._dropped(step, number),
                     )
-                    loss = self._loss(piece, rows, subset, out, terms, fakes)
+                    loss = self._loss(piece, rows, subset, out, terms, fakes, temperature > 0)
                 loss.backward()
         reached = [
             (feature, leaf.grad)
@@ -169,8 +172,13 @@ class Stepper:
         out: MHVAEOutput,
         terms: Terms,
         fakes: list[Fake],
+        sampled: bool,
     ) -> Tensor:
-        """Return one subset's loss; add what it says to ``terms`` and ``fakes``."""
+        """Return one subset's loss; add what it says to ``terms`` and ``fakes``.
+
+        The discriminators judge samples alone: the mean path is the expected image, which looks
+        like no single one.
+        """
         plan, size = self.plan, self.plan.data.batch
         fov, share = piece.batch.fov[rows], piece.share[rows]
         name = "+".join(subset)
@@ -187,11 +195,14 @@ class Stepper:
             batch = piece.batch
             target = (batch.images[m] if m in subset else batch.missing_target(m))[rows]
             pixels = pixel_weight(fov, target, plan.loss.outside, m in subset)
-            adversarial = piece.weights.gan > 0 and (
-                m not in subset or plan.loss.gan_outputs == "all"
-            )
+            judging = piece.weights.gan > 0 and sampled
+            adversarial = judging and (m not in subset or plan.loss.gan_outputs == "all")
             compared = watched(image, terms, f"pull/l1/{m}") if adversarial else image
-            l1 = plan.loss.l1 * (masked_l1(compared, target, pixels) * seen * share).sum()
+            aimed = target
+            if adversarial and m not in subset and m in batch.expected:
+                blurred = batch.has_expected[m][rows]
+                compared, aimed = (self._averaged(x, fov, blurred) for x in (compared, target))
+            l1 = plan.loss.l1 * (masked_l1(compared, aimed, pixels) * seen * share).sum()
             loss = loss + l1
             add(terms, "weighted/l1", float(l1.detach()))
             with torch.no_grad():
@@ -209,11 +220,15 @@ class Stepper:
                 add(terms, "weighted/gan", float(gan.detach()))
                 told = float(judged.detach().sum()) / size
                 add(terms, f"gan/{name}/{m}", told, float(seen.sum()) / size)
-            if piece.weights.gan > 0 and m not in subset:
+            if judging and m not in subset:
                 part = seen * piece.fake_share[m][rows]
                 fakes.append(Fake(m, composite(image.detach(), fov), fov, part))
         add(terms, "loss", float(loss.detach()))
         return loss
+
+    def _averaged(self, image: Tensor, fov: Tensor, rows: Tensor) -> Tensor:
+        mean = local_mean(image, fov, self.plan.loss.gan_blur)
+        return torch.where(rows.view(-1, 1, 1, 1), mean, image)
 
     def _temperature(self, step: int, number: int, mean_path: float) -> float:
         """Return 0 for the part of the passes that follow the mean path, else 1."""

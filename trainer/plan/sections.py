@@ -191,6 +191,13 @@ class LossPlan:
         setting("GAN looks at", "Images that were not an input only, or all.",
                 paper="the loss after Eq. 9: all", choices=("missing", "all")),
     ] = "missing"  # fmt: skip
+    gan_blur: Annotated[
+        float,
+        setting("L1 beside the GAN", "Width (σ) of the local means that L1 then compares where a "
+                "missing image has an expected echo: that one says how bright a place is on "
+                "average, and a comparison of pixels would forbid speckle. 0: pixels.",
+                unit="pixels", ge=0, le=100),
+    ] = 3.0  # fmt: skip
     gan_norm: Annotated[
         str,
         setting("Discriminator norm", "spectral sees contrast; instance norms hide it.",

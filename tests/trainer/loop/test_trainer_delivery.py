@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,7 @@ from trainer_cohort import tiny_plan, write_cohort
 
 from core.models.weights import load
 from trainer.loop.session import Session
-from trainer.loop.tiles import Batch
 from trainer.run.folder import RunFolder
-
-
-def upcoming(session: Session) -> Future[Batch]:
-    future: Future[Batch] = Future()
-    future.set_result(session.draw(session.step))
-    return future
 
 
 def test_the_averaged_weights_are_validated_and_delivered(
@@ -29,8 +22,9 @@ def test_the_averaged_weights_are_validated_and_delivered(
     with RunFolder.create(tmp_path / "run", plan) as folder:
         session = Session(plan, folder, lambda _: None)
         before = {k: v.clone() for k, v in session.average.module.state_dict().items()}
-        for _ in range(3):
-            session.train_step(upcoming(session))
+        with closing(session.batches()) as upcoming:
+            for _ in range(3):
+                session.train_step(upcoming)
         seen: list[object] = []
         monkeypatch.setattr(session.journal, "validate", lambda _, model, *__: seen.append(model))
         session.validate()

@@ -13,14 +13,14 @@ from trainer_cohort import CONFIG
 
 from core.models.mhvae.model import MHVAE
 from trainer.loop.discriminator import PatchDiscriminator, discriminators
-from trainer.loop.losses import composite, lsgan, mean_score
+from trainer.loop.losses import composite, local_mean, lsgan, mean_score
 from trainer.loop.schedule import Weights
 from trainer.loop.step import Stepper
 from trainer.loop.terms import Terms, means
 from trainer.loop.tiles import Batch
 from trainer.plan.schema import Plan
 
-WEIGHTS = Weights(rate=1e-3, beta=0.3, gan=2.0, mean_path=1.0)
+WEIGHTS = Weights(rate=1e-3, beta=0.3, gan=2.0)
 
 
 def batch_of(names: tuple[str, ...], rows: int, missing: tuple[tuple[int, str], ...] = ()) -> Batch:
@@ -135,13 +135,20 @@ def test_the_log_tells_the_mean_scores_whatever_is_missing(names: tuple[str, ...
         assert found[f"d/{m}/fake"] == pytest.approx(0.3)
     assert not any("share" in name for name in found)
     # L1 as well: the mean of the rows that have a T2, not of all.
+    terms = {}
+    for first, last in ((0, 1), (1, 3), (3, 4)):
+        rows, plain = batch.rows(first, last), replace(WEIGHTS, mean_path=1.0)
+        stepper = Stepper(model, critics, plan, presence)  # type: ignore[arg-type]
+        more, fakes = stepper.generator(rows, first, 0, plain)
+        assert fakes == []  # the mean path is nobody's image
+        terms = {n: terms.get(n, 0.0) + more.get(n, 0.0) for n in {*terms, *more}}
     with torch.no_grad():
         out = model({"iUS": batch.images["iUS"]}, temperature=0.0)
     wanted = [
         float((out.images["T2"] - batch.images["T2"])[row][batch.fov[row] > 0].abs().mean())
         for row in (0, 3)
     ]
-    assert means(steps[:1])["l1/iUS/T2"] == pytest.approx(np.mean(wanted), rel=1e-9)
+    assert means([terms])["l1/iUS/T2"] == pytest.approx(np.mean(wanted), rel=1e-9)
 
 
 def test_the_log_tells_what_each_term_weighs_and_how_hard_it_pulls() -> None:
@@ -156,7 +163,8 @@ def test_the_log_tells_what_each_term_weighs_and_how_hard_it_pulls() -> None:
     parts = [terms[f"weighted/{name}"] for name in ("kl", "l1", "gan")]
     assert min(parts) > 0
     assert sum(parts) == pytest.approx(terms["loss"], rel=1e-12)
-    image = model({"T2": batch.images["T2"]}, temperature=0.0).images["iUS"]
+    noise = stepper._noise([0, 2], [0, 1])  # T2 alone is the third of the subsets
+    image = model({"T2": batch.images["T2"]}, noise=noise).images["iUS"]
     image = image.detach().requires_grad_()
     l1 = 100 * ((image - batch.images["iUS"]).abs() * batch.fov).mean(dim=(1, 2, 3)) / 6
     scores = critics["iUS"](composite(image, batch.fov))
@@ -205,3 +213,42 @@ def test_the_adversarial_term_moves_the_generator_by_its_weight() -> None:
     none, once, twice = gradients
     assert float((once - none).abs().max()) > 1e-6
     torch.testing.assert_close(twice - none, 2 * (once - none), rtol=1e-6, atol=1e-10)
+
+
+def test_beside_the_gan_speckle_costs_nothing_but_a_wrong_mean_does() -> None:
+    """An expected echo is a mean: texture around it is no error, however strong it is."""
+    fov = torch.zeros(1, 1, 64, 64, dtype=torch.float64)
+    fov[..., 4:60, 8:56] = 1
+    board = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 1.2 - 0.6
+    speckled = board.double()[None, None] + 0.1
+    mean = local_mean(speckled, fov, 3.0)
+    inside = fov > 0
+    assert float((mean - 0.1)[inside].abs().max()) < 0.05
+    assert float((local_mean(speckled + 0.3, fov, 3.0) - mean)[inside].mean()) == pytest.approx(0.3)
+    assert torch.equal(local_mean(speckled, fov, 0.0), speckled)
+
+
+def test_the_means_are_compared_only_where_the_gan_judges() -> None:
+    plan = replace(Plan(model=CONFIG, seed=5), data=replace(Plan().data, batch=2))
+    plain = batch_of(CONFIG.modalities, 2)
+    batch = replace(
+        plain,
+        expected={"iUS": composite(plain.images["T2"] * 0.5, plain.fov)},
+        has_expected={"iUS": torch.tensor([True, False])},
+    )
+    torch.manual_seed(0)
+    model = MHVAE(CONFIG).double()
+    critics = {m: PatchDiscriminator((16, 16), 1, 4).double() for m in CONFIG.modalities}
+    found = {}
+    for blur in (0.0, 3.0):
+        for name, weights in (
+            ("judged", WEIGHTS),
+            ("unjudged", replace(WEIGHTS, gan=0.0)),
+            ("mean path", replace(WEIGHTS, mean_path=1.0)),
+        ):
+            chosen = replace(plan, loss=replace(plan.loss, gan_blur=blur))
+            stepper = Stepper(model, critics, chosen, {CONFIG.modalities})
+            found[name, blur] = stepper.generator(batch, 0, 0, weights)[0]["weighted/l1"]
+    assert found["judged", 3.0] < found["judged", 0.0]
+    assert found["unjudged", 3.0] == found["unjudged", 0.0]
+    assert found["mean path", 3.0] == found["mean path", 0.0]
