@@ -1,6 +1,7 @@
 """The project's tasks: ``nox -s demo`` runs the main job, ``nox -s tests`` checks everything.
 
-``nox -s mutation`` asks which small errors in the method no test would see.
+``nox -s mutation`` asks which small errors in the method no test would see; ``nox -s fuzz`` reads
+damaged files of every kind.
 """
 
 from __future__ import annotations
@@ -78,6 +79,16 @@ def tests(session: nox.Session) -> None:
     session.run("mypy")
     session.run(
         "pytest", "-n", os.environ.get("MHVAE_TEST_WORKERS", "2"), *COVERAGE, *session.posargs,
+        env={"QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Read 20,000 damaged files of every kind; ``-- --count N --seed S KIND …`` for others."""
+    session.install("-c", "constraints.txt", ".[test,fast]")
+    session.run(
+        "python", "benchmarks/fuzz.py", *session.posargs,
         env={"QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ a ``random.py`` that happens to lie beside the user's images is never run.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -39,13 +40,21 @@ def child_environment() -> dict[str, str]:
     return {**os.environ, _SAFE: "1", "PYTHONPATH": os.pathsep.join([root, *others])}
 
 
+def _begin(then: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
+    """A terminal sends Ctrl+C to the workers as well; the one who started them ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if then is not None:
+        then(*given)
+
+
 @contextmanager
 def worker_pool(
     workers: int, begin: Callable[..., None] | None = None, given: tuple[Any, ...] = ()
 ) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of worker processes, and wait for them at the end.
 
-    They are spawned, not forked: the caller may hold threads, a screen or a GPU.
+    They are spawned, not forked: the caller may hold threads, a screen or a GPU. When the block
+    ends by an exception (Ctrl+C is one) nobody waits for what they are doing: they are ended.
 
     Args:
         workers: how many processes.
@@ -56,8 +65,15 @@ def worker_pool(
     before = os.environ.get(_SAFE)
     os.environ[_SAFE] = "1"  # multiprocessing passes no option of ours on, but the environment
     try:
-        with ProcessPoolExecutor(workers, spawn, begin, given) as pool:
-            yield pool
+        with ProcessPoolExecutor(workers, spawn, _begin, (begin, given)) as pool:
+            try:
+                yield pool
+            except BaseException:
+                children = list((pool._processes or {}).values())
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in children:
+                    child.terminate()
+                raise
     finally:
         if before is None:
             del os.environ[_SAFE]

@@ -5,7 +5,9 @@ file, what was expected, what was found and what to do. Everything else is a def
 not caught anywhere.
 """
 
-from core.files import shown
+import os
+
+from core.files import refusal, shown
 
 
 class UserError(Exception):
@@ -16,6 +18,21 @@ class UserError(Exception):
 
     def __init__(self, sentence: str = "") -> None:
         super().__init__(shown(sentence))
+
+
+def disk_sentence(error: OSError) -> str:
+    """Return what a user can do about a disk that refused, with the file's name.
+
+    Raises:
+        OSError: the error itself, where it is no matter of a user's disk and files.
+    """
+    why = refusal(error)
+    if not why:
+        raise error
+    name = os.path.basename(os.fsdecode(error.filename or ""))
+    if not name:
+        return f"{why[0].upper()}{why[1:]}, then try again."
+    return f"{shown(name)}: expected to read or write it; {why}, then try again."
 
 
 class Cancelled(Exception):

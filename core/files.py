@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,34 @@ def shown(name: str) -> str:
         return name
     except UnicodeEncodeError:
         return name.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+_REFUSED = {
+    errno.ENOSPC: "the disk is full. Free some space",
+    errno.EDQUOT: "your share of the disk is used up. Free some space",
+    errno.EFBIG: "files may not be that large there. Choose another disk",
+    errno.EACCES: "it is closed or read-only. Get the right to it, or choose another",
+    errno.EPERM: "it is closed or read-only. Get the right to it, or choose another",
+    errno.EROFS: "the disk is read-only. Choose another folder",
+    errno.EIO: "the disk or the network failed. Check it",
+    errno.ESTALE: "the network folder went away. Connect it again",
+    errno.ENOENT: "it is not there, or no longer. Look for it",
+    errno.ENOTDIR: "a part of its path is no folder. Look for it",
+    errno.EISDIR: "a folder has that name. Choose another name",
+    errno.ENAMETOOLONG: "the name is too long for this disk. Choose a shorter one",
+    errno.ELOOP: "links lead in a circle. Mend the link",
+    errno.EBUSY: "another program holds it. Close that program",
+    errno.EMFILE: "too many files are open. Close other programs",
+    errno.ENFILE: "too many files are open. Close other programs",
+}
+
+
+def refusal(error: OSError) -> str:
+    """Return why the system refused, and what to do, as the end of a sentence without its stop.
+
+    Empty for what is no matter of a user's disk and files.
+    """
+    return _REFUSED.get(error.errno or 0, "")
 
 
 @contextlib.contextmanager

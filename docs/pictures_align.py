@@ -69,6 +69,7 @@ def main() -> None:
         session.set_cursor(centre)
         session.set_display(compare=Compare.BLEND)
         keep_window(window, "align-landmarks")
+        session.clear()  # or it would be asked for
         window.close()
         wait(100)
     del app

@@ -87,6 +87,7 @@ class FakeBackend:
             "seconds": 0.1,
             "pace": 0.01,
             "memory": 400.0,
+            "warnings": ["T2: 3 outliers were set aside."] if task["seed"] == 77 else [],
             "device": "cpu",
         }
 

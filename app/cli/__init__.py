@@ -7,11 +7,16 @@ answers at once and none of them pays for another's libraries.
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
+import os
+import re
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from io import TextIOWrapper
 
-from core.errors import Cancelled, UserError
+from core.errors import Cancelled, UserError, disk_sentence
 from core.version import __version__
 
 __all__ = ["main"]
@@ -19,6 +24,7 @@ __all__ = ["main"]
 COMMANDS = {
     "synthesize": "make the missing modality of a patient",
     "register": "bring one volume onto another",
+    "reconstruct": "make a volume of a tracked sweep of 2-D ultrasound images",
     "prepare": "align a cohort and bring it onto one grid, for training",
     "info": "say what a file, a series or a model holds; or what this computer offers",
     "import-weights": "turn a checkpoint of the paper's authors into a model",
@@ -32,6 +38,10 @@ COMMANDS = {
     "self-test": "load the built-in model, synthesise a small volume, check it",
 }
 
+MEMORY = (
+    "the system ended a part of the program, most likely for want of memory. Close other programs, "
+    "or use fewer --workers."
+)
 DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -56,7 +66,8 @@ def overview() -> str:
         *(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()),
         "",
         "mhvae-studio COMMAND --help lists a command's options.",
-        "Exit status: 0 done, 2 the input is wrong, 1 a defect of the program.",
+        "Exit status: 0 done; 2 the input is wrong, or there is no room for the results;",
+        "130 stopped; 1 no case of a cohort could be done, or a defect of the program.",
     ]
     return "\n".join(lines)
 
@@ -64,14 +75,30 @@ def overview() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal may lack the letters of σ and “”
+            stream.reconfigure(errors="replace")
     try:
         return _dispatch(arguments)
     except UserError as error:
         sys.stderr.write(f"mhvae-studio: {error}\n")
         return WRONG_INPUT
     except (Cancelled, KeyboardInterrupt):
-        sys.stderr.write("mhvae-studio: stopped; nothing was written.\n")
+        # Every file is moved into place whole; a cohort's finished cases are found again.
+        sys.stderr.write("mhvae-studio: stopped; what is finished is kept, and no file is half.\n")
         return INTERRUPTED
+    except BrokenProcessPool:
+        sys.stderr.write(f"mhvae-studio: {MEMORY} Finished cases are kept.\n")
+        return OUR_FAULT
+    except MemoryError:
+        sys.stderr.write(f"mhvae-studio: {MEMORY}\n")
+        return OUR_FAULT
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as error:
+        sys.stderr.write(f"mhvae-studio: {disk_sentence(error)} What is finished is kept.\n")
+        return WRONG_INPUT
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -87,6 +114,14 @@ def _dispatch(arguments: list[str]) -> int:
         parser = _Parser(prog=f"mhvae-studio {first}", description=COMMANDS[first] + ".")
         module.add_arguments(parser)
         return int(module.run(parser.parse_args(arguments[1:])))
+    if re.fullmatch(r"[A-Za-z][A-Za-z-]*", first) and not os.path.exists(first):
+        near = difflib.get_close_matches(first.lower(), COMMANDS, 1, 0.5)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        sys.stderr.write(
+            f"mhvae-studio: there is neither a command nor a file called {first}.{meant} See "
+            "mhvae-studio --help.\n"
+        )
+        return WRONG_INPUT
     if first.startswith("-"):
         sys.stderr.write(f"mhvae-studio: unknown option {first}. See mhvae-studio --help.\n")
         return WRONG_INPUT

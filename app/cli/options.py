@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from core.case import Case
 from core.errors import UserError
+from core.models.bundle import Bundle
 from core.registration.alignment_choice import Search
 from core.registration.methods import DEFAULT_METHOD, METHODS, THROUGH_THE_MODEL
 from core.registration.register import register
@@ -54,16 +55,16 @@ def searcher(args: argparse.Namespace) -> Search:
 
 def request_of(
     args: argparse.Namespace,
+    bundle: Bundle,
     subset: tuple[str, ...],
     targets: tuple[str, ...],
     fov: Literal["auto", "whole"] | Volume,
 ) -> Request:
     """Return what the options ask for."""
-    temperature = args.temperature
     return Request(
         subset=subset,
         targets=targets,
-        temperature=(1.0 if args.samples > 1 else 0.0) if temperature is None else temperature,
+        temperature=bundle.draws(args.samples, args.temperature),
         samples=args.samples,
         seed=args.seed,
         fov=fov,

@@ -101,4 +101,4 @@ def run(args: argparse.Namespace) -> int:
         },
         as_json=args.json,
     )
-    return 0
+    return 0 if counts["failed"] < len(cases) else 1

@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temperature",
         type=float,
         metavar="T",
-        help="0 is the deterministic mean (default); 1 with --samples",
+        help="of the noise; 0 is the expected image. The model's own unless told otherwise",
     )
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="draws to average")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
@@ -112,9 +112,8 @@ def run(args: argparse.Namespace) -> int:
         case = _read(inputs, truths)
         fov = args.fov if args.fov in ("auto", "whole") else _read_one(MASK, Path(args.fov))
     case, aligned = _aligned(args, case, report)
-    request = request_of(
-        args, tuple(m for m in bundle.config.modalities if m in inputs), targets, fov
-    )
+    subset = tuple(m for m in bundle.config.modalities if m in inputs)
+    request = request_of(args, bundle, subset, targets, fov)
     with report.stage("prepare"):
         prepared = prepare_input(case, bundle, request)
     with report.stage("load model"):

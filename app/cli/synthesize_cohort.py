@@ -15,7 +15,7 @@ from typing import Any
 from app.cli.options import CommandError, measure, request_of
 from app.cli.terminal import Reporter, answer, output_folder
 from core.case import Case
-from core.errors import UserError
+from core.errors import UserError, disk_sentence
 from core.files import replacing
 from core.grid import Grid
 from core.io import read, read_headers, write
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         },
         as_json=args.json,
     )
-    return 0
+    return 0 if counts["failed"] < len(cases) else 1
 
 
 def _engine(args: argparse.Namespace, bundle: Bundle) -> Engine:
@@ -131,8 +131,9 @@ def _one(
             marks["sources"] = {n: names[n] for n in loaded.volumes}
             marks["cohort"] = {"key": _key(args, bundle, case, targets), "row": row}
             write(saved.volumes[m], args.out / _name(args, case, m), marks=marks)
-    except UserError as error:
-        row |= {"outcome": "failed", "reason": str(error)}
+    except (UserError, OSError) as error:
+        reason = disk_sentence(error) if isinstance(error, OSError) else str(error)
+        row |= {"outcome": "failed", "reason": reason}
         row["seconds"] = round(time.perf_counter() - began, 1)
     return row
 
@@ -152,7 +153,7 @@ def _load(
     fov = args.fov if args.fov in ("auto", "whole") else read(args.fov)
     if args.fov == "auto" and case.fov is not None:
         fov = read(case.fov)
-    return request_of(args, subset, targets, fov), Case(case.id, volumes)
+    return request_of(args, bundle, subset, targets, fov), Case(case.id, volumes)
 
 
 def _name(args: argparse.Namespace, case: CohortCase, modality: str) -> str:
@@ -212,8 +213,11 @@ def _kept(
     args: argparse.Namespace, bundle: Bundle, case: CohortCase, targets: tuple[str, ...]
 ) -> dict[str, Any] | None:
     """Return the line of a case that was made before, from the same files and settings."""
-    key = _key(args, bundle, case, targets)
     row: dict[str, Any] | None = None
+    try:
+        key = _key(args, bundle, case, targets)
+    except OSError:  # a file vanished meanwhile; whoever reads the case says which
+        return None
     for m in targets:
         path = args.out / _name(args, case, m)
         try:

@@ -7,38 +7,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from core.errors import UserError
-from core.io import WRITTEN
+from core.io import WRITTEN, output_folder
+
+__all__ = ["FORMATS", "Reporter", "answer", "duration", "output_folder", "peak_memory"]
 
 FORMATS = tuple(ending[1:] for ending in WRITTEN)
 """What ``--device`` takes; kept here so that ``--help`` need not import torch."""
-
-
-class OutputError(UserError):
-    """A place that results cannot be written to."""
-
-
-def output_folder(path: Path) -> None:
-    """Make the folder for results before any work is done.
-
-    Raises:
-        OutputError: it cannot be made or written to.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        trial = path / ".mhvae-write-test"
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"{path}: results cannot be written there ({error.strerror}). Expected a folder you "
-            "may write to; choose another with --out."
-        ) from error
 
 
 def duration(seconds: float) -> str:

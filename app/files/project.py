@@ -7,6 +7,7 @@ own in a folder beside it. No Qt in here.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +18,7 @@ import numpy as np
 
 from app.files.project_alignment import pairs_of, placement_of
 from app.state.record import Result, new_id
-from app.state.values import Kind, Label
+from app.state.values import COLORMAPS, DEFAULT_COLORMAPS, Kind, Label
 from core.errors import UserError
 from core.files import write_text
 from core.grid import Grid, GridError
@@ -37,6 +38,7 @@ class ProjectError(UserError):
     """A project file that cannot be written or used."""
 
 
+_ZOOM = (1e-3, 1e4)
 _ANY = Grid((1, 1, 1), np.eye(4))
 
 
@@ -156,14 +158,16 @@ def load(path: Path) -> Project:
     Raises:
         ProjectError: missing, not a project, damaged, or written by a newer program.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ProjectError(f"{path.name}: expected a project file; it is a folder, pipe or device.")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         schema = values.pop("schema")
     except OSError as error:
         raise ProjectError(
             f"{path.name}: the project could not be read ({error.strerror}). Check the path."
         ) from error
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ProjectError(
             f"{path.name}: expected an MHVAE Studio project, found another or a damaged file "
             f"({error}). Open the volumes one by one instead."
@@ -175,7 +179,7 @@ def load(path: Path) -> Project:
         )
     try:
         entries = [_found(e, path.parent) for e in values["entries"]]
-        project = rebuilt(Project, {**values, "entries": entries})
+        project = _usable(rebuilt(Project, {**values, "entries": entries}))
         if schema < SCHEMA:
             project = older(project)
         for entry in project.entries:
@@ -186,10 +190,36 @@ def load(path: Path) -> Project:
             pairs_of(found)
             int(found["moving"]) + int(found["fixed"])
         return project
-    except (TypeError, ValueError, KeyError, AttributeError, AlignError, GridError) as error:
+    except (
+        TypeError, ValueError, KeyError, AttributeError, OverflowError, AlignError, GridError,
+    ) as error:  # fmt: skip
         raise ProjectError(
             f"{path.name}: the project is damaged ({error}). Open the volumes one by one instead."
         ) from error
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def _usable(project: Project) -> Project:
+    """Return a project that can be shown.
+
+    Raises:
+        ValueError: a number by which nothing can be drawn.
+    """
+    shown = [*project.cursor, *project.pan, *(n for e in project.entries for n in e.window)]
+    shown += [e.opacity for e in project.entries]
+    if not all(math.isfinite(n) for n in shown):
+        raise ValueError("a number is too large")
+    if not _ZOOM[0] <= project.zoom <= _ZOOM[1]:
+        raise ValueError(f"zoom: expected {_ZOOM[0]:g} to {_ZOOM[1]:g}, got {project.zoom:g}")
+    # A map of a later version is no reason to lose the case.
+    entries = tuple(
+        e if e.colormap in COLORMAPS else replace(e, colormap=DEFAULT_COLORMAPS.get(e.kind, "gray"))
+        for e in project.entries
+    )
+    return replace(project, entries=entries)
 
 
 def older(project: Project) -> Project:

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shared.palette import colours, is_dark, make_palette
+from app.shared.palette import colours, make_palette
 from app.shared.sheet import sheet
 from core.assets import ROOT
 from core.marks import SYNTHETIC_RGB
@@ -116,7 +116,3 @@ def set_scheme(name: str) -> None:
         app.setPalette(palette)
     if app.styleSheet() != (wanted := sheet(palette)):
         app.setStyleSheet(wanted)
-
-
-__all__ = ["EXPERT_COLOURS", "ICONS", "SYNTHETIC", "WheelGuard", "app_icon", "icon", "is_dark",
-           "make_bold", "say", "set_scheme", "warning_colour"]  # fmt: skip

@@ -95,6 +95,8 @@ class SynthesisChoices(QObject):
             # Between starts the model is remembered by name: settings hold no paths.
             named = [b for b in self.models if b.name == self.form.model]
             self.form = replace(self.form, model=str((named or self.models)[0].path))
+            if not named:
+                self.form = self._drawn_as_the_model_does(self.form)
         self.models_changed.emit()
         self.form_changed.emit()
 
@@ -102,17 +104,26 @@ class SynthesisChoices(QObject):
         """Offer one more model and choose it."""
         others = [b for b in self.models if b.path != bundle.path]
         self.form = replace(self.form, model=str(bundle.path))
-        self.set_models([*others, bundle])
+        self.models = [*others, bundle]
+        self.form = self._drawn_as_the_model_does(self.form)
+        self.set_models(self.models)
 
     def set_form(self, **edit: Any) -> None:
         """Change choices of the panel."""
         new = replace(self.form, **edit)
+        if new.model != self.form.model:
+            new = self._drawn_as_the_model_does(new)
         if new.samples > 1 and new.temperature == 0:
             new = replace(new, temperature=1.0)  # several draws at 0 would all be one
         if new != self.form:
             self.form = new
             self.form_edited.emit()
             self.form_changed.emit()
+
+    def _drawn_as_the_model_does(self, form: Form) -> Form:
+        """Return the form with the temperature its model's images are meant to be drawn at."""
+        found = [b for b in self.models if str(b.path) == form.model]
+        return replace(form, temperature=found[0].draws(form.samples)) if found else form
 
     def restore_form(self, form: Form) -> None:
         """Take over a project's choices; its model is named, and kept as it was if unknown."""

@@ -40,6 +40,10 @@ DEFAULT_COLORMAPS = {
     Kind.SHARE: "viridis",
     Kind.LABEL: "labels",
 }
+COLORMAPS = (
+    "viridis", "cividis", "inferno", "magma", "gray", "gray inverted", "diverging", "labels",
+)  # fmt: skip
+"""The maps that the viewer has; a test holds them against it."""
 KIND_WORDS = {Kind.REAL: "", Kind.SIGMA: "σ"}
 
 

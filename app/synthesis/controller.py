@@ -55,6 +55,7 @@ class SynthesisController(QObject):
         self.asked, self.results = self.session.synthesis, self.session.results
         self.asked.form = Form.from_dict(context.settings.form())
         self._state = _State()
+        self._told: set[str] = set()
         self.cost = CostEstimator(context, lambda: self.running)
         self.experts = Experts(context, lambda: self.running)
         self.stale = StaleResults(context, self.run, lambda: self.running)
@@ -184,6 +185,11 @@ class SynthesisController(QObject):
         self.context.messages.info(
             f"Synthesised {names} in {message['seconds']:.0f} s. Research use only."
         )
+        # Once for the same volumes: a second run of them tells nothing new.
+        new = [str(text) for text in message.get("warnings", []) if text not in self._told]
+        self._told.update(new)
+        if new:
+            self.context.messages.warning(" ".join(new))
 
     def _failed(self, failure: Failure) -> None:
         self._drop_live()

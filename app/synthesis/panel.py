@@ -25,6 +25,9 @@ from app.synthesis.controller import SynthesisController
 from app.synthesis.cost import Estimate
 from core.synthesis.devices import DEVICES
 
+SAMPLES = 8
+"""Samples a mean and a spread are made of, unless more are asked for."""
+
 
 class SynthesisPanel(QWidget):
     """A form over :class:`SynthesisController` and what the session is asked."""
@@ -43,11 +46,17 @@ class SynthesisPanel(QWidget):
         self._outputs.setSpacing(8)
         self._outputs.addStretch(1)
         self._boxes: list[QCheckBox] = []
+        self.image = QComboBox()
+        self.image.addItems(["Expected image", "One sample", "Mean and σ"])
+        self.image.setToolTip(
+            "Expected image: what is likeliest, smooth, always the same. One sample: one of the "
+            "images that may be, with its texture. Mean of samples: of several, with their spread"
+        )
         self.where = QComboBox()
         self.where.addItems(["Field of view", "Whole volume"])
         self.where.setToolTip("Field of view: that of the ultrasound, or the brain in the MRI")
         self.device = QComboBox()
-        for box in (self.model, self.where, self.device):
+        for box in (self.model, self.image, self.where, self.device):
             # What is listed must not widen the panel.
             box.setMinimumContentsLength(8)
             box.setSizeAdjustPolicy(
@@ -92,6 +101,7 @@ class SynthesisPanel(QWidget):
             ("Model", self.model),
             ("Inputs", self.inputs),
             ("Outputs", self.outputs),
+            ("Image", self.image),
             ("Region", self.where),
             ("Device", self.device),
             ("Temperature", _beside(self.temperature, "Batch", self.batch)),
@@ -117,6 +127,7 @@ class SynthesisPanel(QWidget):
         self.model.activated.connect(lambda n: asked.set_form(model=self.model.itemData(n)))
         self.where.activated.connect(lambda n: asked.set_form(whole=n == 1))
         self.device.activated.connect(lambda n: asked.set_form(device=self.device.itemData(n)))
+        self.image.activated.connect(self._choose_image)
         self.temperature.valueChanged.connect(lambda x: asked.set_form(temperature=round(x, 2)))
         self.samples.valueChanged.connect(lambda n: asked.set_form(samples=n))
         self.seed.valueChanged.connect(lambda n: asked.set_form(seed=n))
@@ -130,6 +141,13 @@ class SynthesisPanel(QWidget):
         it.stage_changed.connect(self._show_stage)
         it.cost.changed.connect(self._show_cost)
         self.engine.state_changed.connect(self._show_devices)
+
+    def _choose_image(self, kind: int) -> None:
+        """Set temperature and samples to what a kind of image needs."""
+        form = self.asked.form
+        samples = max(form.samples, SAMPLES) if kind == 2 else 1
+        temperature = (form.temperature or 1.0) if kind else 0.0
+        self.asked.set_form(temperature=temperature, samples=samples)
 
     # ---- what changed
 
@@ -148,6 +166,7 @@ class SynthesisPanel(QWidget):
         asked, form = self.asked, self.asked.form
         with QSignalBlocker(self.temperature):
             self.temperature.setValue(form.temperature)
+        self.image.setCurrentIndex(0 if form.temperature == 0 else 1 if form.samples == 1 else 2)
         counts = (self.samples, form.samples), (self.seed, form.seed), (self.batch, form.batch)
         for box, value in counts:
             with QSignalBlocker(box):

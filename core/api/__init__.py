@@ -98,7 +98,8 @@ def synthesize(
         fov: where: the ultrasound's field of view, else the brain (``"auto"``), everywhere
             (``"whole"``), or a mask volume.
         samples: draws to average; more than one gives a spread as well.
-        temperature: of the draws; 0 (the mean path) for one sample and 1 for several without it.
+        temperature: of the draws; 0 is the mean path. Without it the model's own for one sample,
+            and above 0 for several.
         seed: of the draws.
         on_own_grid: whether the result lies on the grid of the case's first volume in the model's
             order; else on the model's own.
@@ -121,7 +122,7 @@ def synthesize(
     request = Request(
         subset=subset,
         targets=(missing or known) if targets is None else tuple(targets),
-        temperature=float(samples > 1) if temperature is None else temperature,
+        temperature=model.bundle.draws(samples, temperature),
         samples=samples,
         seed=seed,
         fov=fov,

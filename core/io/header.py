@@ -126,19 +126,26 @@ def far_corner(
     return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
 
 
+_FAR = 1e5  # mm; tables move, but not by a hundred metres
 _SMALL, _WIDE = 2.0, 3000.0
 """mm; the longest side of a volume of a patient lies between these."""
 
 
 def grid_warnings(grid: Grid) -> tuple[str, ...]:
     """Return sentences about a grid that no patient has: sheared axes, a head of a millimetre."""
+    found = list(shear_warning(grid.affine))
     longest = float((grid.spacing * grid.shape).max())
     if not _SMALL <= longest <= _WIDE:
-        return (
-            *shear_warning(grid.affine),
-            f"The volume would be {longest:.3g} mm wide; check the voxel size in its header.",
+        found.append(
+            f"The volume would be {longest:.3g} mm wide; check the voxel size in its header."
         )
-    return shear_warning(grid.affine)
+    away = float(np.abs(grid.corners).max())
+    if away > _FAR + longest:
+        found.append(
+            f"The volume would lie {away / 1000:.3g} m from the origin; check the position in its "
+            "header."
+        )
+    return tuple(found)
 
 
 def shear_warning(affine: NDArray[np.float64]) -> tuple[str, ...]:

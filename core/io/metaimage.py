@@ -23,7 +23,12 @@ _POSITION = ("Offset", "Origin", "Position")
 _DIRECTION = ("TransformMatrix", "Rotation", "Orientation")
 
 
-def _data_files(path: Path, text: Text, slices: int) -> list[Path]:
+def data_files(path: Path, text: Text, slices: int) -> list[Path]:
+    """Return the files that hold the voxels; the header itself when they are attached.
+
+    Raises:
+        VolumeError: a file is missing, outside the folder, or there are too many.
+    """
     named = text.fields["ElementDataFile"]
     if named.upper() == "LOCAL":
         return [path]
@@ -98,7 +103,7 @@ def _inspect(path: Path) -> Layout:
     grid = make_grid(name, shape, affine)
     if dropped:
         notes.append("A trailing axis of one was dropped.")
-    files = _data_files(path, text, counts[-1])
+    files = data_files(path, text, counts[-1])
     modality, reason = guess_from_text(name, "file name")
     header = Header(
         path,

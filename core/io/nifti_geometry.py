@@ -22,6 +22,8 @@ UNPLACED = (
 )
 _NEGATIVE = ["The header's voxel sizes are negative (pixdim); they were taken as sizes."]
 _UNITS = {1: ("meter", 1000.0), 3: ("micron", 0.001)}
+_CODES = 5
+"""The largest code of a position matrix that the standard knows."""
 _ROUNDED = 1e-3
 """How far the parts of a rotation may exceed 1 by rounding."""
 _SMALLEST, _LARGEST = 5.0, 2000.0
@@ -62,6 +64,11 @@ def affine_of(name: str, header: Any, shape: tuple[int, int, int]) -> tuple[Floa
         for kind in found:
             if wrong[kind]:
                 notes.append(f"The header's {kind} {wrong[kind]}; its {chosen} is used.")
+        if codes[chosen] > _CODES:
+            notes.append(
+                f"The header's {chosen} has the code {codes[chosen]}, which the standard does not "
+                "know; its matrix is used. Check where the volume lies."
+            )
         notes += _differ(found, usable, codes, shape)
         if chosen == "qform":
             notes += _repaired(header, steps)

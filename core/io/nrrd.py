@@ -171,6 +171,26 @@ def _inspect(path: Path) -> Layout:
     return replace(layout, header=replace(header, warnings=tuple(notes)))
 
 
+def sweep_layout(path: Path) -> tuple[dict[str, str], Layout]:
+    """Return a tracked sweep's fields, and where its images lie in the file.
+
+    Raises:
+        VolumeError: not a stack of 2-D images, or damaged.
+    """
+    name, text = path.name, _parse(path)
+    fields = text.fields
+    sizes = _sizes(name, fields, ())
+    layout = sweep.stack_layout(path, "NRRD", sizes, _dtype(name, fields))
+    encoding = _ENCODINGS.get(fields.get("encoding", "raw").lower(), "")
+    if not encoding:
+        raise VolumeError(f"{name}: expected NRRD encoding raw, gzip, bzip2 or text.")
+    layout = replace(layout, encoding=encoding)
+    attached = "datafile" not in fields
+    files = _data_files(path, text, sizes)
+    pieces = _pieces(name, fields, files, text.end if attached else 0, layout)
+    return dict(text.keys), replace(layout, pieces=pieces)
+
+
 def _sizes(name: str, fields: dict[str, str], kinds: Sequence[str]) -> tuple[int, ...]:
     try:
         sizes = tuple(int(n) for n in fields["sizes"].split())

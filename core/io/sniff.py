@@ -105,6 +105,11 @@ def kind_of(path: Path) -> str:
     try:
         if path.is_dir():
             return "folder"
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise VolumeError(
+                f"{path.name}: expected a file or folder to read; it is a pipe or a device. Save "
+                "the volume into a file first."
+            )
         start = first_bytes(path)
     except OSError as error:
         what = "there is no such file" if isinstance(error, FileNotFoundError) else "no access"

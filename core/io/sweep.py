@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
+
+from core.grid import Grid
+from core.io.header import Header
+from core.io.raw_image import Layout
 from core.volume import VolumeError
 
 FRAME = re.compile(r"Seq_Frame(\d+)_(\w+?)(?:Transform)$")
 """Field of one frame's transform: its number, and from where to where it leads."""
 _ANY = re.compile(r"Seq_Frame\d+_")
+_FRAMES = 100_000
 _ULTRASOUND = re.compile(r"Ultrasound(?:Image(?:Orientation|Type))?$")
 
 
@@ -40,6 +47,24 @@ def refuse(name: str, fields: Mapping[str, str], kinds: Sequence[str] = ()) -> N
     what = "with a transform for each" if moves else "without positions"
     raise VolumeError(
         f"{name}: expected a volume; found a tracked sweep of 2-D images ({what}), whose images do "
-        "not lie side by side. Reconstruct a volume of it first, for example with the Volume "
-        "Reconstructor of SlicerIGT or with PLUS."
+        "not lie side by side. Make a volume of it first with mhvae-studio reconstruct, "
+        "or with the Volume Reconstructor of SlicerIGT."
     )
+
+
+def stack_layout(
+    path: Path, form: str, sizes: tuple[int, ...], dtype: np.dtype[np.generic]
+) -> Layout:
+    """Return the layout of a stack of images that lie nowhere yet.
+
+    Raises:
+        VolumeError: not a stack of 2-D images.
+    """
+    width, height, *between, count = (*sizes, 0, 0, 0)[: max(3, len(sizes))]
+    if any(n != 1 for n in between) or not 0 < count <= _FRAMES or min(width, height) < 2:
+        raise VolumeError(
+            f"{path.name}: expected a sweep of 2-D images, the images along the last axis; found "
+            f"sizes {' '.join(map(str, sizes))}. Save it with PLUS as .igs.mha."
+        )
+    grid = Grid((width, height, count), np.eye(4))
+    return Layout(Header(path, form, grid, str(dtype), "", ""), dtype, "raw", ())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
 import os
 import shutil
 import tempfile
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from core.files import refusal
 from core.io.limits import size_text
 from core.io.reader import load
 from core.marks import SYNTHETIC_MARK, WORD
@@ -31,6 +34,10 @@ SUFFIXES = tuple(WRITTEN)
 _HEADER_TEXT = 200
 _LEVEL = 6
 _TOLERANCE = 1e-3
+_SCRATCH = ".mhvae-"
+"""How the hidden folders begin in which files are written."""
+_STALE = 24 * 3600.0
+"""Seconds after which nobody writes there any more."""
 
 
 def write(volume: Volume, path: Path | str, *, marks: Mapping[str, object] | None = None) -> Path:
@@ -65,7 +72,8 @@ def write(volume: Volume, path: Path | str, *, marks: Mapping[str, object] | Non
         raise VolumeError(f"{path.name}: expected finite voxels to write; found NaN or infinity.")
     folder = path.parent
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".mhvae-") as scratch:
+        _sweep(folder)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
             draft = Path(scratch) / path.name
             _check_space(path, volume)
             if suffix.startswith(".nii"):
@@ -73,21 +81,23 @@ def write(volume: Volume, path: Path | str, *, marks: Mapping[str, object] | Non
             else:
                 _write_plain(volume, draft, suffix, marks)
             _compare(volume, draft, path.name)
-            if marks is None:
+            beside = folder / f"{path.name[: -len(suffix)]}.json"
+            if marks is None and not _describes(beside, path):
                 os.replace(draft, path)
             else:
-                _place(volume, draft, path, folder / f"{path.name[: -len(suffix)]}.json", marks)
+                _place(volume, draft, path, beside, marks)
     except (OSError, RuntimeError) as error:
         raise _failed(path, error) from error
     return path
 
 
 def _place(
-    volume: Volume, draft: Path, path: Path, beside: Path, marks: Mapping[str, object]
+    volume: Volume, draft: Path, path: Path, beside: Path, marks: Mapping[str, object] | None
 ) -> None:
     """Move a file and its sidecar into place; killed at any point, no sidecar is another file's."""
     sidecar = draft.with_name("marks.json")
-    sidecar.write_text(_sidecar(volume, path, marks), encoding="utf-8")
+    if marks is not None:
+        sidecar.write_text(_sidecar(volume, path, marks), encoding="utf-8")
     before = draft.with_name("before.json")
     if beside.exists():
         os.replace(beside, before)
@@ -97,7 +107,25 @@ def _place(
         if before.exists():
             os.replace(before, beside)
         raise
-    os.replace(sidecar, beside)
+    if marks is not None:
+        os.replace(sidecar, beside)
+
+
+def _describes(sidecar: Path, path: Path) -> bool:
+    """Tell whether a JSON file is what an earlier ``write`` said of the file at ``path``."""
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("file") == path.name and "synthetic" in content
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what a program killed while it wrote has left, unless another may still write."""
+    for left in folder.glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            if left.is_dir() and time.time() - left.stat().st_mtime > _STALE:
+                shutil.rmtree(left)
 
 
 def _sidecar(volume: Volume, path: Path, marks: Mapping[str, object]) -> str:
@@ -224,18 +252,14 @@ def _check_space(path: Path, volume: Volume) -> None:
 
 def _failed(path: Path, error: Exception) -> VolumeError:
     number = error.errno if isinstance(error, OSError) else None
+    why = refusal(error) if isinstance(error, OSError) else ""
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        why = "there is no such folder. Create it"
     try:
         free = size_text(shutil.disk_usage(path.parent).free)
     except OSError:
         free = "nothing"
+    found = why or f"writing failed ({free} free on the disk). Choose another folder or format"
     if number == errno.ENOSPC:
         found = f"the disk is full ({free} free). Free some space"
-    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        found = "the folder is read-only. Choose another folder"
-    elif number in (errno.ENOENT, errno.ENOTDIR):
-        found = "there is no such folder. Create it"
-    elif number == errno.EISDIR:
-        found = "a folder has that name. Choose another name"
-    else:
-        found = f"writing failed ({free} free on the disk). Choose another folder or format"
     return VolumeError(f"{path.name}: expected to write the volume; {found}, then save again.")

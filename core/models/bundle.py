@@ -26,6 +26,11 @@ SUFFIX = ".safetensors"
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """Plane name → the RAS axis its slices are stacked along."""
 
+_LINE = 120
+"""Most characters of a name."""
+_CARD = {"training": dict, "renamed_from": list}
+"""What the program reads inside a card; everything else is only shown."""
+
 INTENDED_USE = "Research use only. Not a medical device; not validated on patients."
 
 
@@ -58,6 +63,13 @@ class Preprocessing:
             raise ModelError(
                 f"A model's plane must be one of {list(PLANES)}; found {self.plane!r}."
             )
+        if len(self.percentiles) != 2 or not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise ModelError(
+                "A model's percentiles must be two rising numbers from 0 to 100; found "
+                f"{list(self.percentiles)}."
+            )
+        if not all(isinstance(name, str) for name in self.swept):
+            raise ModelError(f"A model's swept modalities must be names; found {self.swept!r}.")
 
     @property
     def axis(self) -> int:
@@ -74,9 +86,12 @@ class Bundle:
         preprocessing: spacing, plane, intensity map.
         name: short name on screen.
         card: free fields shown to users: summary, training, data, metrics, limits, licence, …
-        intended_use: one sentence, shown wherever results are.
+        intended_use: one sentence, shown wherever results are; always the program's own, whatever
+            a file claims.
         program: version of the program that wrote the file.
         path: where the file lies; ``None`` before it is saved.
+        temperature: of the noise its images are drawn with unless asked otherwise: 0 for a model
+            that learnt the expected image, 1 for one whose samples a discriminator has judged.
     """
 
     config: MHVAEConfig
@@ -86,6 +101,19 @@ class Bundle:
     intended_use: str = INTENDED_USE
     program: str = __version__
     path: Path | None = None
+    temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 10:
+            raise ModelError(
+                f"A model's temperature must lie between 0 and 10; found {self.temperature:g}."
+            )
+
+    def draws(self, samples: int, temperature: float | None = None) -> float:
+        """Return the temperature for so many samples: what is asked for, else what suits them."""
+        if temperature is not None:
+            return temperature
+        return self.temperature or float(samples > 1)
 
     @cached_property
     def sha256(self) -> str:
@@ -109,6 +137,7 @@ class Bundle:
                 "card": dict(self.card),
                 "intended_use": self.intended_use,
                 "program": self.program,
+                "temperature": self.temperature,
             },
             sort_keys=True,
         )
@@ -121,9 +150,9 @@ class Bundle:
             ModelError: it is not JSON, of an unknown schema version, or a field is damaged.
         """
         try:
-            values = json.loads(text)
+            values = json.loads(text, parse_constant=_refused)
             schema = int(values["schema"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{path.name}: the model's header is damaged ({error}).") from error
         if schema > SCHEMA or schema < 1:
             raise ModelError(
@@ -134,16 +163,45 @@ class Bundle:
             return cls(
                 config=MHVAEConfig.from_dict(values["config"]),
                 preprocessing=Preprocessing(**values["preprocessing"]),
-                name=str(values["name"]),
-                card=dict(values["card"]),
-                intended_use=str(values["intended_use"]),
-                program=str(values["program"]),
+                name=_line(values["name"]),
+                card=_card(values["card"]),
+                program=_line(values["program"]),
+                temperature=float(values.get("temperature", 0.0)),
                 path=path,
             )
         except ModelError as error:
             raise ModelError(f"{path.name}: {error}") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"{path.name}: the model's header is damaged ({error!r}).") from error
+
+
+def _refused(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def _line(text: object) -> str:
+    """Return a text of a file as one line that fits a list."""
+    return " ".join(str(text).split())[:_LINE]
+
+
+def _card(values: Any) -> dict[str, Any]:
+    """Return a card, after looking whether what the program itself reads of it can be read.
+
+    Raises:
+        ValueError: names the field that cannot.
+    """
+    card = dict(values)
+    for name, kind in _CARD.items():
+        if name in card and not isinstance(card[name], kind):
+            raise ValueError(f"card.{name} is {type(card[name]).__name__}")
+    training = card.get("training") or {}
+    if training and not isinstance(card.get("data", {}), dict):
+        raise ValueError("card.data tells nothing of the cases")
+    if not isinstance(training.get("plan", {}), dict):
+        raise ValueError("card.training.plan holds no settings")
+    if not all(isinstance(was, dict) for was in card.get("renamed_from", [])):
+        raise ValueError("card.renamed_from holds no names")
+    return card
 
 
 def header(path: str | os.PathLike[str]) -> Bundle:

@@ -177,7 +177,8 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
         )
     axis = bundle.preprocessing.axis
     plane = tuple(n for a, n in enumerate(grid.shape) if a != axis)
-    tiling = Tiling((plane[0], plane[1]), config.tile, 1 << config.pools)
+    rows, columns = (_reach(fov, a) for a in range(3) if a != axis)
+    tiling = Tiling((plane[0], plane[1]), config.tile, 1 << config.pools, (rows, columns))
     return PreparedInput(
         grid=grid,
         axis=axis,
@@ -189,6 +190,12 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
         reference=case.volumes[first].grid,
         warnings=tuple(text for one in facts.values() for text in one.warnings),
     )
+
+
+def _reach(mask: Mask, axis: int) -> slice:
+    others = tuple(a for a in range(3) if a != axis)
+    shown = np.flatnonzero(np.any(mask, axis=others))
+    return slice(int(shown[0]), int(shown[-1]) + 1)
 
 
 # A window asks for many layouts of the same volumes (every toggle of an input is one, every move of

@@ -1,8 +1,9 @@
 """Cutting slices into tiles of the model's size and blending them back.
 
-Tile origins depend on the grid alone, never on what the image shows, so the same place is computed
-the same way whatever is around it. Origins are multiples of the network's coarsest step apart,
-which lets one noise plane per level serve all tiles of a slice.
+Tile origins depend on the grid and on the box that is asked for, never on what the image shows, so
+the same place is computed the same way in one slice as in the whole volume. Origins are multiples
+of the network's coarsest step apart, which lets one noise plane per level serve all tiles of a
+slice.
 """
 
 from __future__ import annotations
@@ -24,21 +25,23 @@ class Tiling:
         plane: height and width of the plane, pixels.
         tile: height and width of a tile; both multiples of ``step``.
         step: origins differ by multiples of this.
+        box: rows and columns of the plane that the tiles must cover; the whole plane without it.
     """
 
     plane: tuple[int, int]
     tile: tuple[int, int]
     step: int
+    box: tuple[slice, slice] = (slice(None), slice(None))
 
     @cached_property
     def rows(self) -> tuple[int, ...]:
         """First row of each row of tiles; negative where a tile sticks out."""
-        return _origins(self.plane[0], self.tile[0], self.step)
+        return _origins(self.plane[0], self.box[0], self.tile[0], self.step)
 
     @cached_property
     def columns(self) -> tuple[int, ...]:
         """First column of each column of tiles; negative where a tile sticks out."""
-        return _origins(self.plane[1], self.tile[1], self.step)
+        return _origins(self.plane[1], self.box[1], self.tile[1], self.step)
 
     @cached_property
     def origins(self) -> tuple[tuple[int, int], ...]:
@@ -75,15 +78,19 @@ class Tiling:
         return (inner[0], inner[1]), (outer[0], outer[1])
 
 
-def _origins(length: int, tile: int, step: int) -> tuple[int, ...]:
-    if length <= tile:
-        return (-((tile - length) // 2),)
+def _origins(plane: int, box: slice, tile: int, step: int) -> tuple[int, ...]:
+    low, high, _ = box.indices(plane)
     # Neighbours share at least a third of a tile (as far as the step allows).
     stride = max(step, int(tile * 2 / 3) // step * step)
-    span = -(-(length - tile) // step) * step
+    span = -(-max(0, high - low - tile) // step) * step
     count = -(-span // stride) + 1
+    begin = low - (span + tile - (high - low)) // 2
+    if span + tile <= plane:  # what lies around the box is worth more than nothing
+        begin = min(max(begin, 0), plane - span - tile)
+    else:
+        begin = -((span + tile - plane) // 2)
     starts = np.round(np.linspace(0, span, count) / step).astype(int) * step
-    return tuple(int(s) - (span - (length - tile)) // 2 for s in starts)
+    return tuple(begin + int(s) for s in starts)
 
 
 def _ramp(length: int) -> NDArray[np.float64]:

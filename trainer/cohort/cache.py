@@ -49,6 +49,7 @@ class CachedCase:
         coverage: (slices,) field-of-view pixels per slice.
         hashes: modality → hash of its source voxels: names data without names.
         expected: the E modalities whose expected echo the array holds, in its order.
+        warnings: sentences about the images' scale and field of view, without files' names.
         coarse: modality → its coarse image, see :mod:`trainer.cohort.likeness`.
     """
 
@@ -59,12 +60,8 @@ class CachedCase:
     coverage: NDArray[np.int64]
     hashes: dict[str, str]
     expected: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     coarse: dict[str, Coarse] = field(default_factory=dict)
-
-    @property
-    def paired(self) -> bool:
-        """Whether one image of it can be made from another."""
-        return len(self.present) > 1
 
     def __getstate__(self) -> dict[str, Any]:
         """Send another process the array's file, not its voxels."""
@@ -76,12 +73,17 @@ class CachedCase:
             state = state | {"array": np.load(state["array"], mmap_mode="r")}
         self.__dict__.update(state)
 
+    @property
+    def paired(self) -> bool:
+        """Whether one image of it can be made from another."""
+        return len(self.present) > 1
+
 
 def _preprocess(
     case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]
-) -> tuple[NDArray[np.float16], dict[str, str], dict[str, Coarse]]:
+) -> tuple[NDArray[np.float16], dict[str, str], dict[str, Coarse], list[str]]:
     volumes = {
-        m: replace(read(case.files[m]), modality=m).canonical()
+        m: replace(read(case.files[m]), modality=m, source=m).canonical()
         for m in modalities
         if m in case.files
     }
@@ -90,11 +92,13 @@ def _preprocess(
     first = reference_of(volumes)
     grid = working_grid(volumes[first], plan.spacing)
     channels, seen = [], {}
+    warnings: list[str] = []
     for m in modalities:
         image = np.full(grid.shape, -1.0, dtype=np.float32)
         if m in volumes:
             # The scale comes from the whole volume, so that it does not depend on the other images.
             measured = measure(volumes[m], plan.percentiles, _given_field(m, volumes[m], case))
+            warnings += measured.warnings
             image, seen[m] = image_on(measured, grid)
         channels.append(image)
     channels += [
@@ -104,8 +108,8 @@ def _preprocess(
     fov = seen[first]
     stacked = np.stack([*channels, fov.astype(np.float32)]).astype(np.float16)
     hashes = {m: content_hash(v) for m, v in volumes.items()}
-    seen_small = {m: coarse(v) for m, v in volumes.items()}
-    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), hashes, seen_small
+    small = {m: coarse(v) for m, v in volumes.items()}
+    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), hashes, small, warnings
 
 
 def _expected(case: CohortCase, modalities: tuple[str, ...]) -> tuple[str, ...]:
@@ -152,7 +156,7 @@ def cache_case(
     key = _key(case, plan, modalities)
     array_path, facts_path = cache / f"{key}.npy", cache / f"{key}.json"
     if not facts_path.exists():
-        array, hashes, small = _preprocess(case, plan, modalities)
+        array, hashes, small, warnings = _preprocess(case, plan, modalities)
         coverage = array[:, -1].astype(np.int64).sum(axis=(1, 2))
         beside = cache / f"{key}.{os.getpid()}.part.npy"
         try:
@@ -161,8 +165,13 @@ def cache_case(
         finally:
             beside.unlink(missing_ok=True)
         expected = _expected(case, modalities)
-        facts = {"hashes": hashes, "coverage": coverage.tolist(), "expected": expected}
-        facts["corners"] = {m: one.corner for m, one in small.items()}
+        facts = {
+            "hashes": hashes,
+            "coverage": coverage.tolist(),
+            "expected": expected,
+            "warnings": warnings,
+            "corners": {m: one.corner for m, one in small.items()},
+        }
         beside = cache / f"{key}.{os.getpid()}.part.npz"
         voxels: dict[str, Any] = {m: one.voxels for m, one in small.items()}
         np.savez_compressed(beside, **voxels)
@@ -181,6 +190,7 @@ def cache_case(
         np.array(facts["coverage"], dtype=np.int64),
         facts["hashes"],
         tuple(facts["expected"]),
+        tuple(facts.get("warnings", ())),  # caches of before have none
         small,
     )
 

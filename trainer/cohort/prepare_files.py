@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from core.case import Case
-from core.errors import UserError
+from core.errors import UserError, disk_sentence
 from core.files import replacing, write_text
 from core.grid import Grid
 from core.image.preprocess import STORED, image_on, measure, working_grid
@@ -83,12 +83,12 @@ def prepare_files(case: CohortCase, how: PrepareOptions, out: Path) -> dict[str,
         if kept is not None:
             return kept
         outcome = {"case": case.id, "patient": case.patient, "key": key, **_prepare(case, how, out)}
-    except UserError as error:
-        reason = str(error)
-        outcome = {"case": case.id, "patient": case.patient, "outcome": "failed", "reason": reason}
-    outcome["seconds"] = round(time.perf_counter() - began, 1)
-    if outcome["outcome"] != "failed":
+        outcome["seconds"] = round(time.perf_counter() - began, 1)
         write_text(path, json.dumps(outcome, indent=1))
+    except (UserError, OSError) as error:
+        reason = disk_sentence(error) if isinstance(error, OSError) else str(error)
+        outcome = {"case": case.id, "patient": case.patient, "outcome": "failed", "reason": reason}
+        outcome["seconds"] = round(time.perf_counter() - began, 1)
     return outcome
 
 

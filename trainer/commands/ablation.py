@@ -43,8 +43,9 @@ def run(args: argparse.Namespace) -> int:
         row = {**settings, "family": family, "loss.gan": gan}
         plan = plan_for(args.source, args.preset, None, row)
         say(f"{folder.name}:")
-        if train(plan, folder, resume=begun, say=say).state != "finished":
-            return 0
+        state = train(plan, folder, resume=begun, say=say).state
+        if state != "finished":
+            return 130 if state == "terminated" else 0
     result = evaluate(
         [folder / "model.safetensors" for folder in folders],
         args.test or Path(plan_for(args.source, args.preset).cohort),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.io import output_folder
 from trainer.errors import TrainerError
 from trainer.evaluation.before_after import in_order, scale_of, title_of
 
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     split = args.test_of / "split.json" if args.test_of else None
     if split is not None and not split.is_file():
         raise TrainerError(f"{args.test_of.name} has no split.json; give the folder of a run.")
+    output_folder(args.out)
     models = [p / "model.safetensors" if p.is_dir() else p for p in args.model]
     pair = None
     if args.before is not None:

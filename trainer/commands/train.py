@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     outcome = train(plan, args.out, resume=args.resume, split=split, say=talk)
     if outcome.model is not None:
         print(outcome.model)
-    return 0
+    # Stopped from outside, after its state was saved.
+    return 130 if outcome.state == "terminated" else 0
 
 
 def _remember(run: Path) -> None:

@@ -132,6 +132,9 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
     for doubt in doubts:
         folder.log("warning", text=doubt)
         say(doubt)
+    for warning in (f"{c.id}: {text}" for c in prepared for text in c.warnings):
+        folder.log("warning", text=warning)
+        say(warning)
     for problem in problems:
         folder.log("warning", text=problem)
         say(f"left out: {problem}")

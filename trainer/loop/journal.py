@@ -173,21 +173,28 @@ class Journal:
             ) from error
 
     def deliver(
-        self, step: int, seconds: float, model: nn.Module, data: dict[str, Any]
+        self,
+        step: int,
+        seconds: float,
+        model: nn.Module,
+        data: dict[str, Any],
+        temperature: float,
     ) -> Path | None:
         """Write ``model.safetensors``, and the last weights beside it where those are not the same.
 
-        Their provenance holds no names and no paths, and says which step they are of.
+        Their provenance holds no names and no paths, and says which step they are of. Once
+        discriminators judge, the last weights are delivered: no score sees the texture they teach.
         """
         place = self.folder.path / "model.safetensors"
         last = self.folder.path / "model-last.safetensors"
-        chosen = self._best(model) if self.plan.log.deliver == "best" else None
+        by_score = self.plan.log.deliver == "best" and temperature == 0
+        chosen = self._best(model) if by_score else None
         if chosen is None or chosen[0] == step:
-            self._bundle(place, step, seconds, model, data, step)
+            self._bundle(place, step, seconds, model, data, step, temperature)
             last.unlink(missing_ok=True)
         else:
-            self._bundle(place, chosen[0], seconds, chosen[1], data, step)
-            self._bundle(last, step, seconds, model, data, step)
+            self._bundle(place, chosen[0], seconds, chosen[1], data, step, temperature)
+            self._bundle(last, step, seconds, model, data, step, temperature)
         return place if place.exists() else None
 
     def _best(self, model: nn.Module) -> tuple[int, nn.Module] | None:
@@ -211,6 +218,7 @@ class Journal:
         model: nn.Module,
         data: dict[str, Any],
         now: int,
+        temperature: float,
     ) -> None:
         plan = self.plan
         scored = dict(zip(self.watch.steps, self.watch.held, strict=True))
@@ -228,6 +236,7 @@ class Journal:
             config=plan.model,
             preprocessing=Preprocessing(*where),
             name=self.folder.path.name,
+            temperature=temperature,
             card={
                 "trained_on": f"{data.get('training_cases', '?')} cases this user brought",
                 "training": {"plan": told, **training},

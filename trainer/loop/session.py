@@ -133,6 +133,10 @@ class Session:
             return max(0.0, budget - self.seconds)
         return self.seconds / max(1, self.step) * (self.total_steps - self.step)
 
+    @property
+    def _adversarial(self) -> bool:
+        return Weights.at(self.plan, self.step, self.part).gan > 0
+
     # -- one step
 
     def batches(self) -> Generator[Batch]:
@@ -253,7 +257,8 @@ class Session:
             TrainerError: the run stays worse than its start; the best weights were delivered.
         """
         patience, watch = self.plan.optimiser.patience, self.journal.watch
-        tired = bool(patience) and watch.stale >= patience
+        # What discriminators teach, texture, raises no score.
+        tired = bool(patience) and watch.stale >= patience and not self._adversarial
         reason = self.journal.given_up()
         lost, tired_all = self.team.largest(float(bool(reason)), float(tired))
         if tired_all and not self._tired:
@@ -288,7 +293,8 @@ class Session:
             "training_cases": cases,
             "pairs": self.data.pairs,
         }
-        return self.journal.deliver(self.step, self.seconds, self.average.module, facts)
+        judged = float(self._adversarial)
+        return self.journal.deliver(self.step, self.seconds, self.average.module, facts, judged)
 
 
 SHARED = (

@@ -288,7 +288,8 @@ class LogPlan:
     deliver: Annotated[
         str,
         setting("Delivered", "The weights of the best validation, or the last ones; the last ones "
-                "are kept beside it as model-last.safetensors.", choices=("best", "last")),
+                "are kept beside it as model-last.safetensors. Once the GAN has begun always the "
+                "last: no score sees the texture it teaches.", choices=("best", "last")),
     ] = "best"  # fmt: skip
     keep: Annotated[
         int, setting("Checkpoints kept", "Beside the best.", ge=1, le=BIG)

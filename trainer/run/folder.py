@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -12,18 +11,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
-
 from core.files import write_text
 from trainer.errors import TrainerError
 from trainer.plan.schema import Plan, load_plan
 from trainer.run.crash import CrashReport
 from trainer.run.events import VERSION, read_events
+from trainer.run.lock import give_up, lock_attempt, lock_for, lock_owner, take
 
-__all__ = ["ASKS", "RunFolder", "ask", "discard", "is_run", "lock_owner", "read_events"]
+__all__ = [
+    "ASKS",
+    "RunFolder",
+    "ask",
+    "discard",
+    "is_run",
+    "lock_attempt",
+    "lock_for",
+    "lock_owner",
+    "read_events",
+]
 
 ASKS = ("pause", "finish", "discard")
-_SETTLE = 2.0  # s: two readings of one process's start time agree within this
 
 
 class RunFolder:
@@ -90,27 +97,10 @@ class RunFolder:
     # -- the lock
 
     def __enter__(self) -> RunFolder:
-        lock = self.path / "lock.json"
-        for _ in range(2):
-            try:
-                handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            except FileExistsError:
-                owner = lock_owner(self.path)
-                for_us = owner == os.getpid() and lock_attempt(self.path) == ""
-                if owner is not None and not for_us:
-                    raise TrainerError(
-                        f"The run {self.path.name} is being trained by process {owner}. "
-                        "Wait for it, or pause it first."
-                    ) from None
-                # Its process is gone, or whoever started this one has locked the run for it.
-                lock.unlink(missing_ok=True)
-                continue
-            with os.fdopen(handle, "w") as stream:
-                json.dump(_mark(os.getpid(), self.attempt), stream)
-            self.answered()  # a wish from before this attempt is not meant for it
-            self._words.__enter__()
-            return self
-        raise TrainerError(f"The run {self.path.name} is being started by another process.")
+        take(self.path, self.attempt)
+        self.answered()  # a wish from before this attempt is not meant for it
+        self._words.__enter__()
+        return self
 
     def __exit__(
         self,
@@ -120,7 +110,7 @@ class RunFolder:
     ) -> None:
         self._words.__exit__(kind, error, traceback)
         self.answered()
-        (self.path / "lock.json").unlink(missing_ok=True)
+        give_up(self.path, self.attempt)
 
     # -- what happened
 
@@ -178,47 +168,6 @@ def is_run(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(marker, dict) and marker.get("kind") == "mhvae-studio run"
-
-
-def lock_for(path: Path, process: int) -> None:
-    """Lock a run for a process that was started to train it and has yet to say so itself."""
-    try:
-        mark = _mark(process, "")
-    except psutil.Error:
-        return  # over already
-    with contextlib.suppress(FileExistsError), (path / "lock.json").open("x") as stream:
-        json.dump(mark, stream)
-
-
-def _mark(process: int, attempt: str) -> dict[str, Any]:
-    """What a lock holds: an id alone may be given to another program later, so its start too."""
-    started = psutil.Process(process).create_time()
-    return {"pid": process, "started": started, "attempt": attempt}
-
-
-def lock_owner(path: Path) -> int | None:
-    """Return the id of the living process that owns a run, or ``None``."""
-    try:
-        owner = _lock(path)
-        process = psutil.Process(int(owner["pid"]))
-        same = abs(process.create_time() - float(owner["started"])) < _SETTLE
-        return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
-        return None
-
-
-def lock_attempt(path: Path) -> str | None:
-    """Return which attempt holds a run's lock: empty until it begins, ``None`` when unknown."""
-    try:
-        attempt = _lock(path).get("attempt")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return attempt if isinstance(attempt, str) else None
-
-
-def _lock(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((path / "lock.json").read_text(encoding="utf-8"))
-    return found
 
 
 def discard(path: Path) -> None:

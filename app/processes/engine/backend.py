@@ -89,7 +89,8 @@ class EngineBackend:
             results: target → {``spread``: array or None, ``difference``: array or None,
             ``metrics``: name → number (empty without truth), ``kind``, ``samples``: number → array
             of each sample (empty for one sample, and for many)};
-            provenance; seconds; pace (seconds per tile); memory (MB); device.
+            provenance; seconds; pace (seconds per tile); memory (MB); device; warnings: sentences
+            about the inputs' scale and field of view.
         """
         started = time.perf_counter()
         case, request = _case(task, volumes), _request(task)
@@ -152,6 +153,7 @@ class EngineBackend:
             "pace": seconds / max(1, len(prepared.tiles)),
             "memory": psutil.Process().memory_info().rss / 1e6,
             "device": engine.device,
+            "warnings": list(prepared.warnings),
         }
 
     def shares(self, task: Message, volumes: Mapping[str, Volume]) -> Message:

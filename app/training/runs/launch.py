@@ -40,7 +40,6 @@ def resume(run: Path, settings: Mapping[str, Any] | None = None) -> int:
     owner = lock_owner(run)
     if owner is not None:
         raise TrainerError(f"The run {run.name} is being trained already, by process {owner}.")
-    (run / "lock.json").unlink(missing_ok=True)  # of a process that is gone
     process = detach(program_command(arguments(run, settings)), run / ".stderr")
     if not process:
         raise TrainerError(

@@ -18,7 +18,7 @@ class ModelError(UserError):
 FUSIONS = ("gaussian", "authors")
 ACTIVATIONS = ("tanh", "identity")
 DETAILS = "section 4, Implementation details"
-Side = Annotated[int, setting(ge=1, le=65536)]
+Side = Annotated[int, setting(ge=1, le=2048)]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The command line as a user meets it: results, one sentence for a mistake, exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dicom_factory import write_series
 from PIL import Image
 
 from app import cli
+from core.child_process import child_environment, python_module
 from core.io import read, write
 from core.models import weights
 from core.models.bundle import Bundle, Preprocessing
@@ -115,6 +117,43 @@ def test_a_mistake_is_one_sentence_and_status_2(
     assert out == ""
     assert sentence in err
     assert "Traceback" not in err
+
+
+def test_a_mistyped_command_opens_no_window(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.shell.window.main", lambda _: pytest.fail("the window was opened"))
+    status, _, said = run(capsys, "synthesise", "--input", "T2=a.nii")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "Did you mean synthesize?" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
+@pytest.mark.parametrize("name", ["a.nii", "a.nrrd", "a.mha", "a"])
+def test_a_pipe_is_not_waited_for(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / name)
+    status, _, said = run(capsys, "info", tmp_path / name)
+    assert status == 2
+    assert "a pipe or a device" in said
+
+
+def test_a_terminal_without_our_letters_gets_the_answer(t2: Path) -> None:
+    done = subprocess.run(
+        [*python_module("app"), "info", str(t2)],
+        env={**child_environment(), "PYTHONIOENCODING": "ascii"}, capture_output=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"modality: T2" in done.stdout
+
+
+def test_plan_only_onto_a_folder_is_a_sentence(
+    tmp_path: Path, t2: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, said = run(capsys, "train", tmp_path, "--plan-only", "--out", tmp_path)
+    assert status == 2
+    assert "a folder has that name" in said
 
 
 def test_options_are_checked_without_a_usage_block(capsys: pytest.CaptureFixture[str]) -> None:

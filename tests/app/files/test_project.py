@@ -20,7 +20,8 @@ from shell_stage import notes, open_files, put, ran, staged
 from app.files.project import Entry, Project, ProjectError, load, save
 from app.shell.commands import toggle_available
 from app.shell.window import MainWindow
-from app.state.values import Kind, Label, Layout
+from app.state.values import COLORMAPS, Kind, Label, Layout
+from app.viewer.colormaps import NAMES
 from core.grid import Grid
 from core.io import read, write
 from core.volume import Volume
@@ -83,6 +84,12 @@ def test_a_project_file_gives_back_what_was_put_in(project: Project) -> None:
             "cursor: expected array of length 3",
         ),
         ('{"schema": 1, "entries": [], "zoom": "wide"}', "zoom: expected float, got str"),
+        ('{"schema": 3, "entries": [], "zoom": NaN}', "NaN is no number"),
+        ('{"schema": 3, "entries": [], "zoom": 0}', "zoom: expected 0.001"),
+        ('{"schema": 3, "entries": [], "zoom": 1e999}', "zoom: expected 0.001"),
+        ('{"schema": 3, "entries": [], "cursor": [0, 0, 1e999]}', "too large"),
+        ('{"schema": 3, "entries": [{"path": "a", "window": [0, -1e999]}]}', "too large"),
+        ("[" * 100_000, "damaged"),
     ],
 )
 def test_damaged_projects_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:
@@ -91,6 +98,14 @@ def test_damaged_projects_are_one_sentence(tmp_path: Path, text: str, words: str
     with pytest.raises(ProjectError, match=words) as caught:
         load(path)
     assert "case.mhvae.json" in str(caught.value)
+
+
+def test_a_colour_map_of_a_later_version_does_not_cost_the_case(tmp_path: Path) -> None:
+    path = tmp_path / "case.mhvae.json"
+    entries = [{"path": "a", "kind": "sigma", "colormap": "octarine"}, {"path": "b"}]
+    path.write_text(json.dumps({"schema": 3, "entries": entries}))
+    assert [e.colormap for e in load(path).entries] == ["inferno", "gray"]
+    assert set(COLORMAPS) == set(NAMES)
 
 
 def test_a_failed_save_leaves_the_old_project(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from shell_stage import model, open_files, put, ran, staged
 
 from app.shell.window import MainWindow
+from app.state.messages import Severity
 from app.state.values import Compare, Kind, Layout
 from app.viewer.column_titles import layer_data, title_rect
 from app.viewer.pictures import difference_reach
@@ -48,6 +49,13 @@ def test_the_view_this_program_is_for(window: MainWindow) -> None:
     assert [(x.kind, x.modality) for x in columns] == [
         (Kind.REAL, "T2"), (Kind.REAL, "iUS"), (Kind.SYNTHETIC, "iUS"), (Kind.DIFFERENCE, "iUS"),
     ]  # fmt: skip
+
+
+def test_what_the_engine_says_of_the_inputs_is_said_once(qtbot: QtBot, window: MainWindow) -> None:
+    for _ in range(2):
+        again(qtbot, window, seed=77)
+    said = [note for note in window.context.messages.history if "3 outliers" in note.sentence]
+    assert [note.severity for note in said] == [Severity.WARNING]
 
 
 def test_two_results_are_listed_chosen_named_compared_and_deleted(

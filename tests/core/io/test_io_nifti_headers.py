@@ -55,6 +55,17 @@ def test_a_handedness_of_zero_is_one(tmp_path: Path) -> None:
     check(save(data, tmp_path / "a.nii"), WIDE, "pixdim[0]")
 
 
+def test_a_code_that_the_standard_does_not_know_is_said(tmp_path: Path) -> None:
+    data = put(made(), CODES + 2, 179, kind="h")
+    check(save(data, tmp_path / "a.nii"), WIDE, "sform has the code 179")
+
+
+def test_a_position_that_no_patient_has_is_said(tmp_path: Path) -> None:
+    data = put(made(qform=False), SROW + 12, 2e23)
+    said = read(save(data, tmp_path / "a.nii")).warnings
+    assert any("2e+20 m from the origin" in text for text in said)
+
+
 @pytest.mark.parametrize("axes", [(0,), (0, 1, 2)])
 def test_negative_voxel_sizes_are_sizes(axes: tuple[int, ...], tmp_path: Path) -> None:
     data = made(sform=False)

@@ -222,7 +222,9 @@ def test_a_tracked_sweep_is_no_volume(kind: str, tmp_path: Path) -> None:
         path = metaimage(path, edited(MHA, ("ElementDataFile", f"{frames}ElementDataFile")))
     with pytest.raises(VolumeError, match="a tracked sweep of 2-D images"):
         read(path)
-    assert "Reconstruct a volume of it first" in read_headers(path)[0].problem
+    assert (
+        "Make a volume of it first with mhvae-studio reconstruct" in read_headers(path)[0].problem
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -143,3 +144,30 @@ def test_what_the_user_can_put_right_is_said(
     for name in NAMES:
         with pytest.raises(VolumeError, match=r"the disk is full \(10 bytes free\)"):
             write(volume, tmp_path / name)
+
+
+def test_a_sidecar_goes_with_the_file_it_described_and_another_s_stays(
+    tmp_path: Path, make_volume: Make
+) -> None:
+    path = write(make_volume(synthetic=True), tmp_path / "out.nii.gz", marks=MARKS)
+    write(make_volume(seed=1), path)
+    assert os.listdir(tmp_path) == ["out.nii.gz"]
+    (tmp_path / "out.json").write_text('{"EchoTime": 0.1}')  # of the scanner, as BIDS has it
+    write(make_volume(seed=2), path)
+    assert (tmp_path / "out.json").read_text() == '{"EchoTime": 0.1}'
+    (tmp_path / "out.json").write_text("no JSON")
+    write(make_volume(seed=3), path)
+    assert (tmp_path / "out.json").read_text() == "no JSON"
+
+
+def test_what_a_killed_program_left_behind_is_taken_away_a_day_later(
+    tmp_path: Path, make_volume: Make
+) -> None:
+    old, young = tmp_path / ".mhvae-old", tmp_path / ".mhvae-young"
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "out.nii").write_bytes(b"half")
+    days_ago = time.time() - 2 * 24 * 3600
+    os.utime(old, (days_ago, days_ago))
+    write(make_volume(), tmp_path / "out.nii")
+    assert sorted(os.listdir(tmp_path)) == [".mhvae-young", "out.nii"]

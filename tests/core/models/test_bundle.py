@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from core import assets
 from core.models import bundle as bundles
 from core.models import weights
-from core.models.bundle import KEY, Bundle, Preprocessing
+from core.models.bundle import INTENDED_USE, KEY, Bundle, Preprocessing
 from core.models.mhvae.config import MHVAEConfig, ModelError
 from core.models.mhvae.model import MHVAE
 
@@ -63,13 +63,48 @@ def test_a_newer_schema_asks_for_an_update(saved: Path) -> None:
         ({"preprocessing": {"plane": "tilted"}}, "plane"),
         ({"preprocessing": {"colour": 1}}, "damaged"),
         ({"config": {"pools": 9}}, "multiples of 512"),
+        ({"temperature": 11.0}, "temperature must lie between 0 and 10"),
+        ({"temperature": "warm"}, "damaged"),
         ({"config": None}, "damaged"),
+        ({"config": {"pools": 10**30}}, "damaged"),
+        ({"config": {"final_blocks": 10**6}}, "final_blocks"),
+        ({"config": {"clamp": 0}}, "clamp"),
+        ({"config": {"tile": [65536, 65536], "pools": 2}}, "tile"),
+        ({"preprocessing": {"percentiles": [90, 5]}}, "percentiles"),
+        ({"preprocessing": {"swept": [1]}}, "swept"),
+        ({"preprocessing": {"plane": []}}, "damaged"),
+        ({"card": {"training": "all night"}}, "card.training"),
+        ({"card": {"training": {"step": 1}, "data": 3}}, "card.data"),
+        ({"card": {"renamed_from": ["me"]}}, "renamed_from"),
+        ({"schema": 1e999}, "damaged"),
+        ({"card": {"score": float("nan")}}, "NaN is no number"),
     ],
 )
 def test_damaged_headers_are_refused(saved: Path, change: dict[str, object], sentence: str) -> None:
     rewrite(saved, **change)
     with pytest.raises(ModelError, match=sentence):
         bundles.header(saved)
+
+
+def test_nested_headers_are_refused_and_hide_no_other(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / "deep.safetensors"
+    save_file(load_file(saved), deep, metadata={KEY: "[" * 100_000})
+    with pytest.raises(ModelError, match="damaged"):
+        bundles.header(deep)
+    monkeypatch.setattr(assets, "MODELS", tmp_path)
+    monkeypatch.setattr(bundles, "user_models", lambda: tmp_path / "none")
+    assert [bundle.path for bundle in bundles.available()] == [saved]
+
+
+def test_what_a_model_is_for_is_said_by_the_program(saved: Path) -> None:
+    rewrite(saved, intended_use="FDA cleared for neurosurgery.", name="a\nname " + "x" * 999)
+    bundle = bundles.header(saved)
+    assert bundle.intended_use == INTENDED_USE
+    assert "FDA" not in bundle.to_json()
+    assert bundle.name.startswith("a name x")
+    assert len(bundle.name) < 200
 
 
 def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
@@ -110,3 +145,19 @@ def test_models_are_found_by_name_and_path(saved: Path, monkeypatch: pytest.Monk
     assert bundles.find(str(saved)).name == "small"
     with pytest.raises(ModelError, match=r"no model called large\. Known models: small"):
         bundles.find("large")
+
+
+def test_a_model_says_how_its_images_are_drawn(saved: Path) -> None:
+    assert bundles.header(saved).draws(1) == 0
+    assert bundles.header(saved).draws(4) == 1
+    rewrite(saved, temperature=0.8)
+    bundle = bundles.header(saved)
+    assert (bundle.draws(1), bundle.draws(4), bundle.draws(1, 0.0)) == (0.8, 0.8, 0.0)
+
+
+def test_a_model_from_before_such_a_choice_draws_the_expected_image(saved: Path) -> None:
+    tensors = load_file(saved)
+    header = json.loads(bundles.header(saved).to_json())
+    del header["temperature"]
+    save_file(tensors, saved, metadata={KEY: json.dumps(header)})
+    assert bundles.header(saved).temperature == 0

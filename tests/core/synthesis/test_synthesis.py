@@ -1,5 +1,6 @@
 """A whole volume through a small random network: nothing but the image may decide the result."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
@@ -227,3 +228,31 @@ def test_the_accelerated_back_end_agrees(tmp_path: Path, monkeypatch: pytest.Mon
         for _ in range(2):  # converted, then from the cache
             got = run(Engine(model, bundle, "openvino"), case, request).volumes["iUS"].voxels
             np.testing.assert_allclose(got, wanted, atol=255 * 5e-3)
+
+
+def test_a_request_is_one_image_on_the_mean_path_unless_it_says_more() -> None:
+    plain = Request(("T2",), ("iUS",))
+    assert (plain.temperature, plain.samples, plain.seed, plain.fov) == (0.0, 1, 0, "auto")
+    assert (plain.batch, plain.focus) == (4, None)
+
+
+def test_the_spread_is_nothing_outside_the_field_of_view(engine: Engine) -> None:
+    request = replace(REQUEST, temperature=1.0, samples=2, fov="auto")
+    result = run(engine, Case("a", {"T2": head()}), request)
+    spread = result.spread["iUS"].voxels
+    assert (~result.fov).any()
+    assert (spread[~result.fov] == 0).all()
+    assert (spread[result.fov] > 0).any()
+
+
+def test_without_a_focus_work_begins_in_the_middle_of_the_grid(engine: Engine) -> None:
+    layout = prepare_input(Case("a", {"T2": head()}), engine.bundle, REQUEST)
+    counts = [n for n, _ in Counter(t.index for t in layout.tiles).items()]
+    assert counts[0] == round((layout.grid.shape[layout.axis] - 1) / 2)
+    middle = np.round((np.array(layout.tiling.plane) - 1) / 2)
+    away = [
+        float(np.hypot(*(np.array(t.origin) + np.array(CONFIG.tile) / 2 - middle)))
+        for t in layout.tiles
+        if t.index == counts[0]
+    ]
+    assert away[0] == min(away)

@@ -56,3 +56,35 @@ def test_the_weights_of_neighbouring_tiles_change_slowly() -> None:
     share /= total
     # A seam can be no steeper than the weights: brightness may differ by 1, a step may not.
     assert np.abs(np.diff(share[:, 4:-4], axis=1)).max() < 0.08
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.tuples(st.integers(1, 400), st.integers(0, 399), st.integers(0, 399)),
+    st.sampled_from([(8, 2), (96, 5), (192, 6)]),
+)
+def test_tiles_cover_the_box_with_as_much_around_it_as_there_is(
+    line: tuple[int, int, int], network: tuple[int, int]
+) -> None:
+    length, *ends = line
+    low, high = sorted(min(end, length - 1) for end in ends)
+    tile, pools = network
+    box = (slice(low, high + 1), slice(None))
+    rows = Tiling((length, 8), (tile, tile), 1 << pools, box).rows
+    assert rows[0] <= low
+    assert rows[-1] + tile > high
+    assert all(b - a <= tile for a, b in pairwise(rows))
+    if rows[-1] + tile - rows[0] <= length:
+        assert rows[0] >= 0
+        assert rows[-1] + tile <= length
+    if high - low < tile:
+        assert len(rows) == 1
+    whole = Tiling((length, 8), (tile, tile), 1 << pools).rows
+    assert len(rows) <= len(whole)
+
+
+def test_a_view_smaller_than_a_tile_needs_one_tile_a_slice() -> None:
+    whole = Tiling((300, 250), (192, 192), 64)
+    view = Tiling((300, 250), (192, 192), 64, (slice(150, 290), slice(10, 120)))
+    assert len(whole.origins) == 4
+    assert view.origins == ((108, 0),)

@@ -28,10 +28,12 @@ from trainer.cohort.check import check_cohort
 from trainer.cohort.scan import scan
 from trainer.cohort.split import PARTS, check_leakage, draw
 from trainer.errors import TrainerError
+from trainer.loop.data import load_data
 from trainer.loop.order import SliceOrder
 from trainer.loop.tiles import TileSampler, copy, cut, fixed_tiles
 from trainer.plan.presets import preset
 from trainer.plan.schema import DataPlan, Plan, load_plan, plan_from_dict
+from trainer.run.folder import RunFolder, read_events
 from trainer.run.state import list_runs
 
 BOTH = ("iUS", "T2")
@@ -134,6 +136,27 @@ def test_preparation_is_what_synthesis_shows_the_model(tmp_path: Path) -> None:
         np.testing.assert_allclose(mine, shown.images[m], atol=1e-3)
         assert ((mine == -1) == (shown.images[m] == -1)).all()
     assert (np.moveaxis(made.array[:, -1], 0, 2) > 0).tolist() == shown.fov.tolist()
+
+
+def test_outliers_are_told_in_the_log_and_by_no_file_s_name(tmp_path: Path) -> None:
+    cohort = write_cohort(tmp_path / "cohort", 3)
+    path = cohort / "Case001-T2.nii.gz"
+    image = nib.load(path)
+    voxels = np.asarray(image.dataobj, dtype=np.float32).copy()  # type: ignore[attr-defined]
+    voxels[3, 3, 2] = -32768
+    nib.save(nib.Nifti1Image(voxels, image.affine), path)  # type: ignore[attr-defined]
+    cases = scan(cohort, BOTH)
+    for _ in range(2):  # made, then found in the cache
+        prepared, _problems = cache_cases(cases, DataPlan(), BOTH, tmp_path / "cache")
+        told = {c.id for c in prepared if any("T2: 1 voxel lies far" in w for w in c.warnings)}
+        assert told == {"Case001"}
+        assert not any(".nii" in w for c in prepared for w in c.warnings)
+    plan = tiny_plan(cohort)
+    folder = RunFolder.create(tmp_path / "run", plan)
+    load_data(plan, folder, lambda _: None)
+    texts = [e["text"] for e in read_events(folder.path) if e["event"] == "warning"]
+    held = json.loads((folder.path / "split.json").read_text())["test"]
+    assert any(t.startswith("Case001: T2") for t in texts) or "Case001" in held
 
 
 def test_cache_is_found_again_and_left_when_a_file_changes(tmp_path: Path) -> None:

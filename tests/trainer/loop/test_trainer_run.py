@@ -142,7 +142,7 @@ def test_result_is_a_bundle_and_says_nothing_of_paths(cohort: Path, undisturbed:
     assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
     rights = [(undisturbed / n).stat().st_mode for n in ("model.safetensors", "plan.json")]
     assert rights[0] == rights[1]
-    assert len(list((undisturbed / "previews").glob("*.png"))) == 3  # the start too
+    assert len(list((undisturbed / "previews").glob("*.png"))) == 3  # the start, half-way, the end
 
 
 def test_events_tell_every_loss(undisturbed: Path) -> None:
