@@ -8,7 +8,7 @@ from trainer.cohort.pairs import fewest_tests
 from trainer.evaluation.before_after import Change
 
 EXPLAINED = (
-    "PSNR and MAE compare grey value by grey value; gain-matched PSNR first gives every slice the "
+    "PSNR and MAE compare grey value by grey value; gain-matched PSNR first gives every case the "
     "best brightness and contrast, which a T2 cannot know of an ultrasound, so it speaks of "
     "anatomy. SSIM speaks of structure."
 )
