@@ -8,6 +8,7 @@ from typing import Any
 
 from app.cli.options import CommandError
 from app.cli.terminal import FORMATS, Reporter, answer, output_folder
+from core.modalities import SWEPT
 from core.volume import Volume
 
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="fill gaps up to this width (default: %(default)s; 0: none)",
     )
-    parser.add_argument("--modality", default="iUS", help="written into the file's name")
+    parser.add_argument("--modality", default=SWEPT[0], help="written into the file's name")
     parser.add_argument("--format", default="nii.gz", choices=FORMATS)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from trainer.loop import checkpoint
+from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.journal import Journal
+from trainer.run.folder import RunFolder
 
-if TYPE_CHECKING:
-    from trainer.loop.session import Session
+
+class Attempt(Protocol):
+    """What of an attempt is kept; see :class:`trainer.loop.session.Session`."""
+
+    step: int
+    seconds: float
+    bad_steps: int
+
+    @property
+    def folder(self) -> RunFolder: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def model(self) -> nn.Module: ...
+    @property
+    def average(self) -> AveragedModel: ...
+    @property
+    def optimiser(self) -> torch.optim.Optimizer: ...
+    @property
+    def discriminators(self) -> dict[str, PatchDiscriminator]: ...
+    @property
+    def critic_optimiser(self) -> torch.optim.Optimizer | None: ...
 
 
-def state_of(session: Session) -> dict[str, Any]:
+def state_of(session: Attempt) -> dict[str, Any]:
     """Return what a checkpoint keeps of an attempt."""
     critic = session.critic_optimiser
     return {
@@ -29,7 +58,7 @@ def state_of(session: Session) -> dict[str, Any]:
     }
 
 
-def restore(session: Session) -> None:
+def restore(session: Attempt) -> None:
     """Go on where the run's newest checkpoint was, if there is one."""
     state = checkpoint.latest(session.folder.checkpoints, session.device)
     if state is None:

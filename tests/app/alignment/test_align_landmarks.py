@@ -96,7 +96,7 @@ def test_clicks_in_both_volumes_make_a_pair(qtbot: QtBot, window: MainWindow) ->
     area, marks = window.viewers, window.alignment.landmarks
     window.context.session.set_display(layout=Layout.COLUMNS)
     QTest.keyClick(area, Qt.Key.Key_L)
-    qtbot.wait(100)  # the panel that opens takes its width from the viewers
+    qtbot.wait(500)  # the panel that opens takes its width from the viewers
     ius = next(p for p in area.panes if p.layer.modality == "iUS")
     t2 = next(p for p in area.panes if p.layer.modality == "T2")
     for pane, across in ((ius, 20), (t2, 40)):

@@ -157,6 +157,8 @@ def test_ctrl_c_waits_for_no_worker(tmp_path: Path) -> None:
         [*python_module("app"), "simulate", "--cases", "8", "--workers", "2", "--spacing", "0.5",
          "--out", str(tmp_path / "out")],
         env=child_environment(), stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # A shell that started the tests in the background may have had Ctrl+C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         time.sleep(8)
