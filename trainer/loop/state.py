@@ -22,21 +22,36 @@ class Attempt(Protocol):
     bad_steps: int
 
     @property
-    def folder(self) -> RunFolder: ...
+    def folder(self) -> RunFolder:
+        """Where the run lies."""
+
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """What the network runs on."""
+
     @property
-    def journal(self) -> Journal: ...
+    def journal(self) -> Journal:
+        """What it writes, and its scores."""
+
     @property
-    def model(self) -> nn.Module: ...
+    def model(self) -> nn.Module:
+        """The network that is trained."""
+
     @property
-    def average(self) -> AveragedModel: ...
+    def average(self) -> AveragedModel:
+        """Its averaged weights."""
+
     @property
-    def optimiser(self) -> torch.optim.Optimizer: ...
+    def optimiser(self) -> torch.optim.Optimizer:
+        """The network's."""
+
     @property
-    def discriminators(self) -> dict[str, PatchDiscriminator]: ...
+    def discriminators(self) -> dict[str, PatchDiscriminator]:
+        """Modality → its discriminator."""
+
     @property
-    def critic_optimiser(self) -> torch.optim.Optimizer | None: ...
+    def critic_optimiser(self) -> torch.optim.Optimizer | None:
+        """The discriminators', when there are any."""
 
 
 def state_of(session: Attempt) -> dict[str, Any]:
