@@ -60,14 +60,14 @@ def shows(pixels: NDArray[np.uint32], what: str) -> bool:
     """Tell whether a screen, (row, column) of 0x00RRGGBB, shows a window, or images in it.
 
     The screen is black until there is a window. An empty window has no black in its middle; images
-    lie on black there.
+    have some, beside a head or behind one.
     """
     height, width = pixels.shape
     middle = pixels[height // 10 : height * 3 // 4 : 3, width // 4 : width * 2 // 3 : 3]
     shades, black = np.unique(middle).size, float((middle == 0).mean())
     if what == "window":
         return black < 0.5
-    return shades > 100 and 0.1 < black < 0.95
+    return shades > 100 and 0.005 < black < 0.95
 
 
 def _watch(picture: str, what: str, patience: float) -> int:
