@@ -123,7 +123,7 @@ def _incomplete(images: Sequence[Image], groups: Sequence[Sequence[Image]]) -> t
     """Say what of its series a volume may lack."""
     if len(groups) == 1:
         return _unnumbered(images)
-    beside = left_out(groups) if len(images) > 1 else 0
+    beside = left_out(groups, images) if len(images) > 1 else 0
     if not beside:
         return ()
     lie = "image of the series lies" if beside == 1 else "images of the series lie"
