@@ -75,7 +75,7 @@ def left_out(groups: Sequence[Sequence[Image]], of: Sequence[Image]) -> int:
 
 
 def _continues(stack: Sequence[Image], image: Image) -> bool:
-    """Tell whether an image lies on the line of a stack's positions, within its length beyond it."""
+    """Tell whether an image lies where the next slices of a stack would, a whole step on."""
     if image.position is None or any(one.position is None for one in stack):
         return False
     points = np.array([one.position for one in stack], dtype=np.float64)
