@@ -106,12 +106,12 @@ def _from_text(text: str) -> list[Part]:
             if not found or key in found[-1]:
                 raise TransformFileError(f"{key} stand where no transform was named")
             found[-1][key] = value
-    if announced > len(found):
-        raise TransformFileError("the file ends before its last transform")
     chained = [one for one in found if not one["Transform"].startswith(_COMPOSITE)]
     if not chained:
         # ITK takes a chain of nothing for the identity.
         raise TransformFileError("the file ends before its first transform")
+    if announced > len(found):
+        raise TransformFileError("the file ends before its last transform")
     return [
         Part(
             one["Transform"],
