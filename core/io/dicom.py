@@ -20,7 +20,7 @@ from core.io.dicom_tags import Image, read_tags
 from core.io.dicom_voxels import decoded
 from core.io.finish import NOT_FINITE, damaged, finish
 from core.io.header import Header, make_grid
-from core.io.limits import check_memory, check_stored
+from core.io.limits import check_bomb, check_memory, check_stored
 from core.io.modality import guess_from_dicom
 from core.volume import Volume, VolumeError
 
@@ -123,7 +123,7 @@ def _incomplete(images: Sequence[Image], groups: Sequence[Sequence[Image]]) -> t
     """Say what of its series a volume may lack."""
     if len(groups) == 1:
         return _unnumbered(images)
-    beside = left_out(groups) if len(images) > 1 else 0
+    beside = left_out(groups, images) if len(images) > 1 else 0
     if not beside:
         return ()
     lie = "image of the series lies" if beside == 1 else "images of the series lie"
@@ -163,6 +163,11 @@ def _series(images: list[Image], about: Header, echoes: bool) -> Series:
         grid = make_grid(name, (first.columns, first.rows, count), affine)
         for image in images:
             _check_image(name, image)
+        if not first.native:
+            # Each file alone may be small enough; they become one volume.
+            held = sum(image.path.stat().st_size for image in images)
+            stored = sum(image.stored for image in images)
+            check_bomb(name, math.prod(grid.shape), stored, held)
         if not multi:
             images = [images[n] for n in order]
     except VolumeError as error:

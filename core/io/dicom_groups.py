@@ -51,18 +51,43 @@ def volumes(images: Sequence[Image]) -> tuple[list[list[Image]], int]:
     return found + ([singles] if singles else []), twice
 
 
-def left_out(groups: Sequence[Sequence[Image]]) -> int:
-    """Return how many single images lie beside the only stack of a series, in its size.
+def left_out(groups: Sequence[Sequence[Image]], of: Sequence[Image]) -> int:
+    """Return how many images a stack may lack: those that a damaged direction set apart from it.
 
     Args:
         groups: of one series, as :func:`volumes` gives them.
+        of: the stack, one of them.
+
+    Returns:
+        Of the images in its size: all, when it is the only stack; else those that lie where its
+        next slices would.
     """
-    stacks = [one for one in groups if len(one) > 1 and not scattered(one)]
-    if len(stacks) != 1:
-        return 0
-    size = (stacks[0][0].rows, stacks[0][0].columns)
-    singles = [image for one in groups if one is not stacks[0] for image in one]
-    return sum((image.rows, image.columns) == size and image.frames == 1 for image in singles)
+    size = (of[0].rows, of[0].columns)
+    others = [one for one in groups if one is not of]
+    alone = all(len(one) < 2 or scattered(one) for one in others)
+    return sum(
+        (image.rows, image.columns) == size
+        and image.frames == 1
+        and (alone or _continues(of, image))
+        for one in others
+        for image in one
+    )
+
+
+def _continues(stack: Sequence[Image], image: Image) -> bool:
+    """Tell whether an image lies where the next slices of a stack would, a whole step on."""
+    if image.position is None or any(one.position is None for one in stack):
+        return False
+    points = np.array([one.position for one in stack], dtype=np.float64)
+    along = np.linalg.svd(points - points.mean(axis=0))[2][0]
+    depths = np.sort(points @ along)
+    step = float(np.median(np.diff(depths)))
+    offset = np.asarray(image.position, dtype=np.float64) - points.mean(axis=0)
+    away = float(np.linalg.norm(offset - (offset @ along) * along))
+    beyond = float(np.asarray(image.position) @ along)
+    gap = max(depths[0] - beyond, beyond - depths[-1])
+    steps = gap / step if step > 0 else 0.0
+    return away < 0.1 * step and 0.9 < steps <= len(stack) and abs(steps - round(steps)) < 0.1
 
 
 def scattered(group: Sequence[Image]) -> bool:

@@ -86,8 +86,16 @@ def parts_of(path: Path) -> list[Part] | None:
 
 
 def _from_text(text: str) -> list[Part]:
+    if not text.endswith("\n"):
+        # 63.125 cut to 63.1 is a number too, and nothing but the missing line break tells.
+        raise TransformFileError(
+            "its last line has no end, so a number may be cut short (a line break puts it right "
+            "if the file is whole)"
+        )
     found: list[dict[str, str]] = []
+    announced = 0
     for line in text.splitlines():
+        announced += line.startswith("#Transform ")
         key, colon, value = line.partition(":")
         key = key.strip()
         if line.startswith("#") or not colon:
@@ -98,16 +106,19 @@ def _from_text(text: str) -> list[Part]:
             if not found or key in found[-1]:
                 raise TransformFileError(f"{key} stand where no transform was named")
             found[-1][key] = value
-    if not found:
+    chained = [one for one in found if not one["Transform"].startswith(_COMPOSITE)]
+    if not chained:
+        # ITK takes a chain of nothing for the identity.
         raise TransformFileError("the file ends before its first transform")
+    if announced > len(found):
+        raise TransformFileError("the file ends before its last transform")
     return [
         Part(
             one["Transform"],
             _numbers(one, "Parameters"),
             _numbers(one, "FixedParameters"),
         )
-        for one in found
-        if not one["Transform"].startswith(_COMPOSITE)
+        for one in chained
     ]
 
 

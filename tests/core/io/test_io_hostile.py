@@ -184,6 +184,28 @@ def test_a_bomb_is_not_unpacked(name: str, tmp_path: Path) -> None:
         read(path)
 
 
+BOMBS = ("a.nii.gz", "gzip.nrrd", "bzip2.nrrd", "a.mha")
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_truthful_bomb_is_not_unpacked_either(name: str, tmp_path: Path) -> None:
+    """No deflate stream is forbidden to grow a thousandfold; no image does it."""
+    path, side = tmp_path / name, 600
+    if name == "a.nii.gz":
+        head = gzip.compress(with_dims(PLAIN, side, side, side))
+    else:
+        sitk.WriteImage(to_itk(VOXELS, oblique_affine()), str(path), True)
+        data = path.read_bytes()
+        end = data.index(b"\n\n") + 2 if name.endswith("nrrd") else data.index(b"LOCAL") + 6
+        head = data[:end].replace(b"9 8 7", b"600 600 600").replace(b"gzip", path.stem.encode())
+    path.write_bytes(head + bytes(500_000))  # never looked at: sizes tell
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(VolumeError, match=r"would grow into 432\.0 MB"):
+        read(path)
+    assert "would grow into 432.0 MB" in read_headers(path)[0].problem
+    assert psutil.Process().memory_info().rss - before < 200e6
+
+
 @pytest.mark.parametrize("name", ["a.nhdr", "a.mhd"])
 @pytest.mark.parametrize(
     "named",

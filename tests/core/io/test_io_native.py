@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import subprocess
@@ -15,6 +16,7 @@ import psutil
 import pytest
 import SimpleITK as sitk
 from dicom_factory import MR, base, save, write_series
+from PIL import Image
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, RLELossless, generate_uid
@@ -219,6 +221,73 @@ def test_a_small_file_does_not_become_a_large_volume(tmp_path: Path) -> None:
     save(ds, tmp_path / "bomb.dcm")
     with pytest.raises(VolumeError, match="would grow into"):
         read(tmp_path / "bomb.dcm")
+
+
+def test_many_small_files_do_not_become_a_large_volume(tmp_path: Path) -> None:
+    """Half a kilobyte each: every file alone is under the limit, the series is not."""
+    series = generate_uid()
+    for n in range(6):
+        ds = base(MR, np.zeros((8, 8), np.uint16), series)
+        ds.ImageOrientationPatient, ds.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, 2 * n]
+        ds.PixelSpacing = [1, 1]
+        ds.Rows = ds.Columns = 9000
+        ds.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.90")
+        ds.PixelData = encapsulate([jpeg_2000(9000, 9000)])
+        ds["PixelData"].is_undefined_length = True
+        save(ds, tmp_path / f"{n}.dcm")
+    assert "would grow into 972.0 MB" in read_headers(tmp_path)[0].problem
+    with pytest.raises(VolumeError, match="would grow into"):
+        read(tmp_path)
+    assert native._here is None or not native._here.pid  # nothing was started for it
+
+
+def test_a_frame_behind_the_first_is_no_larger_either(tmp_path: Path) -> None:
+    ds = base(MR, np.zeros((2, 64, 64), np.uint16), generate_uid())
+    ds.ImageOrientationPatient, ds.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, 0]
+    ds.PixelSpacing, ds.SpacingBetweenSlices = [1, 1], 1
+    ds.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.90")
+    whole = [packed(64, 64), packed(64, 64)]
+    for frames, fits in ((whole, True), ([whole[0], packed(6000, 6000)], False)):
+        ds.PixelData = encapsulate(frames)
+        ds["PixelData"].is_undefined_length = True
+        path = save(ds, tmp_path / f"{fits}.dcm")
+        if fits:
+            assert read(path).grid.shape == (64, 64, 2)
+        else:
+            with pytest.raises(VolumeError, match="expected an intact image file"):
+                read(path)
+
+
+def packed(columns: int, rows: int) -> bytes:
+    """A real JPEG 2000 image, black but for a corner, of a few hundred bytes."""
+    stream = io.BytesIO()
+    pixels = np.zeros((rows, columns), np.uint16)
+    pixels[:4, :4] = 900
+    Image.fromarray(pixels).save(stream, "JPEG2000", no_jp2=True)
+    return stream.getvalue()
+
+
+def test_hdf5_that_would_inflate_is_not_inflated(tmp_path: Path) -> None:
+    """Blocks that were never written read as zeros: 3 GB of them from 8 kB."""
+    vast = {"shape": (400_000_000,), "dtype": "f8", "chunks": (1 << 16,), "compression": "gzip"}
+    path = tmp_path / "a.h5"
+    sitk.WriteTransform(sitk.AffineTransform(3), str(path))
+    with h5py.File(path, "a") as file:
+        group = next(g for g in file["TransformGroup"].values() if len(g) > 1)
+        (name,) = (n for n in group if "arameters" in n and "Fixed" not in n)
+        del group[name]
+        group.create_dataset(name, **vast)
+    with pytest.raises(AlignError, match=r"a\.h5: expected an ITK transform"):
+        read_transform(path)
+    minc2(tmp_path / "a.mnc")
+    with h5py.File(tmp_path / "a.mnc", "a") as file:
+        group = file["minc-2.0/image/0"]
+        del group["image-max"]
+        group.create_dataset("image-max", **vast).attrs["dimorder"] = np.bytes_("zspace")
+    with pytest.raises(VolumeError, match=r"a\.mnc: expected"):
+        read(tmp_path / "a.mnc")
+    held = psutil.Process(native._reader().pid).memory_info().rss if native._reader().pid else 0
+    assert held < native.ROOM
 
 
 @pytest.mark.parametrize("bits", [10, 12, 16])

@@ -466,3 +466,24 @@ def test_an_end_slice_in_another_direction_is_worth_a_word(tmp_path: Path) -> No
     volume = read(tmp_path)
     assert volume.grid.shape[2] == 5
     assert any("1 image of the series lies in another direction" in w for w in volume.warnings)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "direction"),
+    [((0, 1), [1, 0, 0, 0, 0, 1]), ((0, 5), [1, 0, 0, 0, 0, 1]), ((4, 5), None)],
+)
+def test_end_slices_that_share_a_damaged_direction_are_missed_too(
+    damaged: tuple[int, int], direction: list[float] | None, tmp_path: Path
+) -> None:
+    """They look like a small volume of their own; their positions tell whose they are."""
+    write_series(tmp_path, each={n: {"ImageOrientationPatient": direction} for n in damaged})
+    whole = max(survey([tmp_path]), key=lambda header: header.files)
+    assert whole.files == 4
+    assert any("2 images of the series lie in another" in w for w in read(whole).warnings)
+
+
+def test_a_second_direction_of_a_series_is_not_missed_from_the_first(tmp_path: Path) -> None:
+    uid = generate_uid()
+    write_series(tmp_path, series=uid)
+    write_series(tmp_path, series=uid, orientation=(0, 1, 0, 0, 0, -1), name="sagittal")
+    assert all(not header.warnings for header in survey([tmp_path]))

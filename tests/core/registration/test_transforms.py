@@ -114,6 +114,37 @@ def test_files_that_are_no_transforms_are_refused(tmp_path: Path) -> None:
         read_transform(tmp_path / "two.tfm")
 
 
+AFFINE = sitk.AffineTransform(
+    (1, 0.1, 0, 0, 1, 0, 0, 0, 0.9), (10.25, -20.5, 30.75), (101.5, -52.25, 63.125)
+)
+CUT = {
+    "affine": AFFINE,
+    "rigid": sitk.Euler3DTransform((101.5, 2.25, 3.125), 0.1, 0.2, 0.3, (4.5, 5.25, 6.125)),
+    "chain": sitk.CompositeTransform([AFFINE, sitk.TranslationTransform(3, (7.5, 8.25, 9.125))]),
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+@pytest.mark.parametrize("suffix", [".tfm", ".mat"])
+def test_a_file_cut_anywhere_is_never_another_transform(
+    kind: str, suffix: str, tmp_path: Path
+) -> None:
+    """ITK takes most of these for the identity, and ``63.1`` for the ``63.125`` it was."""
+    path = tmp_path / f"cut{suffix}"
+    if kind == "chain" and suffix == ".mat":
+        pytest.skip("the format holds one transform")
+    sitk.WriteTransform(CUT[kind], str(path))
+    whole = path.read_bytes()
+    read_transform(path)
+    # Right between the parts of a chain lies a whole file; no reader can tell.
+    between = whole.rfind(b"#Transform ") if kind == "chain" else -1
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        if length != between:
+            with pytest.raises(AlignError, match=f"cut{suffix}: expected an ITK transform"):
+                read_transform(path)
+
+
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     alignment = Alignment(np.eye(4), "manual")
     with pytest.raises(AlignError, match=r"x\.tfm: the transform could not be written"):
