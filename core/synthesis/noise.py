@@ -22,7 +22,7 @@ REACH = 3
 """Pixels of a level over which its noise becomes another, from slice to slice.
 
 At 0.5 mm, neighbouring slices then correlate by 0.87 and the next by 0.5; the texture of a real
-ultrasound by 0.7 to 0.8 and 0.5, that of simulated ones by 0.8 to 0.9 and 0.5.
+ultrasound at 0.4 mm by 0.7 to 0.8 and 0.5, that of simulated ones by 0.8 to 0.9 and 0.4 to 0.8.
 """
 
 
