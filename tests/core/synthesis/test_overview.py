@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from core.marks import SYNTHETIC_RGB
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
-from core.synthesis.overview import CELL, TEXT, overview, planes_of
+from core.synthesis.overview import CELL, TEXT, overview, planes_of, radiological
 from core.synthesis.request import Request, prepare_input
 from core.synthesis.synthesize import Engine
 from core.volume import Volume
@@ -82,3 +84,33 @@ def test_the_background_stays_black_and_the_rest_is_windowed_robustly() -> None:
     assert axial[0, 0] == 0
     assert axial[35, 20] > axial[7, 20] > 0
     assert int(axial[35, 20]) - int(axial[5, 20]) > 200
+
+
+def test_the_middle_slices_of_the_field_of_view_are_drawn(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    engine = Engine(MHVAE(CONFIG), Bundle(CONFIG, Preprocessing((2, 2, 2)), "small"))
+    grid = Grid((24, 24, 24), np.diag([2.0, 2.0, 2.0, 1.0]))
+    voxels = np.full(grid.shape, 20, np.float32)
+    voxels[10:14, :, :] = voxels[:, 10:14, :] = voxels[:, :, 10:14] = 80  # three crossing sheets
+    voxels[:2] = voxels[-2:] = voxels[:, :2] = voxels[:, -2:] = 1
+    voxels[:, :, :2] = voxels[:, :, -2:] = 1
+    case = Case("a", {"T2": Volume(voxels, grid, "T2")})
+    request = Request(("T2",), ("iUS",), fov="whole")
+    result = engine.run(case, prepare_input(case, engine.bundle, request), request)
+    overview(case, result, tmp_path / "overview.png")
+    sheet = np.asarray(Image.open(tmp_path / "overview.png").convert("L"))
+    for row in range(3):
+        cell = sheet[row * (CELL + TEXT) + TEXT :][:CELL, :CELL]
+        inside = cell[20:-20, 40:-20]
+        # A slice through the middle lies in a sheet and is bright all over; another has a cross.
+        assert np.median(inside) > 200
+
+
+def test_slices_are_shown_in_the_radiological_convention() -> None:
+    plane = np.zeros((3, 4), np.uint8)
+    plane[2, 3] = 1  # RAS+: the patient's right, in front
+    plane[0, 0] = 2
+    shown = radiological(plane)
+    assert shown.shape == (4, 3)
+    assert shown[0, 0] == 1
+    assert shown[3, 2] == 2

@@ -256,3 +256,23 @@ def test_without_a_focus_work_begins_in_the_middle_of_the_grid(engine: Engine) -
         if t.index == counts[0]
     ]
     assert away[0] == min(away)
+
+
+def test_tiles_of_a_slice_come_by_their_distance_from_the_focus(engine: Engine) -> None:
+    grid = Grid((20, 44, 2), np.diag([2.0, 2.0, 2.0, 1.0]))
+    voxels = np.random.default_rng(0).uniform(1, 90, grid.shape).astype(np.float32)
+    case = Case("a", {"T2": Volume(voxels, grid, "T2")})
+    focus = (4.0, 80.0, 0.0)
+    prepared = prepare_input(case, engine.bundle, replace(REQUEST, focus=focus))
+    row, column = prepared.grid.to_voxel(focus)[:2]
+    first = [t.origin for t in prepared.tiles if t.index == prepared.tiles[0].index]
+    away = [np.hypot(r + 7.5 - row, c + 7.5 - column) for r, c in first]
+    assert len(away) > 3
+    assert away == sorted(away)
+
+
+def test_what_layouts_share_cannot_be_written_to(engine: Engine) -> None:
+    prepared = prepare_input(Case("a", {"T2": head()}), engine.bundle, REQUEST)
+    image = prepared.images["T2"]
+    with pytest.raises(ValueError, match="read-only"):
+        image[0, 0, 0] = 0
