@@ -22,4 +22,5 @@ __all__ = [
     "torch_build",
     "version",
     "volume",
+    "worker_pool",
 ]

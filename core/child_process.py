@@ -8,18 +8,11 @@ a ``random.py`` that happens to lie beside the user's images is never run.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
-_SAFE = "PYTHONSAFEPATH"
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Python's own variable; in a child's environment it does what ``-P`` does."""
 
 
 def packaged() -> bool:
@@ -39,55 +32,4 @@ def child_environment() -> dict[str, str]:
     root = str(Path(__file__).resolve().parents[1])
     # An empty entry would mean the working folder.
     others = [x for x in os.environ.get("PYTHONPATH", "").split(os.pathsep) if x and x != root]
-    return {**os.environ, _SAFE: "1", "PYTHONPATH": os.pathsep.join([root, *others])}
-
-
-def _begin(then: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
-    """A terminal sends Ctrl+C to the workers as well; the one who started them ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_the_parent, name="parent", daemon=True).start()
-    if then is not None:
-        then(*given)
-
-
-@contextmanager
-def worker_pool(
-    workers: int, begin: Callable[..., None] | None = None, given: tuple[Any, ...] = ()
-) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of worker processes, and wait for them at the end.
-
-    They are spawned, not forked: the caller may hold threads, a screen or a GPU. When the block
-    ends by an exception (Ctrl+C is one) nobody waits for what they are doing: they are ended. They
-    also end with a caller that is killed.
-
-    Args:
-        workers: how many processes.
-        begin: called in every process first.
-        given: what it receives.
-    """
-    spawn = get_context("spawn")
-    before = os.environ.get(_SAFE)
-    os.environ[_SAFE] = "1"  # multiprocessing passes no option of ours on, but the environment
-    try:
-        with ProcessPoolExecutor(workers, spawn, _begin, (begin, given)) as pool:
-            try:
-                yield pool
-            except BaseException:
-                children = list((pool._processes or {}).values())
-                pool.shutdown(wait=False, cancel_futures=True)
-                for child in children:
-                    child.terminate()
-                raise
-    finally:
-        if before is None:
-            del os.environ[_SAFE]
-        else:
-            os.environ[_SAFE] = before
-
-
-def _end_with_the_parent() -> None:
-    """Wait for the parent's end: a pool's workers hold each other's pipes open and never see it."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    return {**os.environ, SAFE_PATH: "1", "PYTHONPATH": os.pathsep.join([root, *others])}

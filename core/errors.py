@@ -37,3 +37,7 @@ def disk_sentence(error: OSError) -> str:
 
 class Cancelled(Exception):
     """The user stopped a job; nothing was changed."""
+
+
+class WorkerLost(MemoryError):
+    """The system ended a worker process, most likely for want of memory."""

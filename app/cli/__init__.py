@@ -13,10 +13,9 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from io import TextIOWrapper
 
-from core.errors import Cancelled, UserError, disk_sentence
+from core.errors import Cancelled, UserError, WorkerLost, disk_sentence
 from core.version import __version__
 
 __all__ = ["main"]
@@ -87,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Every file is moved into place whole; a cohort's finished cases are found again.
         sys.stderr.write("mhvae-studio: stopped; what is finished is kept, and no file is half.\n")
         return INTERRUPTED
-    except BrokenProcessPool:
+    except WorkerLost:
         sys.stderr.write(f"mhvae-studio: {MEMORY} Finished cases are kept.\n")
         return OUR_FAULT
     except MemoryError:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import psutil
 from PySide6.QtCore import QObject, QTimer
 
 from app.files.project import SUFFIX, Entry, ProjectError, load
@@ -90,6 +89,8 @@ class Recovery(QObject):
         self.folder = folder = self.folder or home() / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         known = {**self.projects.files, **self._files}
         copy = self.projects.writing(folder / COPY, known, copy=True)
+        import psutil  # not needed to show a window
+
         owner = json.dumps(
             {
                 "pid": os.getpid(),
@@ -204,6 +205,8 @@ def left_behind() -> list[Found]:
 
 def _runs(pid: int, started: float) -> bool:
     """Tell whether that very process runs; numbers of processes come again."""
+    import psutil
+
     try:
         return abs(psutil.Process(pid).create_time() - started) < 2
     except psutil.Error:

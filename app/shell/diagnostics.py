@@ -9,7 +9,6 @@ import platform
 from collections.abc import Iterable
 from typing import Any
 
-import psutil
 from PySide6.QtCore import qVersion
 from PySide6.QtGui import QGuiApplication
 
@@ -68,6 +67,8 @@ def _program() -> list[tuple[str, object]]:
 
 
 def _computer(devices: Iterable[str]) -> list[tuple[str, object]]:
+    import psutil  # not needed to show a window
+
     glibc = " ".join(platform.libc_ver()).strip()
     screens = [
         f"{s.size().width()} x {s.size().height()} at {s.devicePixelRatio():g}"

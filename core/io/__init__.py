@@ -1,15 +1,22 @@
 """Reading and writing volumes: any known file → :class:`core.volume.Volume`, and back.
 
-Reading libraries are imported when a file is opened, not when this package is.
+A window that asks which endings there are must not wait for every reader: a name's module is
+imported when the name is first asked for, and a format's library when a file is opened.
 """
 
-from core.io.header import Header
-from core.io.label_names import label_names
-from core.io.place import OutputError, output_folder
-from core.io.reader import find, read, read_headers
-from core.io.search import survey
-from core.io.sniff import ENDINGS
-from core.io.writer import WRITTEN, write
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.io.header import Header
+    from core.io.label_table import label_names
+    from core.io.place import OutputError, output_folder
+    from core.io.reader import find, read, read_headers
+    from core.io.search import survey
+    from core.io.sniff import ENDINGS, WRITTEN
+    from core.io.writer import write
 
 __all__ = [
     "ENDINGS",
@@ -32,3 +39,26 @@ __all__ = [
     "sweep_file",
     "write",
 ]
+
+_MODULES = {
+    "ENDINGS": "sniff",
+    "WRITTEN": "sniff",
+    "Header": "header",
+    "OutputError": "place",
+    "find": "reader",
+    "label_names": "label_table",
+    "output_folder": "place",
+    "read": "reader",
+    "read_headers": "reader",
+    "survey": "search",
+    "write": "writer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of the room from its module (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -79,6 +79,13 @@ FORMATS = {
 }
 """Kind → format, in the order in which they are looked for; DICOM is told apart after them."""
 ENDINGS = tuple(ending for one in FORMATS.values() for ending in one.endings)
+WRITTEN = {
+    ".nii.gz": "NIfTI, compressed",
+    ".nii": "NIfTI",
+    ".nrrd": "NRRD",
+    ".mha": "MetaImage",
+}
+"""Ending → what people call the format, for every format that is written."""
 KNOWN = f"{', '.join(one.label for one in FORMATS.values())}, Analyze or DICOM"
 """What a sentence about an unknown file says it could have been."""
 

@@ -20,16 +20,10 @@ import numpy as np
 from core.files import refusal
 from core.io.limits import size_text
 from core.io.reader import load
+from core.io.sniff import WRITTEN
 from core.marks import SYNTHETIC_MARK, WORD
 from core.volume import Volume, VolumeError
 
-WRITTEN = {
-    ".nii.gz": "NIfTI, compressed",
-    ".nii": "NIfTI",
-    ".nrrd": "NRRD",
-    ".mha": "MetaImage",
-}
-"""Ending → what people call the format, for every format that is written."""
 SUFFIXES = tuple(WRITTEN)
 _HEADER_TEXT = 200
 _LEVEL = 6

@@ -12,12 +12,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from core.child_process import worker_pool
 from core.files import replacing, write_text
 from core.marks import SIMULATED_MARK
 from core.simulator.case import Echo, SimulatedCase, simulate_case
 from core.simulator.physics import PhysicsName
 from core.volume import Volume
+from core.worker_pool import worker_pool
 
 Progress = Callable[[int, int], None]
 

@@ -14,9 +14,10 @@ from hostile_folder import stand_in
 from volume_files import minc2
 
 import core
-from core.child_process import child_environment, python_module, worker_pool
+from core.child_process import child_environment, python_module
 from core.io import native, read
 from core.volume import Volume
+from core.worker_pool import worker_pool
 
 ROOT = Path(core.__file__).parents[1]
 
@@ -84,7 +85,7 @@ def test_the_decoder_starts_in_a_hostile_folder(
 
 PARENT = """
 import os, time
-from core.child_process import worker_pool
+from core.worker_pool import worker_pool
 
 if __name__ == "__main__":
     with worker_pool(2) as pool:

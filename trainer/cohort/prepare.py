@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from core import tables
-from core.child_process import worker_pool
 from core.errors import Cancelled
 from core.files import write_text
 from core.pages import render
+from core.worker_pool import worker_pool
 from trainer.cohort.case import CohortCase
 from trainer.cohort.prepare_files import PICTURES, PrepareOptions, prepare_files
 from trainer.cohort.scan import FOV, name_of

@@ -8,7 +8,7 @@ from itertools import count
 
 import torch
 
-from core.child_process import worker_pool
+from core.worker_pool import worker_pool
 from trainer.loop.tiles import Batch, TileSampler
 from trainer.run.environment import usable_cores
 

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from app import cli
-from core.child_process import child_environment, python_module, worker_pool
+from core.child_process import child_environment, python_module
 from core.grid import Grid
 from core.io import write
 from core.volume import Volume
+from core.worker_pool import worker_pool
 from trainer.commands import train as train_command
 from trainer.loop.loop import Outcome
 

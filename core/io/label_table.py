@@ -6,7 +6,6 @@ import csv
 import re
 from pathlib import Path
 
-from core.io import nrrd
 from core.volume import VolumeError
 
 LARGEST = 1 << 20
@@ -28,6 +27,8 @@ def label_names(path: Path) -> dict[int, str]:
         path: the label map's file.
     """
     if path.name.lower().endswith((".nrrd", ".nhdr")) and path.is_file():
+        from core.io import nrrd
+
         try:
             found = _segments(nrrd.read_keys(path))
         except (VolumeError, OSError):
