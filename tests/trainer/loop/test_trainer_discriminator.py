@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional as F
 from trainer_cohort import CONFIG
@@ -18,6 +19,7 @@ from trainer.loop.schedule import Weights
 from trainer.loop.step import Stepper
 from trainer.loop.terms import Terms, means
 from trainer.loop.tiles import Batch
+from trainer.plan.patches import score_map
 from trainer.plan.schema import Plan
 
 WEIGHTS = Weights(rate=1e-3, beta=0.3, gan=2.0)
@@ -252,3 +254,16 @@ def test_the_means_are_compared_only_where_the_gan_judges() -> None:
     assert found["judged", 3.0] < found["judged", 0.0]
     assert found["unjudged", 3.0] == found["unjudged", 0.0]
     assert found["mean path", 3.0] == found["mean path", 0.0]
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_one_score_for_each_patch_of_the_map(layers: int) -> None:
+    critic = PatchDiscriminator((64, 48), layers, 4)
+    assert critic(torch.zeros(1, 1, 64, 48)).shape == (1, 1, *score_map((64, 48), layers))
+
+
+def test_a_local_mean_is_gaussian_inside_the_view() -> None:
+    image = torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(0)).double()
+    found = local_mean(image, torch.ones_like(image), 2.0)[0, 0, 12:-12, 12:-12]
+    expected = ndimage.gaussian_filter(image[0, 0].numpy(), 2.0, truncate=3.0)[12:-12, 12:-12]
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
