@@ -57,15 +57,7 @@ ROOMS = {
     ),
     "core/synthesis": Room("core/synthesis/*.py", ("tests/core/synthesis",)),
     "core/image/metrics": Room("core/image/metrics.py", ("tests/core/image/test_metrics.py",)),
-    "trainer/loop": Room(
-        "trainer/loop/*.py",
-        (
-            "tests/trainer/loop",
-            "tests/trainer/cohort/test_trainer_check.py",
-            "tests/trainer/cohort/test_trainer_cohort.py",
-            "tests/trainer/cohort/test_trainer_expected.py",
-        ),
-    ),
+    "trainer/loop": Room("trainer/loop/*.py", ("tests/trainer",)),
 }
 SLOW = (
     "test_overfits_four_slices",

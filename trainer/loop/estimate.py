@@ -70,7 +70,6 @@ def measure(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Meas
     if device.type == "cpu":
         keep_memory()  # as in training
     memory, gpu = memory_of(device), torch.cuda.is_available()
-    part = plan.data.micro_batch or plan.data.batch
     size = plan.data.batch
     part = plan.data.micro_batch or size
     try:

@@ -317,6 +317,36 @@ def test_both_phases_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (found.plain_seconds, found.adversarial_seconds) == (2.0, 3.0)
 
 
+def test_memory_is_told_of_the_part_of_a_batch_that_is_held_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = tiny_plan(write_cohort(tmp_path / "cohort", 3), data__batch=8)
+    steps: list[int] = []
+
+    def step(_: object, tiles: int, *, adversarial: bool) -> float:
+        steps.append(tiles)
+        return 1.0
+
+    monkeypatch.setattr(estimating._Runner, "step", step)
+    monkeypatch.setattr(estimating, "peak_mb", lambda _: 100.0 + 10.0 * steps[-1])
+    monkeypatch.setattr(estimating, "memory_of", lambda _: Memory(1.0, 1.0))
+    whole = estimating.measure(tiny)
+    assert (whole.one_mb, whole.tile_mb, whole.need_mb) == (110.0, 10.0, 180.0)
+    assert not whole.whole
+    assert whole.plain_seconds == 4.0  # of eight tiles, told from two
+    parts = estimating.measure(tiny.override({"data.micro_batch": 3}))
+    assert parts.need_mb == 130.0
+
+
+def test_slices_count_that_show_enough_of_a_tile_of_any_shape(tmp_path: Path) -> None:
+    cohort = write_cohort(tmp_path / "cohort", 3)
+    square = tiny_plan(cohort, data__min_fov=0.9)
+    wide = replace(square, model=replace(square.model, tile=(32, 16)))
+    assert estimating.count(square, lambda *_: None).epoch_steps >= 2
+    with pytest.raises(TrainerError, match="shows at least 90 %|shows at least 90%"):
+        estimating.count(wide, lambda *_: None)
+
+
 def test_running_out_of_memory_is_red_and_other_errors_are_not_hidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,15 +1,24 @@
-"""A step does not depend on how its batch is cut, and validation looks at held-out cases alone."""
+"""What a run is made of: batches cut anyhow, held-out validation, its pictures, how it stops."""
 
 from __future__ import annotations
 
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from trainer_cohort import tiny_plan, write_cohort
 
-from trainer.loop.session import Session
-from trainer.loop.tiles import fixed_tiles
+from trainer.errors import TrainerError
+from trainer.loop.loop import _Signals
+from trainer.loop.order import SliceOrder
+from trainer.loop.session import BAD_STEPS, Session
+from trainer.loop.tiles import Batch, fixed_tiles
+from trainer.loop.validate import preview
 from trainer.plan.schema import Plan
 from trainer.run.folder import RunFolder
 
@@ -56,3 +65,58 @@ def test_validation_looks_at_held_out_cases_alone(cohort: Path, tmp_path: Path) 
     assert seen is not None
     assert torch.equal(session.seen.images["T2"], seen.images["T2"].float())
     assert not torch.equal(session.tiles.images["T2"], session.seen.images["T2"])
+
+
+def test_a_preview_shows_each_image_where_its_title_is(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = {m: torch.rand(3, 1, 16, 16, generator=generator) * 2 - 1 for m in ("iUS", "T2")}
+    batch = Batch(images, torch.ones(3, 1, 16, 16), {m: torch.ones(3) > 0 for m in images})
+    made = -images["T2"]
+    preview(batch, {("T2",): {"iUS": made}}, 2, tmp_path / "p.png", "step 1")
+    sheet = np.asarray(Image.open(tmp_path / "p.png")).astype(int)
+    zoom, top = 8, 28
+    assert sheet.shape == (top + 2 * 16 * zoom, 3 * 16 * zoom)
+    for column, shown in enumerate((images["iUS"], images["T2"], made)):
+        for row in range(2):
+            there = sheet[top + row * 128 :, column * 128 :][:128:zoom, :128:zoom]
+            wanted = np.rot90(np.rint((shown[row, 0].numpy() + 1) * 127.5))
+            assert np.abs(there - wanted).max() <= 1
+    for column in range(3):
+        assert sheet[14:28, column * 128 : (column + 1) * 128].max() > 100  # its title
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_asks_a_run_to_stop_and_nothing_more(sent: signal.Signals) -> None:
+    before = signal.getsignal(sent)
+    with _Signals() as signals:
+        assert not signals.stop
+        os.kill(os.getpid(), sent)
+        assert signals.stop
+    assert signal.getsignal(sent) is before
+
+
+def test_a_run_ends_when_steps_in_a_row_have_no_finite_gradients(
+    cohort: Path, tmp_path: Path
+) -> None:
+    session = session_of(tiny_plan(cohort), tmp_path / "run")
+    for _ in range(BAD_STEPS - 1):
+        session._refuse_step()
+    with pytest.raises(TrainerError, match=f"{BAD_STEPS} steps in a row"):
+        session._refuse_step()
+
+
+def test_neighbours_are_slices_of_one_case_in_their_order() -> None:
+    plan = Plan()
+    plan = replace(plan, data=replace(plan.data, neighbours=True, batch=3, even_cases=True))
+    order = SliceOrder([(0, k) for k in (2, 3, 5, 8, 9)] + [(1, k) for k in (4, 6)], plan)
+    seen = set()
+    for step in range(40):
+        rows = [order.at(step, row) for row in range(3)]
+        assert len({case for case, _ in rows}) == 1
+        slices = [k for _, k in rows]
+        if rows[0][0] == 1:
+            assert slices == [4, 6, 6]
+        else:
+            assert slices in ([2, 3, 5], [3, 5, 8], [5, 8, 9])
+            seen.add(slices[0])
+    assert seen == {2, 3, 5}
