@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.io.modality import names_labels
 from core.modalities import SWEPT
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MANY = 12
 """Of more volumes none is kept unless the user says so."""
 
 LABEL_NAME = re.compile(r"seg|label|mask|tissue|(?<![a-z])roi", re.IGNORECASE)
-"""File names of label maps."""
+"""File names of label maps, where nothing says that the file is an image."""
 
 Key = tuple[Path, str]
 """Path and series of a volume: the same when it is found again."""
@@ -103,7 +104,10 @@ def first_choices(headers: Sequence[Header], known: Mapping[Key, str]) -> list[I
             header.nature == "derived" and header.modality in originals
         )
         modality = header.modality
-        if not modality and not header.members and LABEL_NAME.search(header.path.name):
+        name = header.path.name
+        if not header.members and (
+            names_labels(name) or (not modality and LABEL_NAME.search(name))
+        ):
             modality = LABEL_MAP
         skip = bool(header.problem or header.duplicate or held or aside)
         in_case = f"The case holds it already, as {held}." if held else ""

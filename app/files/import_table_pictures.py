@@ -81,6 +81,7 @@ def picture(values: NDArray[np.float32], aspect: float) -> QImage:
         values: (row, column) in any units.
         aspect: height of a pixel over its width.
     """
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)  # as they are read
     low, high = np.percentile(values, (1, 99.5))
     grey = np.clip((values - low) * (255 / max(float(high - low), 1e-12)), 0, 255).astype(np.uint8)
     rows, columns = grey.shape

@@ -19,6 +19,7 @@ from app.state.undo import AddLayers, ImportLayers, RemoveLayers, layer_name
 from app.state.values import Kind, Label, Placement
 from core.case import Case, CaseError
 from core.io import label_names
+from core.io.modality import names_labels
 from core.modalities import SWEPT
 from core.registration.alignment import moved
 from core.volume import Volume
@@ -205,7 +206,7 @@ class FileOpener(QObject):
         def read() -> tuple[Volume, Sweep | None, Sequence[Label] | None]:
             volume = _read(header)
             modality = "" if row.modality in (LABEL_MAP, OTHER) else row.modality
-            if not modality and not row.named_by_user:
+            if not row.modality and not row.named_by_user:
                 modality = volume.modality
             volume = replace(volume, modality=modality)
             labels = None
@@ -259,7 +260,8 @@ def kind_of(volume: Volume, origin: Origin) -> Kind:
     """Guess what a file's voxels are: a label map by name and by holding few whole numbers."""
     if volume.synthetic:
         return Kind.SYNTHETIC
-    if LABEL_NAME.search(origin.path.name) and not volume.modality:
+    name = origin.path.name
+    if (names_labels(name) or LABEL_NAME.search(name)) and not volume.modality:
         sample = volume.voxels.ravel()[:: max(1, volume.voxels.size // 200_000)]
         if (sample == np.rint(sample)).all() and np.unique(sample).size <= 256:
             return Kind.LABEL

@@ -24,6 +24,12 @@ _TABLE = tuple(
     for one in modalities.TABLE
 )
 _DICOM = {kind: one.name for one in modalities.TABLE for kind in one.dicom}
+LABEL_WORDS = (
+    rf"{_A}(?:labels?|seg|dseg|segmentations?|annotations?|parcellation|roi){_Z}",
+    r"(?:brain|head|skull|tumou?r|lesion|ventric\w*|cavity|resection)[-_ ]?mask",
+)
+"""Patterns of small letters by which a name says that the file is a map of labels, whatever image
+it was drawn on (``SEG-tumor-MR-3D_AX_T2``)."""
 _ONTO = re.compile(r"(?:[-_ ](?:reg(?:istered)?|resampled))?[-_ ](?:to|2|in|on|onto)[-_ ]")
 """Between two modalities: the first was brought to the second (``iUS-to-T2``)."""
 
@@ -56,6 +62,12 @@ def plain(text: str) -> str:
 def _spaced(lowered: str) -> str:
     """Blank the letters of scripts that put no space between words (``患者T2``)."""
     return "".join(" " if unicodedata.category(c) == "Lo" else c for c in lowered)
+
+
+def names_labels(text: str) -> bool:
+    """Tell whether a file's name says that it is a map of labels."""
+    lowered = plain(text)
+    return any(re.search(pattern, lowered) for pattern in LABEL_WORDS)
 
 
 def words_in(text: str) -> list[Named]:

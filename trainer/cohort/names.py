@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.io.modality import guess_from_text, names_in, plain, words_in
+from core.io.modality import LABEL_WORDS, guess_from_text, names_in, plain, words_in
 from core.modalities import SWEPT
 
 IMAGE, FIELD, LABEL, MADE, EXPECTED = "image", "fov", "label", "made", "expected"
@@ -26,9 +26,9 @@ _STAGES = (
 )
 _ROLES = (
     (MADE, rf"{_A}(?:synthetic|synthesi[sz]ed|synth|fake|predict\w*|sigma|uncertainty){_Z}"),
-    (LABEL, rf"{_A}(?:labels?|seg|dseg|segmentations?|annotations?|parcellation|roi){_Z}"),
+    (LABEL, LABEL_WORDS[0]),
     (EXPECTED, rf"{_A}{EXPECTED}{_Z}"),
-    (LABEL, r"(?:brain|head|skull|tumou?r|lesion|ventric\w*|cavity|resection)[-_ ]?mask"),
+    (LABEL, LABEL_WORDS[1]),
     (FIELD, rf"{_A}fov{_Z}|field[-_ ]?of[-_ ]?view"),
 )
 _MASK = re.compile(rf"{_A}mask{_Z}")

@@ -87,6 +87,12 @@ def test_what_is_set_beforehand() -> None:
     assert [r.header.path.name for r in sorted(rows[:6], key=rank)][-1] == "seg.nii"
 
 
+def test_labels_drawn_on_an_image_are_no_image() -> None:
+    names = ("Case1-SEG-tumor-MR-3D_AX_T2_SPACE.nrrd", "T2_brainmask.nii", "T2-unmasked.nii")
+    rows = first_choices([header(name, "T2") for name in names], {})
+    assert [row.modality for row in rows] == [LABEL_MAP, LABEL_MAP, "T2"]
+
+
 def test_other_frames_of_reference_are_named() -> None:
     rows = first_choices(
         [series("T2", frame="a"), series("T1", "T1", frame="a"), series("iUS", "iUS", frame="b"),
