@@ -57,7 +57,10 @@ ROOMS = {
     ),
     "core/synthesis": Room("core/synthesis/*.py", ("tests/core/synthesis",)),
     "core/image/metrics": Room("core/image/metrics.py", ("tests/core/image/test_metrics.py",)),
-    "trainer/loop": Room("trainer/loop/*.py", ("tests/trainer",)),
+    "trainer/loop": Room(
+        "trainer/loop/*.py",
+        ("tests/trainer/loop", "tests/trainer/cohort", "tests/trainer/test_spoilt_cohort.py"),
+    ),
 }
 SLOW = (
     "test_overfits_four_slices",
