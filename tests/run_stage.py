@@ -50,6 +50,8 @@ def write_log(run: Path, lines: list[Line], mode: str = "a") -> None:
 
 def make_run(path: Path, lines: list[Line] | None = None, **settings: Any) -> Path:
     """Make a run folder with a log."""
-    RunFolder.create(path, preset("smoke", str(path.parent / "cohort")).override(settings))
+    cohort = path.parent / "cohort"
+    cohort.mkdir(parents=True, exist_ok=True)
+    RunFolder.create(path, preset("smoke", str(cohort)).override(settings))
     write_log(path, lines or [])
     return path

@@ -105,6 +105,12 @@ def survey(source: Path, modalities: tuple[str, ...]) -> Survey:
         return Survey(tuple(sorted(cases, key=lambda case: case.id)))
     if source.is_dir():
         return _from_folder(source, modalities)
+    if not source.exists():
+        raise TrainerError(
+            f"{source.name}: expected the folder (or CSV) of the cases there; it is gone. If it "
+            "was moved, say where it is now; for a run that has begun with mhvae-studio train "
+            "--resume --out RUN --set cohort=FOLDER."
+        )
     raise TrainerError(
         f"{source.name} is neither a folder of cases nor a CSV that lists them. "
         "Choose the folder that holds the cases."

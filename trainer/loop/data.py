@@ -17,7 +17,7 @@ from trainer.cohort.likeness import alike, joined
 from trainer.cohort.pairs import doubts as pair_doubts
 from trainer.cohort.pairs import no_pairs, pairs_in
 from trainer.cohort.scan import CACHE, names_of, scan
-from trainer.cohort.split import PARTS, Split, locked_split
+from trainer.cohort.split import PARTS, Split, locked_split, read_split
 from trainer.errors import TrainerError
 from trainer.loop.tiles import Batch, TileSampler, fixed_tiles
 from trainer.plan.schema import Plan
@@ -103,8 +103,10 @@ def load_data(plan: Plan, folder: RunFolder, say: Callable[[str], None]) -> Data
     """
     source = Path(plan.cohort)
     cases = [c for c in scan(source, plan.model.modalities) if c.id not in plan.exclude]
-    prepared, problems = _prepare(cases, plan, folder, say)
     place = folder.path / "split.json"
+    lost = _lost(place, cases, source)
+    prepared, problems = _prepare(cases, plan, folder, say)
+    problems += lost
     held = _held_out(place)
     problems += drop_duplicates(prepared, held)
     there = {c.id for c in prepared}
@@ -185,6 +187,26 @@ def _held_out(split: Path) -> set[str]:
         return {*found["validation"], *found["test"]}
     except (OSError, ValueError, KeyError, TypeError):
         return set()  # none yet; a damaged one is told of when it is used
+
+
+def _lost(place: Path, cases: Sequence[CohortCase], source: Path) -> list[str]:
+    """Say which cases of a written split are not there any more.
+
+    Raises:
+        TrainerError: none is: it is another cohort, which would train and judge something else.
+    """
+    if not place.exists():
+        return []
+    split = read_split(place)
+    known = sorted(case for part in PARTS for case in split[part])
+    there = {c.id for c in cases}
+    gone = [case for case in known if case not in there]
+    if known and len(gone) == len(known):
+        raise TrainerError(
+            f"{source.name}: expected the cases of this run ({known[0]} and {len(known) - 1} "
+            "others); found none of them. Choose the folder that holds them."
+        )
+    return [f"{case}: is not in the cohort any more" for case in gone]
 
 
 def _keep_together(

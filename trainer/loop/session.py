@@ -59,7 +59,7 @@ class Session:
             keep_memory()
         self.begins = not checkpoint.listed(folder.checkpoints)
         if self.begins and plan.start_from:
-            check_start(plan)
+            check_start(folder.beginning(plan))
         self.data = load_data(plan, folder, say)
         self.tiles = self.data.tiles and self.data.tiles.to(self.device, torch.float32)
         self.seen = self.data.seen and self.data.seen.to(self.device, torch.float32)
@@ -90,7 +90,7 @@ class Session:
         torch.manual_seed(plan.seed)
         model = build(plan.model)
         if self.begins and plan.start_from:
-            initialise(model, plan, self.folder.log)
+            initialise(model, self.folder.beginning(plan), self.folder.log)
         self.model = model.to(self.device).train()
         self.average = averaged(self.model, plan.optimiser.ema)
         self.discriminators = discriminators(plan, self.device)

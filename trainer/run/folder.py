@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,9 +29,12 @@ __all__ = [
     "lock_for",
     "lock_owner",
     "read_events",
+    "start_model",
 ]
 
 ASKS = ("pause", "finish", "discard")
+START = "start"
+"""Folder of the run's own copy of the model it begins with."""
 
 
 class RunFolder:
@@ -64,6 +68,9 @@ class RunFolder:
             (path / "checkpoints").mkdir()
             (path / "previews").mkdir()
             plan.save(path / "plan.json")
+            if plan.start_from and Path(plan.start_from).is_file():
+                (path / START).mkdir()
+                shutil.copyfile(plan.start_from, path / START / Path(plan.start_from).name)
             (path / "run.json").write_text(json.dumps({"kind": "mhvae-studio run", "version": 1}))
         except OSError as error:
             raise TrainerError(
@@ -93,6 +100,14 @@ class RunFolder:
     def plan(self) -> Plan:
         """Return the run's plan."""
         return load_plan(self.path / "plan.json")
+
+    def beginning(self, plan: Plan) -> Plan:
+        """Return the plan with the run's own copy of the model it begins with, if it has one.
+
+        The model may be deleted or moved while the run is under way, a parent run's above all.
+        """
+        start = start_model(self.path, plan)
+        return replace(plan, start_from=str(start)) if start else plan
 
     # -- the lock
 
@@ -159,6 +174,14 @@ def ask(path: Path, word: str) -> None:
     if not is_run(path) or word not in ASKS:
         raise TrainerError(f"{path.name}: cannot ask a run to {word!r}.")
     write_text(path / "control", word)
+
+
+def start_model(run: Path, plan: Plan) -> Path | None:
+    """Return the model a run began with: the run's own copy, else where it was; None if gone."""
+    if not plan.start_from:
+        return None
+    there = Path(plan.start_from)
+    return next((p for p in (run / START / there.name, there) if p.is_file()), None)
 
 
 def is_run(path: Path) -> bool:

@@ -12,7 +12,8 @@ from app.processes.jobs import Jobs
 from app.training.runs import launch
 from app.training.runs.export import export_run
 from core.errors import UserError
-from trainer.run.folder import ask, discard, lock_owner
+from trainer.cohort.listing import is_csv
+from trainer.run.folder import RunFolder, ask, discard, lock_owner
 
 
 class RunActions(QObject):
@@ -47,9 +48,19 @@ class RunActions(QObject):
         return asked
 
     def resume(self, run: Path) -> None:
-        """Continue a run from its last checkpoint."""
+        """Continue a run from its last checkpoint; ask for its cases where they were moved."""
         try:
-            launch.resume(run)
+            cohort = Path(RunFolder.open(run).plan().cohort)
+            settings: dict[str, str] = {}
+            if not cohort.exists():
+                found = self._ask_cohort(run, cohort)
+                if found is None:
+                    self.failed.emit(
+                        f"{run.name} was not resumed: its cases are not at {cohort} any more."
+                    )
+                    return
+                settings["cohort"] = str(found)
+            launch.resume(run, settings)
         except UserError as error:
             self.failed.emit(str(error))
         else:
@@ -117,6 +128,26 @@ class RunActions(QObject):
             self.failed.emit(f"The system has no program to open {path.name} with.")
 
     # ---- inside
+
+    def _ask_cohort(self, run: Path, cohort: Path) -> Path | None:
+        """Ask where a run's cases are now; return None when nobody says."""
+        csv = is_csv(cohort)
+        answer = QMessageBox.question(
+            self.widget,
+            "Where are the cases?",
+            f"{run.name} was trained on {cohort}, which is not there any more. Were the cases "
+            f"moved? Choose the {'CSV file' if csv else 'folder'} as it is now; the run "
+            "goes on only if it holds its cases.",
+            QMessageBox.StandardButton.Open | QMessageBox.StandardButton.Cancel,
+        )
+        if answer != QMessageBox.StandardButton.Open:
+            return None
+        title = f"The cases of {run.name}"
+        if csv:
+            chosen, _ = QFileDialog.getOpenFileName(self.widget, title, "", "CSV (*.csv)")
+        else:
+            chosen = QFileDialog.getExistingDirectory(self.widget, title)
+        return Path(chosen) if chosen else None
 
     def _ask(self, run: Path, word: str) -> bool:
         try:

@@ -12,6 +12,7 @@ from core.errors import UserError
 from core.models.bundle import find
 from trainer.errors import TrainerError
 from trainer.plan.schema import load_plan
+from trainer.run.folder import start_model
 
 FOLDER = "report"
 SIMULATED = "The cases are simulated: see the model's card."
@@ -118,8 +119,9 @@ def arguments(run: Path, slices: int = 0, lpips: Path | None = None) -> list[str
 def before_model(run: Path) -> Path | None:
     """Return what to compare with: the model the run began with, else a built-in one that fits."""
     plan = load_plan(run / "plan.json")
-    if plan.start_from and Path(plan.start_from).is_file():
-        return Path(plan.start_from)
+    begun_with = start_model(run, plan)
+    if begun_with is not None:
+        return begun_with
     try:
         bundle = find()
     except UserError:

@@ -182,10 +182,16 @@ class RunsWindow(QWidget):
         self.page = self.compared = None
 
     def _page_gone(self) -> None:
-        name = self.page.path.name if self.page else "The run"
+        gone = self.page.path if self.page else None
         self._drop_page()
-        self.stack.setCurrentWidget(self.empty)
-        self.message.setText(f"{name} was discarded.")
+        self.message.setText(f"{gone.name if gone else 'The run'} was discarded.")
+        # The list may know already, or learn only now.
+        rest = [info.path for info in self.watcher.runs if info.path != gone]
+        if rest:
+            self.list.select(rest[0])
+            self._show_page(rest[0])
+        else:
+            self.stack.setCurrentWidget(self.empty)
         self.watcher.look()
 
     def _fine_tune(self, model: Path) -> None:

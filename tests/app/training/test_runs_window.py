@@ -15,7 +15,7 @@ import psutil
 import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer
 from PySide6.QtGui import QColor, QDesktopServices, QImage
-from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox, QTableWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox, QTableWidget
 from pytestqt.qtbot import QtBot
 from run_stage import line, make_run, start, step, write_log
 
@@ -26,6 +26,7 @@ from app.training.runs.export import export_run
 from app.training.runs.filmstrip import chosen, sheet_columns
 from app.training.runs.window import RunsWindow
 from app.training.runs.wording import duration
+from trainer.plan.schema import load_plan
 from trainer.run.balance import assess_balance
 from trainer.run.folder import lock_for
 from trainer.run.registry import known_runs
@@ -234,6 +235,48 @@ def test_discard_asks_for_the_name_and_deletes_runs_only(
     window.actions_.delete(other)
     qtbot.waitUntil(lambda: not window.jobs.busy)
     assert (other / "precious.txt").exists()
+
+
+def test_resume_asks_where_moved_cases_are(
+    qtbot: QtBot,
+    window: RunsWindow,
+    runs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sleeper: int,
+) -> None:
+    started: list[list[str]] = []
+
+    def fake(command: list[str], errors: Path) -> int:
+        started.append(command)
+        return sleeper
+
+    monkeypatch.setattr(launch, "detach", fake)
+    run = make_run(runs / "one", [start(), step(1), line("end", step=1, state="paused")])
+    plan = load_plan(run / "plan.json").override({"cohort": str(tmp_path / "gone")})
+    plan.save(run / "plan.json")
+    shown(qtbot, window, run)
+    answers = iter([QMessageBox.StandardButton.Cancel, QMessageBox.StandardButton.Open])
+    monkeypatch.setattr(QMessageBox, "question", lambda *_, **__: next(answers))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, **__: str(tmp_path))
+    window.actions_.resume(run)
+    assert not started
+    assert "not at" in window.message.text()
+    window.actions_.resume(run)
+    assert started[0][-2:] == ["--set", f'cohort="{tmp_path}"']
+
+
+def test_when_the_shown_run_is_deleted_another_is_shown(
+    qtbot: QtBot, window: RunsWindow, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [start(), step(1), line("end", step=1, state="finished")]
+    one, other = make_run(runs / "one", lines), make_run(runs / "other", lines)
+    shown(qtbot, window, one)
+    yes = QMessageBox.StandardButton.Yes
+    monkeypatch.setattr(QMessageBox, "question", lambda *_, **__: yes)
+    window.actions_.delete(one)
+    qtbot.waitUntil(lambda: window.page is not None and window.page.path == other, timeout=10_000)
+    assert window.stack.currentWidget() is window.page
 
 
 def test_resume_starts_a_process_of_its_own_once(

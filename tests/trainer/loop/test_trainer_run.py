@@ -242,3 +242,29 @@ def test_a_resumed_run_may_go_on_longer_but_not_become_another(
     assert {"settings": {"optimiser.steps": 3}}.items() <= next(
         e for e in events if e["event"] == "changed"
     ).items()
+
+
+def test_a_fine_tuned_run_needs_its_parent_no_longer(cohort: Path, tmp_path: Path) -> None:
+    parent = train(tiny_plan(cohort, optimiser__steps=2, loss__gan=0), tmp_path / "a", say=quiet)
+    assert parent.model is not None
+    plan = tiny_plan(cohort, optimiser__steps=2, loss__gan=0)
+    plan = plan.override({"start_from": str(parent.model)})
+    RunFolder.create(tmp_path / "b", plan)
+    discard(tmp_path / "a")
+    assert train(plan, tmp_path / "b", resume=True, say=quiet).state == "finished"
+
+
+def test_a_run_goes_on_where_its_cases_were_moved_to_and_nowhere_else(tmp_path: Path) -> None:
+    cohort, run = write_cohort(tmp_path / "cohort"), tmp_path / "run"
+    train(tiny_plan(cohort, optimiser__steps=2, loss__gan=0), run, say=quiet)
+    split = (run / "split.json").read_text()
+    cohort.rename(tmp_path / "moved")
+    words = ["train", "--resume", "--quiet", "--out", str(run), "--set", "optimiser.steps=3"]
+    assert main(words) == 2
+    others = tmp_path / "others"
+    others.mkdir()
+    write_case(others, "Other1", 31)
+    assert main([*words, "--set", f"cohort={others}"]) == 2
+    assert (run / "split.json").read_text() == split
+    assert main([*words, "--set", f"cohort={tmp_path / 'moved'}"]) == 0
+    assert (run / "split.json").read_text() == split
