@@ -506,7 +506,7 @@ def test_fine_tuning_begins_a_new_run_with_the_models_weights(
     monkeypatch.setattr(launch, "start", lambda plan, run: begun.append((plan, run)))
     built_in = find()
     assert built_in.path is not None
-    old = make_run(runs / "old", [start(), step(1)], seed=5)
+    old = make_run(runs / "old", [start(), step(1)], seed=5, cohort=str(tmp_path / "gone"))
     shutil.copyfile(built_in.path, old / "model.safetensors")
     dialog = FineTune(old / "model.safetensors")
     qtbot.addWidget(dialog)
