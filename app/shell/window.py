@@ -229,6 +229,7 @@ class MainWindow(QMainWindow):
         self.alignment.panel_wanted.connect(self.docks.align.raise_)
         self.panels.case.menu_wanted.connect(self._show_layer_menu)
         self.panels.results.card_wanted.connect(self.training.show_card)
+        self.training.wizard.case_wanted.connect(self._open_to_align)
         files.case_closing.connect(self.synthesis.cancel)
         files.opener.model_found.connect(self.synthesis.open_model)
         files.opener.opened.connect(lambda _: self.viewers.setFocus())
@@ -248,6 +249,18 @@ class MainWindow(QMainWindow):
         self.commands.refresh()
 
     # ---- what happened
+
+    def _open_to_align(self, paths: Sequence[Path]) -> None:
+        """Close the case, unless that is cancelled, and open another beside the alignment tools."""
+
+        def go_on() -> None:
+            self.files.opener.open(paths)
+            self.docks.align.show()
+            self.docks.align.raise_()
+
+        self.raise_()
+        self.activateWindow()
+        self.files.close_case(go_on)
 
     def _show_title(self) -> None:
         """Name the project in the title, and say when something changed since it was saved."""

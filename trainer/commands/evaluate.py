@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,18 @@ def run(args: argparse.Namespace) -> int:
     from trainer.evaluation.evaluate import evaluate, labels
     from trainer.evaluation.report import write_report
 
+    began, told = time.monotonic(), [0.0]
+
     def progress(done: int, total: int) -> None:
         if args.events:
             tell("progress", done=done, total=total)
             return
-        print(f"evaluated {done} of {total}", file=sys.stderr, flush=True)
+        spent = time.monotonic() - began
+        if done < total and spent - told[0] < 10:
+            return
+        told[0] = spent
+        left = f", {spent / done * (total - done) / 60:.1f} min left" if 0 < done < total else ""
+        print(f"evaluated {done / total:.0%}{left}", file=sys.stderr, flush=True)
 
     split = args.test_of / "split.json" if args.test_of else None
     if split is not None and not split.is_file():
@@ -84,16 +92,16 @@ def run(args: argparse.Namespace) -> int:
         progress=progress,
     )
     files = write_report(result, args.out, data=args.about, pair=pair)
-    told = {kind: str(path) for kind, path in files.items()}
+    written = {kind: str(path) for kind, path in files.items()}
     if args.events:
         tell("done", cases=len({row.case for row in result.rows}))
         return 0
     if args.json:
-        print(json.dumps(told))
+        print(json.dumps(written))
         return 0
     facts = json.loads(files["json"].read_text(encoding="utf-8"))
     print("\n".join([*_table(facts), *facts["verdicts"], *facts["problems"]]))
-    print("\n".join(f"{kind}: {path}" for kind, path in told.items()))
+    print("\n".join(f"{kind}: {path}" for kind, path in written.items()))
     return 0
 
 

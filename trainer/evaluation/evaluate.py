@@ -20,7 +20,7 @@ from core.models.bundle import Bundle
 from core.models.weights import load as load_bundle
 from core.synthesis.backends import choose_device
 from core.synthesis.request import PreparedInput, Request, prepare_input
-from core.synthesis.synthesize import Engine
+from core.synthesis.synthesize import Engine, Progress
 from core.volume import Volume
 from trainer.cohort.case import CohortCase
 from trainer.cohort.likeness import content_hash
@@ -30,6 +30,8 @@ from trainer.evaluation.authors_protocol import slice_scores
 from trainer.evaluation.perceptual import Perceptual
 
 Floats = NDArray[np.float32]
+STEPS = 1000
+"""Progress is told in so many parts of a case."""
 PROTOCOLS = ("masked", "authors")
 
 
@@ -103,7 +105,7 @@ def evaluate(
         max_slices: score at most this many slices per case, evenly spaced; 0 = all.
         lpips: file with LPIPS weights; without it LPIPS is not computed.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        progress: told (done, total) after every case of every model.
+        progress: told (done, total) in thousandths of a case of a model, every few tiles.
 
     Raises:
         TrainerError: nothing to evaluate on, an unknown protocol, or two models of one label.
@@ -128,7 +130,7 @@ def evaluate(
     rows: list[Row] = []
     pictures: list[Picture] = []
     problems: list[str] = [f"{case.id}: {doubt}" for case in cases for doubt in case.doubts]
-    done = 0
+    done, total = 0, STEPS * len(cases) * len(loaded)
     for case in cases:
         # Models that look at a case alike share its preparation, which costs seconds.
         shared: dict[tuple[Any, ...], AlignedCase] = {}
@@ -140,15 +142,19 @@ def evaluate(
                     shared[look] = _lay_out(case, bundle)
                 if told := _seen_in_training(shared[look], bundle):
                     problems.append(f"{case.id}: {label} {told}")
+
+                def part(share: float, done: int = done) -> None:
+                    progress(done + int(share * STEPS), total)
+
                 for picture in _one_case(
-                    label, engine, shared[look], protocol, max_slices, perceptual
+                    label, engine, shared[look], protocol, max_slices, perceptual, part
                 ):
                     rows.append(picture.row)
                     pictures.append(picture)
             except UserError as error:
                 problems.append(f"{case.id}: {error}")
-            done += 1
-            progress(done, len(cases) * len(loaded))
+            done += STEPS
+            progress(done, total)
     if not rows:
         raise TrainerError("No case could be evaluated: " + "; ".join(sorted(set(problems))))
     return Evaluation(
@@ -212,37 +218,43 @@ def _one_case(
     protocol: str,
     max_slices: int,
     perceptual: Perceptual | None,
+    part: Callable[[float], None],
 ) -> Iterator[Picture]:
     loaded, everything, fov = laid_out.case, laid_out.prepared, laid_out.fov
     present = tuple(loaded.volumes)
     slices = _chosen_slices(everything, max_slices)
     real = {m: _planes(everything, everything.images[m])[..., slices] for m in present}
     inside = _planes(everything, everything.fov)[..., slices]
-    for size in range(1, len(present) + 1):
-        for subset in combinations(present, size):
-            request = Request(subset, present, fov=fov)
-            images = {m: everything.images[m] for m in subset}
-            tiles = tuple(t for t in everything.tiles if t.index in set(slices.tolist()))
-            given = replace(everything, images=images, tiles=tiles)
-            result = engine.run(loaded, given, request)
-            for m in present:
-                scale = everything.normalisers[m]
-                values = scale.forward(result.volumes[m].voxels, everything.fov)
-                made = _planes(everything, values)[..., slices]
-                # A T2 may be black inside the ultrasound's field of view; nothing is known there.
-                mask = inside & (real[m] > -1)
-                if not mask.any():
-                    continue
-                truth = np.where(mask, real[m], np.float32(-1))
-                made = np.where(mask, made, np.float32(-1))
-                scores = _score(truth, made, mask, protocol, perceptual)
-                middle = int(np.argmax(mask.sum(axis=(0, 1))))
-                yield Picture(
-                    Row(label, loaded.name, subset, m, scores),
-                    truth[..., middle],
-                    made[..., middle],
-                    {n: real[n][..., middle] for n in subset},
-                )
+    subsets = [x for n in range(1, len(present) + 1) for x in combinations(present, n)]
+    wanted = set(slices.tolist())
+    tiles = tuple(t for t in everything.tiles if t.index in wanted)
+    for number, subset in enumerate(subsets):
+
+        def told(p: Progress, number: int = number) -> None:
+            part((number + p.done / max(1, p.total)) / len(subsets))
+
+        request = Request(subset, present, fov=fov)
+        images = {m: everything.images[m] for m in subset}
+        given = replace(everything, images=images, tiles=tiles)
+        result = engine.run(loaded, given, request, progress=told)
+        for m in present:
+            scale = everything.normalisers[m]
+            values = scale.forward(result.volumes[m].voxels, everything.fov)
+            made = _planes(everything, values)[..., slices]
+            # A T2 may be black inside the ultrasound's field of view; nothing is known there.
+            mask = inside & (real[m] > -1)
+            if not mask.any():
+                continue
+            truth = np.where(mask, real[m], np.float32(-1))
+            made = np.where(mask, made, np.float32(-1))
+            scores = _score(truth, made, mask, protocol, perceptual)
+            middle = int(np.argmax(mask.sum(axis=(0, 1))))
+            yield Picture(
+                Row(label, loaded.name, subset, m, scores),
+                truth[..., middle],
+                made[..., middle],
+                {n: real[n][..., middle] for n in subset},
+            )
 
 
 def _planes(prepared: PreparedInput, array: NDArray[Any]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -26,7 +27,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.training.runs.evaluation_process import FOLDER, EvaluationProcess, before_model
-from app.training.runs.wording import COLOURS
+from app.training.runs.wording import COLOURS, time_left
 from core.errors import UserError
 from trainer.run.state import RunInfo
 
@@ -63,6 +64,7 @@ class ReportPage(QWidget):
             "A local file with the LPIPS network's weights; without it LPIPS is not computed"
         )
         self._lpips: Path | None = None
+        self._began = 0.0
         self.begin = QPushButton("Evaluate on the test cases")
         self.cancel = QPushButton("Cancel")
         self.bar = QProgressBar()
@@ -104,6 +106,7 @@ class ReportPage(QWidget):
             return
         self.message.setText(self._plan())
         self.bar.setRange(0, 0)
+        self._began = time.monotonic()
         self._show_running()
 
     def show_state(self, info: RunInfo) -> None:
@@ -184,7 +187,7 @@ class ReportPage(QWidget):
     def _progressed(self, done: int, total: int) -> None:
         self.bar.setRange(0, total)
         self.bar.setValue(done)
-        self.bar.setFormat(f"{done} of {total}")
+        self.bar.setFormat(f"%p%{time_left(self._began, done, total)}")
 
     def _finished(self) -> None:
         self.message.setText("")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from trainer.run.state import GONE, RunInfo
 
 STATES = {
@@ -44,6 +46,20 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes % 60} min"
     return f"{days} d {hours % 24} h"
+
+
+def time_left(began: float, done: int, total: int) -> str:
+    """Return ``", 3 min left"`` from the pace so far; empty while that says nothing.
+
+    Args:
+        began: when the work began, on the monotonic clock, s.
+        done: how much is done.
+        total: of how much.
+    """
+    spent = time.monotonic() - began
+    if done <= 0 or done >= total or spent < 2:
+        return ""
+    return f", {duration(spent / done * (total - done))} left"
 
 
 def number(value: float) -> str:

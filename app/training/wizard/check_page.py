@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
@@ -17,6 +19,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
+from app.training.runs.wording import time_left
 from app.training.wizard.case_list import CaseList
 from app.training.wizard.draft import DraftError
 from app.training.wizard.page import CommandProcess, MessageLabel, Page, WizardContext
@@ -38,6 +41,7 @@ class CheckPage(Page):
     def __init__(self, context: WizardContext) -> None:
         super().__init__(context)
         self.task = CommandProcess(self)
+        self._began = 0.0
         self.bar = QProgressBar()
         self.stop = QPushButton("Stop")
         self.again = QPushButton("Check again")
@@ -53,6 +57,9 @@ class CheckPage(Page):
         self.problems.setMinimumHeight(4 * self.fontMetrics().lineSpacing())
         self.accept = QPushButton("Accept (A)")
         self.reject = QPushButton("Reject (X)")
+        self.align = QPushButton("Align in the main window")
+        self.align.setToolTip("Opens this case beside the alignment tools; its check is done anew")
+        self.align.setVisible(context.show_case is not None)
         self.previous = QPushButton("Previous")
         self.following = QPushButton("Next case")
         self.counts = QLabel()
@@ -69,6 +76,7 @@ class CheckPage(Page):
         self.again.clicked.connect(self.check)
         self.accept.clicked.connect(lambda: self._decide(True))
         self.reject.clicked.connect(lambda: self._decide(False))
+        self.align.clicked.connect(self._align)
         self.previous.clicked.connect(lambda: self.list.move_by(-1))
         self.following.clicked.connect(lambda: self.list.move_by(1))
         self.modes.idClicked.connect(lambda _: self._show_case())
@@ -118,6 +126,7 @@ class CheckPage(Page):
         self.bar.setRange(0, len(draft.used()))
         self.bar.setValue(0)
         self.bar.setFormat("checking, %v of %m")
+        self._began = time.monotonic()
         self._show_running(True)
         self._fill_list()
         self.draft_changed()
@@ -136,6 +145,8 @@ class CheckPage(Page):
             }
             self.bar.setMaximum(int(event["total"]))
             self.bar.setValue(int(event["done"]))
+            left = time_left(self._began, int(event["done"]), int(event["total"]))
+            self.bar.setFormat(f"checking, %v of %m{left}")
             self.list.mark(self.draft, event["case"])
             if self.list.case() in ("", event["case"]):
                 self._show_case()
@@ -179,6 +190,7 @@ class CheckPage(Page):
         accepted = usable and self.draft.accepts(case)
         self.accept.setEnabled(usable and not accepted)
         self.reject.setEnabled(accepted)
+        self.align.setEnabled(len(self._files(case)) > 1)
         why = "" if usable or not facts else "The training cannot use this case; see the problem."
         self.accept.setToolTip(why)
         self.reject.setToolTip(why)
@@ -197,6 +209,15 @@ class CheckPage(Page):
         pair = bool(case) and len(self.draft.table.row(case).case().files) > 1
         both = "They have too little in common to be compared by number."
         return "" if not facts else both if pair else "No pair to compare."
+
+    def _files(self, case: str) -> list[Path]:
+        return list(self.draft.table.row(case).files.values()) if case else []
+
+    def _align(self) -> None:
+        """Let the user bring the images of the case together where that is done."""
+        case = self.list.case()
+        if self.context.show_case is not None and case:
+            self.context.show_case(case, self._files(case))
 
     def _decide(self, accept: bool) -> None:
         case = self.list.case()
@@ -271,6 +292,7 @@ class CheckPage(Page):
         buttons = QHBoxLayout()
         for button in (self.previous, self.following):
             buttons.addWidget(button)
+        buttons.addWidget(self.align)
         buttons.addStretch(1)
         for button in (self.accept, self.reject):
             buttons.addWidget(button)

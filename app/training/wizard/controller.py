@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from app.shared.commands import Command
@@ -44,6 +44,9 @@ class WizardController(QObject):
         parent: the main window.
         show_run: shows a run that was started.
     """
+
+    case_wanted = Signal(object)
+    """Files of one case (list of paths) that the user wants to align in the main window."""
 
     def __init__(self, context: Context, parent: QWidget, show_run: Callable[[Path], None]) -> None:
         super().__init__(parent)
@@ -110,13 +113,30 @@ class WizardController(QObject):
         from app.training.wizard.wizard import TrainerWizard
 
         context = self.context
-        tools = WizardContext(context.settings, context.jobs, DraftStore(), self._begin)
+        tools = WizardContext(
+            context.settings, context.jobs, DraftStore(), self._begin, show_case=self._show_case
+        )
         wizard = TrainerWizard(tools, self._parent)
         wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         wizard.started.connect(self._show_run)
         wizard.kept.connect(self._kept)
         wizard.finished.connect(self._over)
         return wizard
+
+    def _show_case(self, case: str, files: Sequence[Path]) -> None:
+        self.context.messages.info(
+            f"{case} is open to be aligned. Save the moved volume over the one in the cohort, then "
+            "go back to the training: the case is checked again.",
+            [Action("Back to the training", self._go_back)],
+        )
+        self.case_wanted.emit(list(files))
+
+    def _go_back(self) -> None:
+        if self.wizard is None:
+            self.open()
+            return
+        self._show(self.wizard)
+        self.wizard.look_again()
 
     def _begin(self, draft: Draft) -> Path:
         from app.training.runs.launch import resume

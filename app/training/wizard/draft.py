@@ -108,8 +108,8 @@ class Draft:
         return draw(self.accepted(), self.plan.data, self.placed)
 
     def cohort_fingerprint(self) -> str:
-        """Name what a check depends on."""
-        rows = [(row.id, sorted((k, str(p)) for k, p in row.files.items())) for row in
+        """Name what a check depends on: which files, and what is in them as far as dates tell."""
+        rows = [(row.id, sorted((k, str(p), _stamp(p)) for k, p in row.files.items())) for row in
                 self.table.rows if row.used]  # fmt: skip
         return _fingerprint([self.modalities, rows])
 
@@ -150,6 +150,14 @@ class Draft:
             return replace(rebuilt(cls, {**values, "plan": {}}), plan=plan)
         except (TypeError, KeyError, ValueError) as error:
             raise DraftError(f"The draft is damaged ({error}).") from error
+
+
+def _stamp(path: Path) -> int:
+    """Return when a file was last written, ns; 0 where it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _fingerprint(values: Any) -> str:

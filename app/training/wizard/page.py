@@ -29,6 +29,7 @@ class WizardContext:
         store: keeps the draft.
         start_run: makes a run of a draft and starts it; returns its folder.
         command: how a command of the program is started; tests pass another.
+        show_case: opens a case's files in the main window, to be aligned there.
     """
 
     settings: Settings
@@ -36,6 +37,7 @@ class WizardContext:
     store: DraftStore
     start_run: Callable[[Draft], Path]
     command: Callable[[Sequence[str]], list[str]] = program_command
+    show_case: Callable[[str, Sequence[Path]], None] | None = None
 
 
 class Page(QWizardPage):

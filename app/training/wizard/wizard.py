@@ -88,6 +88,10 @@ class TrainerWizard(QWizard):
         self._opening = False
         self._came_to(self.currentId())
 
+    def look_again(self) -> None:
+        """Look at the files again, after they were worked on elsewhere."""
+        self.steps[self.currentId()].enter()
+
     def keep(self) -> None:
         """Save the draft."""
         if self.draft.source is None:

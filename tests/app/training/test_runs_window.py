@@ -25,7 +25,7 @@ from app.training.runs.charts import charts_for
 from app.training.runs.export import export_run
 from app.training.runs.filmstrip import chosen, sheet_columns
 from app.training.runs.window import RunsWindow
-from app.training.runs.wording import duration
+from app.training.runs.wording import duration, time_left
 from trainer.plan.schema import load_plan
 from trainer.run.balance import assess_balance
 from trainer.run.folder import lock_for
@@ -485,6 +485,12 @@ def test_the_balance_light(gap: float, lines: int, light: str) -> None:
 def test_durations_are_said_in_two_units() -> None:
     said = [duration(s) for s in (0, 59, 125, 600, 7500, 10**6)]
     assert said == ["0 s", "59 s", "2 min 5 s", "10 min", "2 h 5 min", "11 d 13 h"]
+
+
+def test_time_left_is_said_once_the_pace_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.training.runs.wording.time.monotonic", lambda: 110.0)
+    assert time_left(100.0, 1, 4) == ", 30 s left"
+    assert time_left(109.0, 1, 4) == time_left(100.0, 0, 4) == time_left(100.0, 4, 4) == ""
 
 
 def test_only_a_file_the_system_can_open_is_opened(

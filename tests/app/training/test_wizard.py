@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -291,6 +292,32 @@ def test_check_is_walked_by_keys_and_unusable_cases_stay_out(stage: Stage, qtbot
         z.check.reject.click()
     assert not z.check.isComplete()
     assert "No case is left" in z.check.sentence.text()
+
+
+def test_a_case_is_aligned_elsewhere_and_checked_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[str, list[Path]]] = []
+    stage.wizard.context.show_case = lambda case, files: shown.append((case, list(files)))
+    z = stage.wizard = TrainerWizard(stage.wizard.context)
+    stage.qtbot.addWidget(z)
+    z.show()
+    z = stage.go(CHECK, cohort(stage.path / "data", "Case1", "Case2"))
+    assert z.check.align.isVisible()
+    z.check.list.setCurrentRow(1)
+    z.check.align.click()
+    ((case, files),) = shown
+    assert case == "Case2"
+    assert sorted(f.name for f in files) == ["Case2-T2.nii.gz", "Case2-iUS.nii.gz"]
+    z.look_again()  # nothing was saved
+    assert not z.check.task.running
+    files[0].write_bytes(files[0].read_bytes())
+    os.utime(files[0], ns=(1, 1))
+    assert not z.check.isComplete()
+    z.look_again()
+    assert z.check.task.running
+    stage.settle()
+    assert z.check.isComplete()
 
 
 def test_a_check_that_fails_or_is_stopped_can_be_repeated(stage: Stage, qtbot: QtBot) -> None:
