@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.cli.options import CommandError, add_transform, measure, request_of
 from app.cli.terminal import FORMATS, Reporter, answer, output_folder, peak_memory
@@ -20,7 +20,11 @@ from core.synthesis.devices import DEVICES
 from core.synthesis.request import Synthesis, on_grid, prepare_input
 from core.volume import Volume
 
+if TYPE_CHECKING:
+    from core.io import DicomSource
+
 MASK = "mask"
+DICOM = "dicom"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +82,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grid", default="input", choices=("input", "model"), help="grid of the saved volumes"
     )
-    parser.add_argument("--format", default="nii.gz", choices=FORMATS)
+    parser.add_argument(
+        "--format", default="nii.gz", choices=(*FORMATS, DICOM), help="dicom: a series in a folder"
+    )
+    parser.add_argument(
+        "--dicom-patient",
+        default="keep",
+        choices=("keep", "new"),
+        help="keep: of the DICOM input, its patient, study and frame of reference; new: a patient "
+        "without a name",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -134,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
     measured = measure(case, result, prepared)
     with report.stage("write"):
         saved = result if args.grid == "model" else on_grid(result, prepared.reference)
-        outputs = _write(saved, measured, args.out, args.format)
+        outputs = _write(saved, measured, args.out, args.format, _dicom_source(args, inputs))
         outputs["picture"] = _picture(case, result, args.out)
     answer(
         {
@@ -247,10 +260,24 @@ def _read_one(modality: str, path: Path) -> Volume:
     return replace(volume, warnings=(*volume.warnings, other))
 
 
+def _dicom_source(args: argparse.Namespace, inputs: Mapping[str, Path]) -> DicomSource | None:
+    """Return the first input that is DICOM, as the source of series to be written."""
+    if args.format != DICOM:
+        return None
+    from core.io import DicomSource, find
+
+    found = [find(path).members for path in inputs.values()]
+    return DicomSource(next(filter(None, found), ()), args.dicom_patient == "keep")
+
+
 def _write(
-    result: Synthesis, measured: Mapping[str, Any], out: Path, suffix: str
+    result: Synthesis,
+    measured: Mapping[str, Any],
+    out: Path,
+    suffix: str,
+    source: DicomSource | None = None,
 ) -> dict[str, str]:
-    from core.io import write
+    from core.io import write, write_dicom
 
     outputs = {}
     for kind, volumes in (("synthetic", result.volumes), ("sigma", result.spread)):
@@ -260,7 +287,11 @@ def _write(
                 marks["quantity"] = "standard deviation over samples: model variability, not error"
             elif m in measured:
                 marks["metrics"] = measured[m]
-            path = write(volume, out / f"{kind}-{m}.{suffix}", marks=marks)
+            if source is not None:
+                place, what = out / f"{kind}-{m}", f"{m} {kind}" if kind == "sigma" else m
+                path = write_dicom(volume, place, marks=marks, source=source, description=what)
+            else:
+                path = write(volume, out / f"{kind}-{m}.{suffix}", marks=marks)
             outputs[f"{kind} {m}"] = str(path)
     return outputs
 

@@ -41,6 +41,11 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(f"--cohort takes its volumes from the cohort; leave out --{option}.")
     if args.register != "none":
         raise CommandError("--cohort takes aligned cases; align them with mhvae-studio prepare.")
+    if args.format == "dicom":
+        raise CommandError(
+            "--format dicom writes one case; for a cohort choose another format, or call the "
+            "command for each case with --input."
+        )
     bundle = find(args.model)
     targets = tuple(dict.fromkeys(args.target))
     if not targets:

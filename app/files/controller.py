@@ -17,7 +17,7 @@ from app.files.project import Entry
 from app.files.projects import Projects
 from app.files.recovery import Recovery
 from app.files.save import Saver
-from app.files.save_dialog import SaveVolume
+from app.files.save_dialog import DICOM, SaveVolume
 from app.files.screenshot import save_picture, with_footer
 from app.files.work import Work
 from app.shared.commands import Command
@@ -205,13 +205,22 @@ class FilesController(QObject):
 
     def ask_save(self, layer_id: str) -> None:
         """Ask how and where to save a volume."""
-        dialog = SaveVolume(self.context.session.layers, layer_id, self._parent)
+        layers = self.context.session.layers
+        origins = [o for x in layers if (o := self.opener.origins.get(x.id)) and o.series]
+        patient = origins[0] if origins else None
+        dialog = SaveVolume(layers, layer_id, self._parent, patient=patient is not None)
         if dialog.exec() != SaveVolume.DialogCode.Accepted:
             return
         layer = dialog.layer
         stem = (
             f"{layer.kind}-{layer.modality}" if layer.kind is not Kind.REAL else layer.modality
         ) or "volume"
+        if dialog.suffix == DICOM:
+            folder = self.dialogs.target("Save as a DICOM series, in a new folder", stem, ALL_FILES)
+            if folder is not None:
+                keep = dialog.keep_patient
+                self.saver.save_series(layer, folder, dialog.grid, patient, keep=keep)
+            return
         path = self.dialogs.target("Save volume", stem + dialog.suffix, ALL_FILES, dialog.suffix)
         if path is not None:
             if not path.name.lower().endswith(dialog.suffix):

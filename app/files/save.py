@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject
 
+from app.files.opener import Origin
 from app.files.project_alignment import described
 from app.shared.context import Context
 from app.state.values import Kind, Layer
@@ -38,16 +39,48 @@ class Saver(QObject):
             grid: grid to write on; None keeps the volume's own.
             done: called with the path written.
         """
-        volume, inside = layer.volume, layer.field_of_view
-        marks = {**self.results.marks(layer), **_moved(layer)}
-        nearest = layer.kind is Kind.LABEL
+        whole = self._to_write(layer, grid)
+        marks = self._marks(layer)
 
         def work() -> Path:
             from core.io import write
 
-            moved = volume if grid is None else on_grid(volume, inside, grid, nearest)
-            return Path(write(moved, path, marks=marks or None))
+            return Path(write(whole(), path, marks=marks or None))
 
+        self._submit(path, work, done)
+
+    def save_series(
+        self, layer: Layer, folder: Path, grid: Grid | None, origin: Origin | None, *, keep: bool
+    ) -> None:
+        """Write a layer's volume as a DICOM series.
+
+        Args:
+            layer: whose volume.
+            folder: target; new, or empty.
+            grid: grid to write on; None keeps the volume's own.
+            origin: the DICOM series of the case, if there is one.
+            keep: whether the result belongs to that series' patient and study.
+        """
+        whole, marks = self._to_write(layer, grid), self._marks(layer)
+
+        def work() -> Path:
+            from core.io import DicomSource, find, write_dicom
+
+            members = find(origin.path, series=origin.series).members if origin else ()
+            source = DicomSource(members, keep)
+            return Path(write_dicom(whole(), folder, marks=marks, source=source))
+
+        self._submit(folder, work, lambda _: None)
+
+    def _marks(self, layer: Layer) -> dict[str, Any]:
+        return {**self.results.marks(layer), **_moved(layer)}
+
+    def _to_write(self, layer: Layer, grid: Grid | None) -> Callable[[], Volume]:
+        volume, inside = layer.volume, layer.field_of_view
+        nearest = layer.kind is Kind.LABEL
+        return lambda: volume if grid is None else on_grid(volume, inside, grid, nearest)
+
+    def _submit(self, path: Path, work: Callable[[], Path], done: Callable[[Path], None]) -> None:
         def saved(written: Path) -> None:
             self.messages.info(f"Saved {written.name}; read back and compared.")
             done(written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -19,11 +20,28 @@ from app.state.values import Kind, Layer
 from core.grid import Grid
 from core.io import WRITTEN
 
+DICOM = "dicom"
+"""In place of an ending: a series of files in a folder."""
+
 
 class SaveVolume(QDialog):
-    """Choices made here are read from :attr:`layer`, :attr:`grid` and :attr:`suffix`."""
+    """Choices made here are read from :attr:`layer`, :attr:`grid` and :attr:`suffix`.
 
-    def __init__(self, layers: Sequence[Layer], active: str, parent: QWidget | None = None) -> None:
+    Args:
+        layers: what can be saved.
+        active: id of the one to begin with.
+        parent: owner.
+        patient: whether a volume of the case came from DICOM, with a patient to keep.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        active: str,
+        parent: QWidget | None = None,
+        *,
+        patient: bool = False,
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Save volume")
         self._layers = {x.id: x for x in layers}
@@ -35,6 +53,13 @@ class SaveVolume(QDialog):
         self._format = QComboBox()
         for suffix, text in WRITTEN.items():
             self._format.addItem(f"{text} ({suffix})", suffix)
+        self._format.addItem("DICOM series (a folder)", DICOM)
+        self._patient = QCheckBox("Same patient and study as the DICOM input")
+        self._patient.setToolTip(
+            "Off: a patient without a name, and a study and frame of reference of its own"
+        )
+        self._patient.setChecked(patient)
+        self._has_patient = patient
         self._notice = QLabel(
             "Marked as synthetic in the header and in a JSON file beside it. Research use only."
         )
@@ -43,6 +68,7 @@ class SaveVolume(QDialog):
         form.addRow("Volume", self._which)
         form.addRow("Grid", self._grid)
         form.addRow("Format", self._format)
+        form.addRow("", self._patient)
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
         )
@@ -54,7 +80,9 @@ class SaveVolume(QDialog):
         column.addWidget(buttons)
         WheelGuard(self)
         self._which.activated.connect(lambda _: self._fill())
+        self._format.currentIndexChanged.connect(lambda _: self._show_patient())
         self._fill()
+        self._show_patient()
 
     @property
     def layer(self) -> Layer:
@@ -69,8 +97,16 @@ class SaveVolume(QDialog):
 
     @property
     def suffix(self) -> str:
-        """The ending of the file name."""
+        """The ending of the file name; :data:`DICOM` for a series."""
         return str(self._format.currentData())
+
+    @property
+    def keep_patient(self) -> bool:
+        """Whether a series belongs to the patient and study of the DICOM input."""
+        return self._has_patient and self._patient.isChecked()
+
+    def _show_patient(self) -> None:
+        self._patient.setVisible(self._has_patient and self.suffix == DICOM)
 
     def _fill(self) -> None:
         layer = self.layer

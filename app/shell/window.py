@@ -250,10 +250,17 @@ class MainWindow(QMainWindow):
 
     # ---- what happened
 
-    def _open_to_align(self, paths: Sequence[Path]) -> None:
+    def _open_to_align(self, case: str, paths: Sequence[Path]) -> None:
         """Close the case, unless that is cancelled, and open another beside the alignment tools."""
+        jobs = self.context.jobs
+
+        def opened(_: str = "") -> None:
+            if not jobs.busy:  # all is read, and said what there is to say about it
+                jobs.busy_changed.disconnect(opened)
+                self.training.wizard.offer_return(case)
 
         def go_on() -> None:
+            jobs.busy_changed.connect(opened)
             self.files.opener.open(paths)
             self.docks.align.show()
             self.docks.align.raise_()

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from core.io.dicom_writer import DicomSource, write_dicom
     from core.io.header import Header
     from core.io.label_table import label_names
     from core.io.place import OutputError, output_folder
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDINGS",
     "WRITTEN",
+    "DicomSource",
     "Header",
     "OutputError",
     "dicom_tags",
@@ -38,9 +40,11 @@ __all__ = [
     "survey",
     "sweep_file",
     "write",
+    "write_dicom",
 ]
 
 _MODULES = {
+    "DicomSource": "dicom_writer",
     "ENDINGS": "sniff",
     "WRITTEN": "sniff",
     "Header": "header",
@@ -52,6 +56,7 @@ _MODULES = {
     "read_headers": "reader",
     "survey": "search",
     "write": "writer",
+    "write_dicom": "dicom_writer",
 }
 
 

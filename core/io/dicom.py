@@ -187,6 +187,7 @@ def _series(images: list[Image], about: Header, echoes: bool) -> Series:
         remarks=(*filter(None, (why,)), *about.remarks),
         frame=_digest(first.frame) if first.frame else "",
         members=tuple(image.path for image in images),
+        synthetic=first.synthetic,
     )
     return Series(header, tuple(images), order)
 
@@ -304,6 +305,7 @@ def load(series: Series, source: str, *, allow_zero: bool = False) -> Volume:
         source,
         raw,
         header.grid,
+        synthetic=header.synthetic,
         warnings=header.warnings,
         allow_zero=allow_zero,
         blank=blank,

@@ -23,7 +23,7 @@ _TAGS = [
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns",
     "PixelSpacing", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
-    "GridFrameOffsetVector",
+    "GridFrameOffsetVector", "SyntheticData",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 _DIRECTORY = "1.2.840.10008.1.3.10"
@@ -77,6 +77,7 @@ class Image:
     acquisition: str
     temporal: str
     offsets: tuple[float, ...]
+    synthetic: bool  # made by a model
     multiframe: Any  # the dataset, kept only when several frames share one file
 
     @property
@@ -232,6 +233,7 @@ def _image(path: Path, tags: Any, voxels_at: int, floating: bool) -> Image:
         acquisition=_word(tags, "AcquisitionNumber"),
         temporal=_word(tags, "TemporalPositionIdentifier"),
         offsets=_floats(tags, "GridFrameOffsetVector", frames) or (),
+        synthetic=_word(tags, "SyntheticData") == "YES",
         multiframe=tags if frames > 1 else None,
     )
 

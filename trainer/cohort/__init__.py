@@ -5,6 +5,7 @@ __all__ = [
     "case",
     "check",
     "likeness",
+    "listing",
     "names",
     "pairs",
     "prepare",

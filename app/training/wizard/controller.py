@@ -45,8 +45,8 @@ class WizardController(QObject):
         show_run: shows a run that was started.
     """
 
-    case_wanted = Signal(object)
-    """Files of one case (list of paths) that the user wants to align in the main window."""
+    case_wanted = Signal(str, object)
+    """A case and its files (list of paths) that the user wants to align in the main window."""
 
     def __init__(self, context: Context, parent: QWidget, show_run: Callable[[Path], None]) -> None:
         super().__init__(parent)
@@ -114,7 +114,11 @@ class WizardController(QObject):
 
         context = self.context
         tools = WizardContext(
-            context.settings, context.jobs, DraftStore(), self._begin, show_case=self._show_case
+            context.settings,
+            context.jobs,
+            DraftStore(),
+            self._begin,
+            show_case=self.case_wanted.emit,
         )
         wizard = TrainerWizard(tools, self._parent)
         wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -123,13 +127,13 @@ class WizardController(QObject):
         wizard.finished.connect(self._over)
         return wizard
 
-    def _show_case(self, case: str, files: Sequence[Path]) -> None:
+    def offer_return(self, case: str) -> None:
+        """Say what to do with a case that was opened from the check, and how to go back."""
         self.context.messages.info(
             f"{case} is open to be aligned. Save the moved volume over the one in the cohort, then "
             "go back to the training: the case is checked again.",
             [Action("Back to the training", self._go_back)],
         )
-        self.case_wanted.emit(list(files))
 
     def _go_back(self) -> None:
         if self.wizard is None:

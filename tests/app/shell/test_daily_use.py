@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PySide6.QtCore import QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QWheelEvent
@@ -13,12 +14,13 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 from shell_stage import model, open_files, put, ran, staged
 
-from app.files.save_dialog import SaveVolume
+from app.files.save_dialog import DICOM, SaveVolume
 from app.shell.window import MainWindow
 from app.state.session import Session
 from app.state.values import Kind, Layout, View
 from app.viewer.layouts import arrange
 from core.grid import Grid
+from core.io import write_dicom
 from core.models.bundle import Bundle
 from core.models.mhvae.config import MHVAEConfig
 from core.volume import Volume
@@ -77,6 +79,27 @@ def test_save_volume_proposes_the_grid_it_was_made_from() -> None:
     result = Result("x", 1, "iUS", "synthesis", ("T2",), {}, {}, {"T2": Given(t2, "T2", grids[2])})
     made = session.add_layer(volume(0, "iUS"), Kind.SYNTHETIC, result=result)
     assert SaveVolume(session.layers, made).grid is grids[2]
+
+
+def test_a_volume_is_saved_as_a_series_of_the_dicom_input_or_of_nobody(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    volume = Volume(np.arange(120, dtype=np.float32).reshape(4, 5, 6), Grid((4, 5, 6), np.eye(4)))
+    write_dicom(volume, tmp_path / "T2")
+    open_files(qtbot, window, tmp_path / "T2")
+    session, files = window.context.session, window.files
+    (layer,) = session.layers
+    dialog = SaveVolume(session.layers, layer.id, patient=True)
+    qtbot.addWidget(dialog)
+    dialog._format.setCurrentIndex(dialog._format.count() - 1)
+    assert (dialog.suffix, dialog.keep_patient) == (DICOM, True)
+    theirs = pydicom.dcmread(tmp_path / "T2" / "IM00001.dcm").PatientID
+    for keep in (True, False):
+        out = tmp_path / f"keep-{keep}"
+        files.saver.save_series(layer, out, None, files.opener.origins[layer.id], keep=keep)
+        qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
+        ours = pydicom.dcmread(out / "IM00001.dcm").PatientID
+        assert (ours == theirs) is keep
 
 
 def test_the_pictures_do_not_move_when_a_note_comes(

@@ -367,7 +367,8 @@ def _image(n: int, echo: float) -> Image:
         floating=False, slope=1.0, intercept=0.0, padding=None, syntax="", voxels_at=1,
         spacing=(1.0, 1.0), position=(0.0, 0.0, float(n - echo / 10)), orientation=AXIAL,
         slice_step=None, echo=echo, repetition=None, inversion=None, contrast=False,
-        image_type=(), frame="", acquisition="", temporal="", offsets=(), multiframe=None,
+        image_type=(), frame="", acquisition="", temporal="", offsets=(), synthetic=False,
+        multiframe=None,
     )  # fmt: skip
 
 

@@ -1,0 +1,70 @@
+"""``synthesize --format dicom``: a series of the input's patient, or of nobody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+
+from app.cli import main
+from core.grid import Grid
+from core.io import read, write, write_dicom
+from core.models.bundle import Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
+from core.models.weights import save
+from core.volume import Volume
+
+CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A small model, and a T2 as a DICOM series and as a file."""
+    torch.manual_seed(0)
+    bundle = Bundle(CONFIG, Preprocessing((2, 2, 2)), "small")
+    save(bundle, MHVAE(CONFIG), tmp_path / "m.safetensors")
+    voxels = np.random.default_rng(0).uniform(1, 90, (18, 16, 5)).astype(np.float32)
+    volume = Volume(voxels, Grid(voxels.shape, np.diag([2.0, 2.0, 2.0, 1.0])), "T2")
+    write_dicom(volume, tmp_path / "T2")
+    write(volume, tmp_path / "T2.nii.gz")
+    return tmp_path
+
+
+def synthesize(files: Path, source: str, out: str, *more: str) -> Path:
+    words = ["synthesize", "--input", f"T2={files / source}", "--model",
+             str(files / "m.safetensors"), "--out", str(files / out), "--format", "dicom",
+             "--fov", "whole", "--samples", "2", "--temperature", "1", "--json"]  # fmt: skip
+    assert main([*words, *more]) == 0
+    return files / out
+
+
+def test_a_series_goes_back_to_the_patient(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = synthesize(files, "T2", "kept")
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["outputs"]) == {"synthetic iUS", "sigma iUS", "picture"}
+    assert read(out / "synthetic-iUS").synthetic
+    theirs = pydicom.dcmread(files / "T2" / "IM00001.dcm")
+    ours = pydicom.dcmread(out / "synthetic-iUS" / "IM00001.dcm")
+    sigma = pydicom.dcmread(out / "sigma-iUS" / "IM00001.dcm")
+    assert ours.StudyInstanceUID == sigma.StudyInstanceUID == theirs.StudyInstanceUID
+    assert ours.PatientID == theirs.PatientID
+    assert "Model: small" in ours.DerivationDescription
+
+
+def test_a_patient_is_new_when_asked_for_or_when_there_was_none(files: Path) -> None:
+    theirs = pydicom.dcmread(files / "T2" / "IM00001.dcm")
+    new = synthesize(files, "T2", "new", "--dicom-patient", "new")
+    assert pydicom.dcmread(new / "synthetic-iUS" / "IM00001.dcm").PatientID != theirs.PatientID
+    none = synthesize(files, "T2.nii.gz", "none")
+    assert read(none / "synthetic-iUS").synthetic
+
+
+def test_a_cohort_is_not_written_as_dicom(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["synthesize", "--cohort", str(files), "--target", "iUS", "--format", "dicom"]
+    assert main([*words, "--out", str(files / "x")]) == 2
+    assert "one case" in capsys.readouterr().err
