@@ -14,13 +14,14 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 from shell_stage import model, open_files, put, ran, staged
 
+from app.files.opener import Origin
 from app.files.save_dialog import DICOM, SaveVolume
 from app.shell.window import MainWindow
 from app.state.session import Session
 from app.state.values import Kind, Layout, View
 from app.viewer.layouts import arrange
 from core.grid import Grid
-from core.io import write_dicom
+from core.io import find, write_dicom
 from core.models.bundle import Bundle
 from core.models.mhvae.config import MHVAEConfig
 from core.volume import Volume
@@ -86,9 +87,9 @@ def test_a_volume_is_saved_as_a_series_of_the_dicom_input_or_of_nobody(
 ) -> None:
     volume = Volume(np.arange(120, dtype=np.float32).reshape(4, 5, 6), Grid((4, 5, 6), np.eye(4)))
     write_dicom(volume, tmp_path / "T2")
-    open_files(qtbot, window, tmp_path / "T2")
     session, files = window.context.session, window.files
-    (layer,) = session.layers
+    layer = session.layer(session.add_layer(volume, Kind.REAL))
+    origin = Origin(tmp_path / "T2", find(tmp_path / "T2").series, "")
     dialog = SaveVolume(session.layers, layer.id, patient=True)
     qtbot.addWidget(dialog)
     dialog._format.setCurrentIndex(dialog._format.count() - 1)
@@ -96,7 +97,7 @@ def test_a_volume_is_saved_as_a_series_of_the_dicom_input_or_of_nobody(
     theirs = pydicom.dcmread(tmp_path / "T2" / "IM00001.dcm").PatientID
     for keep in (True, False):
         out = tmp_path / f"keep-{keep}"
-        files.saver.save_series(layer, out, None, files.opener.origins[layer.id], keep=keep)
+        files.saver.save_series(layer, out, None, origin, keep=keep)
         qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
         ours = pydicom.dcmread(out / "IM00001.dcm").PatientID
         assert (ours == theirs) is keep
