@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("train", "test"),
         help="test draws tissue, fan and compression from ranges that training never sees",
     )
+    parser.add_argument(
+        "--scanner",
+        type=int,
+        metavar="N",
+        help="all cases from one scanner, with the settings of number N, as at one hospital",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -74,12 +80,14 @@ def run(args: argparse.Namespace) -> int:
         progress,
         physics=args.physics,
         lc2_share=args.lc2_share,
+        scanner=args.scanner,
     )
     answer(
         {
             "cases": len(files),
             "folder": str(args.out),
             "physics": args.physics,
+            **({"scanner": args.scanner} if args.scanner is not None else {}),
             "seconds": round(time.perf_counter() - start, 1),
             "notice": f"{SIMULATED_MARK}.",
         },

@@ -20,7 +20,7 @@ from core.simulator.heads import find_heads, load_head
 from core.simulator.individuals import build_from_labels
 from core.simulator.lc2 import render_lc2
 from core.simulator.noise import REACH
-from core.simulator.physics import PhysicsName, draw_physics
+from core.simulator.physics import PhysicsName, at_scanner, draw_physics
 from core.simulator.placement import place_probe, sweeps_of
 from core.simulator.probe import Probe
 from core.simulator.t2 import render_t2
@@ -99,6 +99,7 @@ def simulate_case(
     mismatch: bool = True,
     echo: Echo = "physical",
     whole_head: bool = False,
+    scanner: int | None = None,
 ) -> SimulatedCase:
     """Simulate one T2 and iUS pair in the box around the probe; the same arguments give the same.
 
@@ -113,6 +114,8 @@ def simulate_case(
         mismatch: whether 30 % of training pairs are misregistered by 0-2 mm.
         echo: ``"lc2"`` paints a local mix of T2 and its edges instead of sound; training only.
         whole_head: whether the T2 shows the head and not only the box.
+        scanner: number of the scanner that all cases with this number share, as at one hospital;
+            None draws its settings for every case.
 
     Raises:
         SimulatorError: the arguments or the anatomy cannot be used.
@@ -129,6 +132,8 @@ def simulate_case(
     head = draw_head(seed, anatomy, physics, with_tumour)
     rough = head.rough()
     setting = draw_physics(sound, physics)
+    if scanner is not None:
+        setting = at_scanner(setting, scanner, physics)
     probes = sweeps_of(scan_rng, place_probe(scan_rng, rough, setting))
     grid, inner = boxes(probes, spacing)
     near = head.on(crop(grid, inner))

@@ -33,6 +33,7 @@ def write_cohort(
     *,
     physics: PhysicsName = "train",
     lc2_share: float = 0.0,
+    scanner: int | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Path]:
     """Write ``n`` cases, seeds ``seed`` … ``seed + n - 1``, as flat files into ``out``.
@@ -51,6 +52,7 @@ def write_cohort(
         physics: ``"train"`` or ``"test"``.
         lc2_share: how many training cases (as a fraction) show a mix of T2 and its edges instead of
             sound.
+        scanner: number of the one scanner of all cases; None has another for every case.
         cancelled: asked between cases; True stops and keeps what is finished.
 
     Returns:
@@ -67,7 +69,7 @@ def write_cohort(
         if not path.is_file():
             turn = int((index + 1) * lc2_share) > int(index * lc2_share)
             echo: Echo = "lc2" if turn and physics == "train" else "physical"
-            todo.append((seed + index, out, anatomy, spacing, physics, echo))
+            todo.append((seed + index, out, anatomy, spacing, physics, echo, scanner))
     done = n - len(todo)
     stop = cancelled or (lambda: False)
     report = progress or (lambda finished, total: None)
@@ -101,9 +103,12 @@ def write_case(
     spacing: float,
     physics: PhysicsName,
     echo: Echo,
+    scanner: int | None = None,
 ) -> Path:
     """Simulate one case and write its files; the JSON comes last and says the case is whole."""
-    case = simulate_case(seed, spacing=spacing, anatomy=anatomy, physics=physics, echo=echo)
+    case = simulate_case(
+        seed, spacing=spacing, anatomy=anatomy, physics=physics, echo=echo, scanner=scanner
+    )
     return save_case(case, out, f"Case{seed:03d}")
 
 

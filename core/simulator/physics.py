@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -114,6 +114,24 @@ def draw_physics(rng: np.random.Generator, which: PhysicsName) -> Physics:
     for name, (train, test) in HELD_OUT.items():
         values[name] = uniform([train] if which == "train" else test)
     return Physics(**values)
+
+
+PATIENT = (
+    "attenuation_db", "tumour_db", "bright_db", "white_db", "fluid_db", "sparse", "sweep_mm"
+)  # fmt: skip
+"""Parameters that differ from patient to patient at one scanner; the others are its settings."""
+
+
+def at_scanner(drawn: Physics, scanner: int, which: PhysicsName) -> Physics:
+    """Return a patient's draw as one scanner would show it, with its probe and its settings.
+
+    Args:
+        drawn: what was drawn for the patient.
+        scanner: non-negative number of the scanner; the same number has the same settings.
+        which: as in :func:`draw_physics`.
+    """
+    settings = draw_physics(np.random.default_rng([scanner, 41]), which)
+    return replace(settings, **{name: getattr(drawn, name) for name in PATIENT})
 
 
 EXPECTED_GREY_CURVE = 1.55

@@ -20,7 +20,13 @@ from core.simulator import (
 )
 from core.simulator.case import redraw_ultrasound
 from core.simulator.noise import head_noise
-from core.simulator.physics import HELD_OUT, draw_physics, middle_physics
+from core.simulator.physics import (
+    HELD_OUT,
+    PATIENT,
+    at_scanner,
+    draw_physics,
+    middle_physics,
+)
 from core.simulator.probe import Probe, frame_of
 from core.simulator.ultrasound import ENHANCEMENT_DB, attenuation_loss
 from core.volume import Volume
@@ -130,6 +136,17 @@ def test_held_out_physics_lies_on_both_sides_of_training() -> None:
         assert all(any(a <= v <= b for a, b in tests) for v in seen)
         assert min(seen) < train[0]
         assert max(seen) > train[1]
+
+
+def test_one_scanner_has_one_setting_and_many_patients() -> None:
+    draws = [draw_physics(np.random.default_rng(n), "test") for n in range(3)]
+    seen = [at_scanner(d, 7, "test").as_dict() for d in draws]
+    for name in seen[0]:
+        values = {one[name] for one in seen}
+        assert len(values) == (3 if name in PATIENT else 1), name
+    assert at_scanner(draws[0], 8, "test").frequency_mhz != seen[0]["frequency_mhz"]
+    case = simulate_case(3, spacing=3.0, physics="test", scanner=7)
+    assert case.meta["scanner"]["frequency_mhz"] == seen[0]["frequency_mhz"]
 
 
 def test_cohort_resumes_and_skips_what_is_whole(tmp_path: Path) -> None:
