@@ -6,9 +6,16 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from app.cli.options import CommandError, add_transform, measure, request_of
+from app.cli.outputs import (
+    DICOM,
+    dicom_source,
+    kept_samples,
+    write_picture,
+    write_result,
+    write_sample,
+)
 from app.cli.terminal import FORMATS, Reporter, answer, output_folder, peak_memory
 from core.case import Case
 from core.files import shown
@@ -17,14 +24,10 @@ from core.models.bundle import Bundle, find
 from core.registration.alignment import moved
 from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.synthesis.devices import DEVICES
-from core.synthesis.request import Synthesis, on_grid, prepare_input
+from core.synthesis.request import on_grid, prepare_input
 from core.volume import Volume
 
-if TYPE_CHECKING:
-    from core.io import DicomSource
-
 MASK = "mask"
-DICOM = "dicom"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the noise; 0 is the expected image. The model's own unless told otherwise",
     )
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="draws to average")
+    parser.add_argument(
+        "--keep-samples",
+        action="store_true",
+        help="write every draw as well, sample-01-…; needs --samples and a temperature",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="tiles per network pass")
     parser.add_argument(
@@ -137,18 +145,25 @@ def run(args: argparse.Namespace) -> int:
         device = choose_device(args.device)
         assert bundle.path is not None
         engine = Engine(load(bundle.path)[1], bundle, device)
-    with report.stage("synthesise"):
-        result = engine.run(
-            case,
-            prepared,
-            request,
-            progress=lambda p: report.progress(p.stage, p.done, p.total, p.seconds_left),
-        )
-    measured = measure(case, result, prepared)
-    with report.stage("write"):
-        saved = result if args.grid == "model" else on_grid(result, prepared.reference)
-        outputs = _write(saved, measured, args.out, args.format, _dicom_source(args, inputs))
-        outputs["picture"] = _picture(case, result, args.out)
+    with kept_samples(args, prepared, request) as each:
+        with report.stage("synthesise"):
+            result = engine.run(
+                case,
+                prepared,
+                request,
+                each=each,
+                progress=lambda p: report.progress(p.stage, p.done, p.total, p.seconds_left),
+            )
+        measured = measure(case, result, prepared)
+        with report.stage("write"):
+            source = dicom_source(args, inputs)
+            grid = None if args.grid == "model" else prepared.reference
+            saved = result if grid is None else on_grid(result, grid)
+            outputs = write_result(saved, measured, args.out, args.format, source)
+            del saved
+            for number in range(len(next(iter(each.values()), ()))):
+                outputs |= write_sample(args, result, each, number, grid, source)
+            outputs["picture"] = write_picture(case, result, args.out)
     answer(
         {
             "outputs": outputs,
@@ -258,47 +273,3 @@ def _read_one(modality: str, path: Path) -> Volume:
         f"({header.modality_reason}). Check that it is the right file."
     )
     return replace(volume, warnings=(*volume.warnings, other))
-
-
-def _dicom_source(args: argparse.Namespace, inputs: Mapping[str, Path]) -> DicomSource | None:
-    """Return the first input that is DICOM, as the source of series to be written."""
-    if args.format != DICOM:
-        return None
-    from core.io import DicomSource, find
-
-    found = [find(path).members for path in inputs.values()]
-    return DicomSource(next(filter(None, found), ()), args.dicom_patient == "keep")
-
-
-def _write(
-    result: Synthesis,
-    measured: Mapping[str, Any],
-    out: Path,
-    suffix: str,
-    source: DicomSource | None = None,
-) -> dict[str, str]:
-    from core.io import write, write_dicom
-
-    outputs = {}
-    for kind, volumes in (("synthetic", result.volumes), ("sigma", result.spread)):
-        for m, volume in volumes.items():
-            marks = dict(result.provenance["targets"][m])
-            if kind == "sigma":
-                marks["quantity"] = "standard deviation over samples: model variability, not error"
-            elif m in measured:
-                marks["metrics"] = measured[m]
-            if source is not None:
-                place, what = out / f"{kind}-{m}", f"{m} {kind}" if kind == "sigma" else m
-                path = write_dicom(volume, place, marks=marks, source=source, description=what)
-            else:
-                path = write(volume, out / f"{kind}-{m}.{suffix}", marks=marks)
-            outputs[f"{kind} {m}"] = str(path)
-    return outputs
-
-
-def _picture(case: Case, result: Synthesis, out: Path) -> str:
-    from core.synthesis.overview import overview
-
-    path = out / "overview.png"
-    overview(case, result, path)
-    return str(path)

@@ -46,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
             "--format dicom writes one case; for a cohort choose another format, or call the "
             "command for each case with --input."
         )
+    if args.keep_samples:
+        raise CommandError(
+            "--keep-samples is for one case; call the command for each case with --input."
+        )
     bundle = find(args.model)
     targets = tuple(dict.fromkeys(args.target))
     if not targets:

@@ -1,4 +1,4 @@
-"""``synthesize --format dicom``: a series of the input's patient, or of nobody."""
+"""What ``synthesize`` writes: series of the input's patient or of nobody, and single samples."""
 
 from __future__ import annotations
 
@@ -68,3 +68,28 @@ def test_a_cohort_is_not_written_as_dicom(files: Path, capsys: pytest.CaptureFix
     words = ["synthesize", "--cohort", str(files), "--target", "iUS", "--format", "dicom"]
     assert main([*words, "--out", str(files / "x")]) == 2
     assert "one case" in capsys.readouterr().err
+
+
+def test_every_sample_is_kept_and_says_which_it_is(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = files / "samples"
+    words = ["synthesize", "--input", f"T2={files / 'T2.nii.gz'}", "--model",
+             str(files / "m.safetensors"), "--out", str(out), "--fov", "whole", "--json",
+             "--keep-samples"]  # fmt: skip
+    assert main(words) == 2
+    assert "at least two samples" in capsys.readouterr().err
+    assert main([*words, "--samples", "3", "--temperature", "1", "--seed", "5"]) == 0
+    told = json.loads(capsys.readouterr().out)["outputs"]
+    assert set(told) == {"synthetic iUS", "sigma iUS", "picture", "sample-01 iUS", "sample-02 iUS",
+                         "sample-03 iUS"}  # fmt: skip
+    samples = np.stack([read(told[f"sample-0{n} iUS"]).voxels for n in (1, 2, 3)])
+    mean, sigma = (read(told[f"{kind} iUS"]).voxels for kind in ("synthetic", "sigma"))
+    np.testing.assert_allclose(samples.mean(axis=0), mean, atol=2e-4)
+    inside = mean != 0
+    np.testing.assert_allclose(
+        samples.std(axis=0, ddof=1)[inside], sigma[inside], rtol=2e-2, atol=1e-3
+    )
+    marks = json.loads((out / "sample-02-iUS.json").read_text())
+    assert (marks["sample"], marks["seed"]) == (2, 5)
+    assert not list(out.glob(".mhvae-*"))
