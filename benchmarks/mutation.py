@@ -117,7 +117,8 @@ def meaning(source: str) -> str:
             node.annotation = None
         if isinstance(node, ast.arguments):  # a star of a signature is no arithmetic
             node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]
-            node.posonlyargs, node.kwonlyargs = [], []
+            node.defaults = [*node.defaults, *(d for d in node.kw_defaults if d is not None)]
+            node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
         if isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(0)
     return ast.dump(tree)

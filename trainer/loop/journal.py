@@ -23,6 +23,7 @@ from trainer.loop.validate import preview, scores, summary, synthesised
 from trainer.loop.watch import Watch
 from trainer.plan.schema import PRIVATE, Plan
 from trainer.run.balance import WON, WON_LINES
+from trainer.run.curves import TensorBoard, point_of, write_csv
 from trainer.run.folder import RunFolder
 
 
@@ -64,12 +65,14 @@ class Journal:
         self.metrics: dict[str, float] = {}
         self._won: dict[str, int] = {}
         self._told = False
+        self._board: TensorBoard | None = None
 
     def steps(self, step: int, terms: list[Terms], facts: Mapping[str, Any]) -> None:
         """Write the mean of the last steps' terms, and watch the adversarial balance."""
         now = means(terms)
         rounded = {name: float(f"{value:.6g}") for name, value in now.items()}
         self.folder.log("step", step=step, **facts, **rounded)
+        self._draw("step", step, {**facts, **rounded})
         left = facts["seconds_left"] / 60
         self.say(
             f"step {step}  loss {now.get('loss', math.nan):.3f}  "
@@ -122,6 +125,8 @@ class Journal:
         self.folder.log(
             "validation", step=step, score=known, on=on, preview=name, **facts, **self.metrics
         )
+        self._draw("validation", step, {"score": known, **facts, **self.metrics})
+        self._try(step, lambda: write_csv(self.folder.path))
         if known is None:
             self.say(f"validation at step {step}: no slice has a missing image to compare with")
         else:
@@ -137,6 +142,25 @@ class Journal:
         if told and not self._told:
             self.warn(step, told)
         self._told = bool(told)
+
+    def open_board(self, step: int) -> None:
+        """Begin to write for TensorBoard, where the plan asks for it.
+
+        Raises:
+            TrainerError: its package is not installed.
+        """
+        if self.plan.log.tensorboard and not self.folder.silent:
+            self._board = TensorBoard(self.folder.path, step)
+
+    def close(self) -> None:
+        """Write what is held back."""
+        if self._board is not None:
+            self._board.close()
+
+    def _draw(self, event: str, step: int, facts: Mapping[str, Any]) -> None:
+        point = point_of({"event": event, "step": step, "time": time.time(), **facts})
+        if self._board is not None and point is not None:
+            self._board.add(point)
 
     def given_up(self) -> str:
         """Say why the run must not go on: it stays worse than its start; empty when it does not."""

@@ -90,6 +90,7 @@ def _attempt(folder: RunFolder, team: ProcessGroup, say: Say) -> Outcome:
             folder.log("failed", step=session.step, reason=reason, kind=kind)
             raise
         model = session.deliver() if state != "discarded" else None
+        session.journal.close()
         folder.log("end", step=session.step, state=state)
         say(f"{state} at step {session.step}")
     return Outcome(state, session.step, model)

@@ -71,6 +71,7 @@ class Session:
         self._tired, self._validated = False, -1
         self._terms: list[Terms] = []
         restore(self)
+        self.journal.open_board(self.step)
         self._validation = Due(plan.log.validate_steps, plan.log.validate_seconds)
         self._checkpoint = Due(plan.log.checkpoint_steps, plan.log.checkpoint_seconds)
         folder.log(

@@ -285,6 +285,11 @@ class LogPlan:
     preview_slices: Annotated[
         int, setting("Pictures", "How many of those are drawn.", ge=0, le=1024)
     ] = 4  # fmt: skip
+    tensorboard: Annotated[
+        bool,
+        setting("TensorBoard", "Write event files for it beside the log; needs the package "
+                "tensorboardX."),
+    ] = False  # fmt: skip
     deliver: Annotated[
         str,
         setting("Delivered", "The weights of the best validation, or the last ones; the last ones "

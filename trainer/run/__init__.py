@@ -1,3 +1,3 @@
 """The folder of a run: events, lock, control, state; no torch."""
 
-__all__ = ["balance", "crash", "environment", "events", "folder", "registry", "state"]
+__all__ = ["balance", "crash", "curves", "environment", "events", "folder", "registry", "state"]
