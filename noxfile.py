@@ -72,7 +72,7 @@ def package(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Lint, type-check, hold the floors apart, and run every test."""
-    session.install("-c", "constraints.txt", ".[test,fast]", "nox")
+    session.install("-c", "constraints.txt", ".[test,fast,onnx]", "nox")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")

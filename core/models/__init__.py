@@ -1,3 +1,12 @@
 """Model files and the networks in them."""
 
-__all__ = ["allocator", "bundle", "mhvae", "published", "relabel", "weights"]
+__all__ = [
+    "allocator",
+    "bundle",
+    "mhvae",
+    "model_card",
+    "onnx_export",
+    "published",
+    "relabel",
+    "weights",
+]

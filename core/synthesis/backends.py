@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.models.allocator import keep_memory
 from core.models.bundle import Bundle
 from core.models.mhvae.inference import for_inference
 from core.models.mhvae.model import MHVAE
+from core.models.onnx_export import Traceable
 from core.synthesis.devices import EXTRAS, OPENVINO
 from core.synthesis.request import SynthesisError
 from core.volume import Voxels
@@ -115,24 +116,6 @@ class TorchPass:
             return {m: torch.stack(d).cpu().numpy() for m, d in draws.items()}
 
 
-class _Traceable(nn.Module):
-    """The network as a function of tensors alone: images, then noise already scaled."""
-
-    def __init__(
-        self, model: MHVAE, subset: Sequence[str], targets: Sequence[str], noisy: bool
-    ) -> None:
-        super().__init__()
-        self.model, self.subset, self.targets, self.noisy = model, subset, targets, noisy
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        images = dict(zip(self.subset, tensors, strict=False))
-        noise = list(tensors[len(self.subset) :])
-        out = self.model(
-            images, temperature=float(self.noisy), noise=noise, outputs=self.targets, kl=False
-        )
-        return tuple(out.images[m] for m in self.targets)
-
-
 class OpenVinoPass:
     """The same network compiled by OpenVINO in float32; converted once, then cached on disk."""
 
@@ -192,7 +175,7 @@ class OpenVinoPass:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.jit.trace, which the converter uses
             graph = openvino.convert_model(
-                _Traceable(self.model, subset, targets, noisy),
+                Traceable(self.model, subset, targets, noisy),
                 example_input=example,
                 input=[([-1, *shape[1:]], np.float32) for shape in shapes],
             )

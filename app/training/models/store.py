@@ -12,6 +12,7 @@ from core import assets
 from core.errors import UserError
 from core.files import replacing
 from core.models.bundle import SUFFIX, Bundle, header, user_models
+from core.models.model_card import model_facts
 from core.models.relabel import relabel
 
 
@@ -98,40 +99,8 @@ def free_path(name: str) -> Path:
 
 
 def facts(bundle: Bundle) -> Mapping[str, Any]:
-    """Return what a model's card says, label → text or table, in the order people read it."""
-    config, made, card = bundle.config, bundle.preprocessing, bundle.card
-    spacing = " × ".join(f"{s:g}" for s in made.spacing)
-    found: dict[str, Any] = {
-        "Kind": kind_of(bundle),
-        "Summary": card.get("summary", ""),
-        "Modalities": ", ".join(config.modalities),
-        "Trained on": card.get("trained_on", "") or _training(card),
-        "Limits": card.get("limits", ""),
-        "Metrics": card.get("metrics", {}),
-        "Works on": f"{made.plane} slices of {spacing} mm, tiles of "
-        f"{config.tile[0]} × {config.tile[1]} pixels",
-        "Architecture": f"{'MHVAE' if config.hierarchical else 'MVAE'}, {config.levels} levels, "
-        f"{config.base_features} to {config.max_features} features, fusion {config.fusion}",
-        "Settings that were not in the weights": card.get("assumed", ""),
-        "History": card.get("history", ""),
-        "Licence": card.get("licence", ""),
-        "Written by": f"MHVAE Studio {bundle.program}",
-        "Earlier names": ", ".join(str(was.get("name")) for was in card.get("renamed_from", [])),
-        "Intended use": bundle.intended_use,
-    }
-    return {label: value for label, value in found.items() if value}
-
-
-def _training(card: Mapping[str, Any]) -> str:
-    training, data = card.get("training", {}), card.get("data", {})
-    if not training:
-        return ""
-    plan = training.get("plan", {})
-    cases = data.get("training_cases", "?")
-    return (
-        f"{cases} cases of this user's cohort (fingerprint {data.get('fingerprint', '?')}), preset "
-        f"{plan.get('preset', '?')}, {training.get('step', '?')} steps"
-    )
+    """Return what a model's card says, and what kind of model it is."""
+    return {"Kind": kind_of(bundle), **model_facts(bundle)}
 
 
 def _mine(bundle: Bundle) -> Path:
