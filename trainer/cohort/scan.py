@@ -107,9 +107,9 @@ def survey(source: Path, modalities: tuple[str, ...]) -> Survey:
         return _from_folder(source, modalities)
     if not source.exists():
         raise TrainerError(
-            f"{source.name}: expected the folder (or CSV) of the cases there; it is gone. If it "
-            "was moved, say where it is now; for a run that has begun with mhvae-studio train "
-            "--resume --out RUN --set cohort=FOLDER."
+            f"{source.name}: expected a folder of cases or a CSV that lists them; there is none. "
+            "Check the name; if the cases were moved, say where they are now, for a run that has "
+            "begun with mhvae-studio train --resume --out RUN --set cohort=FOLDER."
         )
     raise TrainerError(
         f"{source.name} is neither a folder of cases nor a CSV that lists them. "

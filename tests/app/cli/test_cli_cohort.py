@@ -131,7 +131,7 @@ def test_volumes_are_aligned_before_they_are_used(
         (["--cohort", "COHORT", "--target", "CT"], "cannot use CT"),
         (["--cohort", "COHORT", "--target", "iUS", "--input", "T2=a"], "leave out --input"),
         (["--cohort", "COHORT", "--target", "iUS", "--register", "rigid"], "prepare"),
-        (["--cohort", "absent", "--target", "iUS"], "neither a folder"),
+        (["--cohort", "absent", "--target", "iUS"], "there is none"),
         (["--input", "T2=T2FILE", "--register", "rigid"], "only T2 was given"),
         (["--input", "T2=T2FILE", "--transform", "absent.tfm"], "only T2 was given"),
     ],

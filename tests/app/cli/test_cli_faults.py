@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from app import cli
@@ -152,6 +154,25 @@ def test_a_defect_is_not_told_as_the_user_s_mistake(monkeypatch: pytest.MonkeyPa
         cli.main(["self-test"])
 
 
+def wait_for_workers(pid: int, count: int) -> None:
+    """Wait until so many workers ignore Ctrl+C: from then on they are at work."""
+    if sys.platform != "linux":
+        time.sleep(8)
+        return
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        ready = 0
+        for child in psutil.Process(pid).children():
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{child.pid}/status").read_text()
+                ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+                ready += bool(ignored >> (signal.SIGINT - 1) & 1)
+        if ready >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the workers did not begin")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is another thing there")
 def test_ctrl_c_waits_for_no_worker(tmp_path: Path) -> None:
     process = subprocess.Popen(
@@ -162,7 +183,7 @@ def test_ctrl_c_waits_for_no_worker(tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
-        time.sleep(8)
+        wait_for_workers(process.pid, 2)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         began = time.monotonic()
         _, told = process.communicate(timeout=60)
