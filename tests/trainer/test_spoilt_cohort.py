@@ -235,7 +235,7 @@ def test_the_estimate_speaks_of_worth() -> None:
 
 def test_fine_tuning_begins_gently() -> None:
     plan = plan_for(Path("x"), "quick", "simulated-1mm")
-    assert plan.optimiser.rate == 5e-4
+    assert plan.optimiser.rate == 2e-4
     assert (plan.optimiser.warmup, plan.loss.beta_ramp, plan.loss.mean_path_first) == (200, 0, 0)
     asked = plan_for(Path("x"), "quick", "simulated-1mm", {"optimiser.rate": 1e-3})
     assert asked.optimiser.rate == 1e-3

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"time: {_duration(found.total_seconds)}, {found.steps} steps of ", end="")
         print(f"{found.step_seconds:.2f} s, about {found.epochs:.1f} epochs, after ", end="")
         print(f"{_duration(found.preparing_seconds)} of preparing")
+        print(f"disk: {found.disk_mb} MiB more, {found.disk_free_mb} free, in {found.cache}")
         for sentence in found.worth:
             print(f"worth: {sentence}")
         for fix in found.fixes:

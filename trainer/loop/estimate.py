@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 import time
@@ -119,6 +120,7 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
     order = [c for c in wanted if c not in later]
     order = order[:SAMPLE] + later  # at least one is prepared here, if any is left to be
     slices: list[int] = []
+    stored: list[int] = []
     times: list[float] = []
     refused, process = "", psutil.Process()
     with _Watch(process) as watch:
@@ -140,6 +142,7 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
             if case in later:
                 times.append(time.monotonic() - started)
             slices.append(int((prepared.coverage >= needed).sum()))
+            stored.append(prepared.array.nbytes)
     if not sum(slices):
         if slices:
             refused = (
@@ -155,7 +158,17 @@ def count(plan: Plan, tell: Tell = lambda *_: None) -> Count:
     seconds = len(rest) * sum(times) / max(1, len(times)) / max(1, workers)
     grown = watch.most - watch.before if times else 0.0
     pairs = {part: pairs_in(cases, split[part]) for part in split}
-    return Count(epoch, len(wanted), seconds, watch.before + workers * grown, pairs)
+    cache.mkdir(parents=True, exist_ok=True)
+    return Count(
+        epoch,
+        len(wanted),
+        seconds,
+        watch.before + workers * grown,
+        len(rest) * sum(stored) / len(stored) / 2**20,
+        shutil.disk_usage(cache).free / 2**20,
+        str(cache),
+        pairs,
+    )
 
 
 class _Watch:

@@ -63,6 +63,9 @@ class Count:
         cases: training cases.
         preparing_seconds: time to preprocess the cases that are not yet, s.
         preparing_mb: memory of the process meanwhile, MiB; 0 when nothing is left to prepare.
+        disk_mb: what the cases that are not prepared yet will take on the disk, MiB.
+        disk_free_mb: what is free there, MiB.
+        cache: folder where prepared cases are kept.
         pairs: part of the split → cases with a pair; empty when it was not asked.
     """
 
@@ -70,6 +73,9 @@ class Count:
     cases: int
     preparing_seconds: float = 0.0
     preparing_mb: float = 0.0
+    disk_mb: float = 0.0
+    disk_free_mb: float = 0.0
+    cache: str = ""
     pairs: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -103,6 +109,9 @@ class Estimate:
         device: where they ran.
         fixes: changes that help.
         worth: sentences on what the training can teach and its test can show.
+        disk_mb, disk_free_mb: what prepared cases will still take on the disk, and what is free,
+            MiB.
+        cache: folder where prepared cases are kept; it may be deleted when no run goes on.
     """
 
     verdict: str
@@ -119,6 +128,9 @@ class Estimate:
     device: str
     fixes: tuple[Fix, ...] = field(default_factory=tuple)
     worth: tuple[str, ...] = ()
+    disk_mb: int = 0
+    disk_free_mb: int = 0
+    cache: str = ""
 
     @property
     def light(self) -> str:
@@ -141,7 +153,16 @@ def assess(plan: Plan, found: Measured, count: Count) -> Estimate:
     if found.device == "cpu" and found.one_mb:
         found = replace(found, need_mb=max(found.need_mb, count.preparing_mb))
     verdict, reason, fixes = _verdict(plan, found, total, epochs)
-    if before:
+    full = count.disk_mb > SPARE * count.disk_free_mb and bool(count.cache)
+    if full:
+        verdict = "impossible"
+        reason = (
+            f"The prepared cases need {_gib(count.disk_mb)} on the disk, and "
+            f"{_gib(count.disk_free_mb)} are free in {count.cache}. Make room, or set "
+            "MHVAE_STUDIO_CACHE to a folder with more."
+        )
+        fixes = ()
+    if before and not full:
         reason += " It is the preparing of the cases that needs it."
         one = Fix("Prepare one case at a time, on one thread", {"threads": 1})
         fixes = () if plan.threads == 1 else (one,)
@@ -160,7 +181,14 @@ def assess(plan: Plan, found: Measured, count: Count) -> Estimate:
         found.device,
         fixes,
         worth(plan, found.device, epochs, count),
+        round(count.disk_mb),
+        round(count.disk_free_mb),
+        count.cache,
     )
+
+
+def _gib(mb: float) -> str:
+    return f"{mb / 1024:.1f} GiB"
 
 
 def worth(plan: Plan, device: str, epochs: float, count: Count) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
 from trainer.plan.schema import Plan
 
-GENTLE = 5e-4
+GENTLE = 2e-4
 """Learning rate that changes what a model knows without wiping it out."""
 WARMUP = 200
 """Steps in which the optimiser's moments, which a model file does not hold, are found again."""

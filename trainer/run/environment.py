@@ -49,7 +49,12 @@ def describe(device: torch.device, processes: int) -> dict[str, Any]:
 
 
 def memory_mb(device: torch.device) -> int:
-    """Return the memory in use, MiB: the peak on a GPU, the process's own on a CPU."""
+    """Return the memory in use, MiB: the peak on a GPU, the process's own on a CPU.
+
+    Pages of files that are mapped (the prepared cases) do not count, where the system tells them
+    apart: it drops them when anybody needs the room.
+    """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated() / 2**20)
-    return int(psutil.Process().memory_info().rss / 2**20)
+    found = psutil.Process().memory_info()
+    return int((found.rss - getattr(found, "shared", 0)) / 2**20)

@@ -79,7 +79,7 @@ class EstimatePage(Page):
         self.stop = QPushButton("Stop")
         self.again = QPushButton("Estimate again")
         self.facts = {
-            name: QLabel() for name in ("Whole run", "Done by", "Steps", "A step", "Memory")
+            name: QLabel() for name in ("Whole run", "Done by", "Steps", "A step", "Memory", "Disk")
         }
         self.fixes: list[QPushButton] = []
         self._fix_row = QVBoxLayout()
@@ -94,6 +94,7 @@ class EstimatePage(Page):
         form = QFormLayout()
         for name, label in self.facts.items():
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            label.setWordWrap(True)
             form.addRow(f"{name}:", label)
         below = QHBoxLayout()
         below.addWidget(self.bar, 1)
@@ -243,7 +244,7 @@ class EstimatePage(Page):
 
 def _facts(found: dict[str, Any]) -> dict[str, str]:
     """Return the lines below the verdict; empty where nothing is known."""
-    names = ("Whole run", "Done by", "Steps", "A step", "Memory")
+    names = ("Whole run", "Done by", "Steps", "A step", "Memory", "Disk")
     if "total_seconds" not in found:
         return dict.fromkeys(names, "–")
     total, preparing = float(found["total_seconds"]), float(found["preparing_seconds"])
@@ -258,8 +259,20 @@ def _facts(found: dict[str, Any]) -> dict[str, str]:
         f"{found['steps']}, every slice about {found['epochs']:{places(found['epochs'])}} times",
         f"{found['step_seconds']:{places(found['step_seconds'])}} s on {where}{how}",
         f"{gib['need_mb']} of {gib['there_mb']}, {gib['free_mb']} free now",
+        _disk(found),
     )
     return dict(zip(names, values, strict=True))
+
+
+def _disk(found: dict[str, Any]) -> str:
+    """Say what prepared cases will take, where, and that they may be deleted."""
+    more, free = (float(found.get(n, 0)) / 1024 for n in ("disk_mb", "disk_free_mb"))
+    if not found.get("cache"):
+        return "–"
+    return (
+        f"{more:.1f} GiB of {free:.0f} GiB free, for prepared cases in {found['cache']}; "
+        "delete that folder when no run needs it"
+    )
 
 
 def places(value: float) -> str:

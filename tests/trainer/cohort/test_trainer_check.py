@@ -245,6 +245,16 @@ def test_preparing_counts_and_one_thread_helps() -> None:
     assert assess(alone, measured(), replace(COUNT, preparing_mb=15_000.0)).fixes == ()
 
 
+def test_a_disk_without_room_is_red_and_says_where() -> None:
+    timed = plan(optimiser__budget_seconds=3600.0)
+    count = replace(COUNT, disk_mb=5000.0, disk_free_mb=20_000.0, cache="/somewhere/cache")
+    found = assess(timed, measured(), count)
+    assert (found.light, found.disk_mb, found.cache) == ("green", 5000, "/somewhere/cache")
+    full = assess(timed, measured(), replace(count, disk_free_mb=4000.0))
+    assert full.light == "red"
+    assert "4.9 GiB on the disk, and 3.9 GiB are free in /somewhere/cache" in full.reason
+
+
 def test_time_is_that_of_steps_epochs_or_budget_with_both_phases() -> None:
     by_steps = assess(plan(), measured(), COUNT)
     assert by_steps.step_seconds == pytest.approx(3.0)  # half the run has the GAN
@@ -291,6 +301,8 @@ def test_probe_runs_steps_and_never_tries_what_would_not_fit(
         24,
     )
     assert end["need_mb"] > 50
+    assert end["cache"].endswith(".mhvae-cache")
+    assert end["disk_free_mb"] > end["disk_mb"] >= 0
     assert end["total_seconds"] >= 24 * end["step_seconds"] > 0
     tried: list[int] = []
     step = estimating._Runner.step
