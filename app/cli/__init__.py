@@ -24,6 +24,7 @@ COMMANDS = {
     "synthesize": "make the missing modality of a patient",
     "register": "bring one volume onto another",
     "reconstruct": "make a volume of a tracked sweep of 2-D ultrasound images",
+    "sweep": "show what an ultrasound probe on the brain would see, by the model",
     "prepare": "align a cohort and bring it onto one grid, for training",
     "info": "say what a file, a series or a model holds; or what this computer offers",
     "import-weights": "turn a checkpoint of the paper's authors into a model",

@@ -39,6 +39,7 @@ __all__ = [
     "sniff",
     "survey",
     "sweep_file",
+    "sweep_writer",
     "write",
     "write_dicom",
 ]

@@ -10,6 +10,7 @@ __all__ = [
     "SimulatedCase",
     "SimulatorError",
     "Tissue",
+    "probe",
     "simulate_case",
     "simulate_from_t2",
     "write_cohort",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -128,3 +129,33 @@ def test_a_validator_finds_no_error(tmp_path: Path) -> None:
     errors = [line for line in found.stderr.splitlines() if line.startswith("Error")]
     # Older dictionaries do not know the newest element: Synthetic Data.
     assert [e for e in errors if "(0x0008,0x001c)" not in e] == []
+
+
+@pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="dcm2niix is not installed")
+def test_the_converter_of_bids_finds_corners_and_values(tmp_path: Path) -> None:
+    volume = oblique()
+    folder = write_dicom(volume, tmp_path / "series")
+    words = ["dcm2niix", "-b", "y", "-z", "n", "-f", "out", "-o", str(tmp_path), str(folder)]
+    subprocess.run(words, capture_output=True, check=True)
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told["ImageType"][:2] == ["DERIVED", "SECONDARY"]
+    again = read(tmp_path / "out.nii").canonical()
+    ours = volume.canonical()
+    assert again.grid.same_as(ours.grid, 1e-3)
+    step = float(np.ptp(volume.voxels)) / 65535
+    np.testing.assert_allclose(again.voxels, ours.voxels, atol=0.51 * step + 2e-5)
+
+
+@pytest.mark.skipif(shutil.which("dcmdump") is None, reason="dcmtk is not installed")
+def test_dcmtk_lists_every_file(tmp_path: Path) -> None:
+    folder = write_dicom(oblique(), tmp_path / "out")
+    for path in sorted(folder.iterdir()):
+        found = subprocess.run(
+            ["dcmdump", "+P", "0008,0008", "+P", "0018,9004", str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "DERIVED" in found.stdout
+        assert "RESEARCH" in found.stdout
+        assert found.stderr == ""
