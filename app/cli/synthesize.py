@@ -46,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="many cases instead of --input: a folder of them or a CSV that lists them; finished "
         "cases are kept, so a stopped run goes on where it was",
     )
+    parser.add_argument(
+        "--bids",
+        action="store_true",
+        help="of a cohort: results as BIDS derivatives, in DIR/derivatives/mhvae-studio",
+    )
     add_alignment(parser)
     parser.add_argument(
         "--target",
@@ -120,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
         from app.cli.synthesize_cohort import run as run_cohort
 
         return run_cohort(args)
+    if args.bids:
+        raise CommandError("--bids lays out a cohort's results; give the cases with --cohort DIR.")
     if not args.input:
         raise CommandError("synthesize needs --input MODALITY=PATH, or --cohort DIR.")
     report = Reporter()

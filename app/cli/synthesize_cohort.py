@@ -12,6 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from app.cli.cohort_files import (
+    TABLE,
+    Bids,
+    Files,
+    Flat,
+    record_of,
+    told_of,
+)
 from app.cli.options import CommandError, measure, request_of
 from app.cli.terminal import Reporter, answer, output_folder
 from core.case import Case
@@ -27,7 +35,6 @@ from trainer.cohort.case import CohortCase
 from trainer.cohort.names import LABEL, case_key, parse_name
 from trainer.cohort.scan import SUFFIXES, names_of, scan
 
-TABLE = "outcomes.csv"
 COLUMNS = (
     "case", "outcome", "inputs", "sources", "files", "labels", "psnr_db", "ssim", "seconds",
     "reason",
@@ -56,29 +63,30 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError("--cohort needs --target MODALITY: what to make of every case.")
     bundle.config.check_subset(targets)
     cases = scan(args.cohort, bundle.config.modalities)
-    if args.out.resolve() == args.cohort.resolve():
-        raise CommandError("--out is the cohort itself; choose another folder.")
-    output_folder(args.out)
+    files = _files(args, cases)
+    output_folder(files.root)
+    if isinstance(files, Bids):
+        files.describe()
     report = Reporter()
     start = time.perf_counter()
     rows: list[dict[str, Any]] = []
     engine: Engine | None = None
     try:
         for case in cases:
-            row = _kept(args, bundle, case, targets)
+            row = _kept(args, bundle, case, targets, files)
             if row is None:
                 engine = engine or _engine(args, bundle)
-                row = _one(args, engine, bundle, case, targets, report)
+                row = _one(args, engine, bundle, case, targets, report, files)
             rows.append(row)
             left = (time.perf_counter() - start) / len(rows) * (len(cases) - len(rows))
             report.progress("cases", len(rows), len(cases), left)
     finally:
-        write_table(args.out / TABLE, COLUMNS, rows)
+        write_table(files.root / TABLE, COLUMNS, rows)
     counts = {name: sum(r["outcome"] == name for r in rows) for name in ("done", "kept", "failed")}
     answer(
         {
             **counts,
-            "table": str(args.out / TABLE),
+            "table": str(files.root / TABLE),
             "model": bundle.name,
             "seconds": round(time.perf_counter() - start, 1),
             "problems": [f"{r['case']}: {r['reason']}" for r in rows if r["reason"]],
@@ -87,6 +95,16 @@ def run(args: argparse.Namespace) -> int:
         as_json=args.json,
     )
     return 0 if counts["failed"] < len(cases) else 1
+
+
+def _files(args: argparse.Namespace, cases: Sequence[CohortCase]) -> Files:
+    if not args.bids:
+        if args.out.resolve() == args.cohort.resolve():
+            raise CommandError("--out is the cohort itself; choose another folder.")
+        return Flat(args.out, args.format)
+    if args.format != "nii.gz":
+        raise CommandError("--bids writes NIfTI; leave out --format.")
+    return Bids(args.out, args.cohort, cases, whole=args.fov == "whole")
 
 
 def _engine(args: argparse.Namespace, bundle: Bundle) -> Engine:
@@ -104,6 +122,7 @@ def _one(
     case: CohortCase,
     targets: tuple[str, ...],
     report: Reporter,
+    files: Files,
 ) -> dict[str, Any]:
     """Synthesise one case; what goes wrong is a line of the table."""
     began = time.perf_counter()
@@ -121,7 +140,7 @@ def _one(
         measured = measure(loaded, result, prepared)
         grid = loaded.volumes[request.subset[0]].grid
         saved = result if args.grid == "model" else on_grid(result, grid)
-        labels = _carry_labels(args, case, saved.volumes[targets[0]].grid)
+        labels = _carry_labels(case, saved.volumes[targets[0]].grid, files)
         row["labels"] = " ".join(labels["files"])
         row["reason"] = " ".join(
             [*(f"{doubt}." for doubt in case.doubts), *prepared.warnings, *labels["left"]]
@@ -129,17 +148,22 @@ def _one(
         row["inputs"] = " ".join(request.subset)
         names = names_of(case)
         row["sources"] = "; ".join(f"{m} {names[m]}" for m in loaded.volumes)
-        row["files"] = " ".join(_name(args, case, m) for m in targets)
+        row["files"] = " ".join(files.volume(case, m) for m in targets)
         scores = measured.get(targets[0], {})
         row |= {k: scores[k] for k in ("psnr_db", "ssim") if k in scores}
         row["outcome"], row["seconds"] = "done", round(time.perf_counter() - began, 1)
+        key = _key(args, bundle, case, targets)
         for m in targets:
-            marks = dict(result.provenance["targets"][m])
+            marks = {
+                **files.about(case, m, request.subset),
+                **result.provenance["targets"][m],
+                "sources": {n: names[n] for n in loaded.volumes},
+            }
             if m in measured:
                 marks["metrics"] = measured[m]
-            marks["sources"] = {n: names[n] for n in loaded.volumes}
-            marks["cohort"] = {"key": _key(args, bundle, case, targets), "row": row}
-            write(saved.volumes[m], args.out / _name(args, case, m), marks=marks)
+            # Last, because a mean that is there says that its case is finished.
+            marks["cohort"] = {"key": key, "row": row}
+            write(saved.volumes[m], _ready(files, files.volume(case, m)), marks=marks)
     except (UserError, OSError) as error:
         reason = disk_sentence(error) if isinstance(error, OSError) else str(error)
         row |= {"outcome": "failed", "reason": reason}
@@ -165,8 +189,10 @@ def _load(
     return request_of(args, bundle, subset, targets, fov), Case(case.id, volumes)
 
 
-def _name(args: argparse.Namespace, case: CohortCase, modality: str) -> str:
-    return f"{case.id}-{modality}.{args.format}"
+def _ready(files: Files, name: str) -> Path:
+    path = files.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def label_maps(case: CohortCase) -> list[Path]:
@@ -191,7 +217,7 @@ def label_maps(case: CohortCase) -> list[Path]:
     return sorted(found)
 
 
-def _carry_labels(args: argparse.Namespace, case: CohortCase, grid: Grid) -> dict[str, list[str]]:
+def _carry_labels(case: CohortCase, grid: Grid, files: Files) -> dict[str, list[str]]:
     """Copy the label maps that lie on the result's grid; name the others."""
     copied, left = [], []
     for path in label_maps(case):
@@ -199,8 +225,11 @@ def _carry_labels(args: argparse.Namespace, case: CohortCase, grid: Grid) -> dic
         if header.grid is None or not header.grid.same_as(grid):
             left.append(f"{path.name} lies on another grid and was not carried along.")
             continue
-        name = path.name if path.name.startswith(case.id) else f"{case.id}-{path.name}"
-        with replacing(args.out / name) as part:
+        name = files.label(case, path)
+        if not name:
+            left.append(f"{path.name} is no NIfTI, as BIDS wants it, and was not carried along.")
+            continue
+        with replacing(_ready(files, name)) as part:
             shutil.copyfile(path, part)
         copied.append(name)
     return {"files": copied, "left": left}
@@ -214,12 +243,17 @@ def _key(args: argparse.Namespace, bundle: Bundle, case: CohortCase, targets: Se
         if p.exists()
     ]
     settings = [args.temperature, args.samples, args.seed, args.fov, args.grid, args.format]
+    settings += [args.bids]
     decides = [bundle.sha256, list(targets), settings, stamps]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 
 def _kept(
-    args: argparse.Namespace, bundle: Bundle, case: CohortCase, targets: tuple[str, ...]
+    args: argparse.Namespace,
+    bundle: Bundle,
+    case: CohortCase,
+    targets: tuple[str, ...],
+    files: Files,
 ) -> dict[str, Any] | None:
     """Return the line of a case that was made before, from the same files and settings."""
     row: dict[str, Any] | None = None
@@ -228,12 +262,12 @@ def _kept(
     except OSError:  # a file vanished meanwhile; whoever reads the case says which
         return None
     for m in targets:
-        path = args.out / _name(args, case, m)
+        name = files.volume(case, m)
         try:
-            record = json.loads((args.out / f"{case.id}-{m}.json").read_text(encoding="utf-8"))
-            if record["cohort"]["key"] != key or not path.is_file():
+            told = told_of(record_of(files, name))
+            if told["key"] != key or not (files.root / name).is_file():
                 return None
-            row = {**record["cohort"]["row"], "outcome": "kept"}
+            row = {**told["row"], "outcome": "kept"}
         except (OSError, ValueError, KeyError, TypeError):
             return None
     return row

@@ -36,6 +36,8 @@ _PLAIN = rf"{_A}(?:mri?|imri|ax|axial|tra|sag|sagittal|cor|coronal|2d|3d|space|t
 _PLAIN += rf"|images?|img|scan|vol|volume|native|orig|original|raw|nifti|nii|dicom|dcm){_Z}"
 _HOW = re.compile(r"_(?:acq|run|rec|desc|ce|dir|part|echo|space)-[^_]*", re.IGNORECASE)
 """BIDS entities that say how an image was made; ``sub`` and ``ses`` say whose it is."""
+_MADE_HERE = re.compile(r"_desc-(?:synthetic|sigma|sample\d+)_", re.IGNORECASE)
+"""What ``synthesize --bids`` calls its images."""
 _SESSION = re.compile(r"[-_ ](?:ses|session|visit|timepoint|tp)[-_ ]?[^-_ ]*$", re.IGNORECASE)
 _EDGES = "-_. "
 
@@ -83,6 +85,7 @@ def parse_name(stem: str, modalities: Sequence[str]) -> NameParts:
         ((word, spans),) = own.items()
         kinds, reason = [word], f"its name contains “{word}”"
     role, marks = IMAGE, []
+    made_here = _MADE_HERE.search(stem) is not None
     for name, pattern in _ROLES:
         if hits := [m.span() for m in re.finditer(pattern, lowered)]:
             role, marks = name, hits
@@ -101,6 +104,7 @@ def parse_name(stem: str, modalities: Sequence[str]) -> NameParts:
     if masks and role == IMAGE:
         # A mask of nothing else but the case is its field of view; any other marks a structure.
         role = FIELD if not tail and set(kinds) <= set(SWEPT) else LABEL
+    role = MADE if made_here else role
     return NameParts(role, tuple(dict.fromkeys(kinds)), reason, stage, lead, tail)
 
 

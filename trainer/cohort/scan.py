@@ -18,13 +18,15 @@ from trainer.cohort.names import parse_name
 from trainer.errors import TrainerError
 
 __all__ = [
-    "CACHE", "EXPECTED", "FOV", "SUFFIXES", "CohortCase", "Survey", "name_of", "names_of",
-    "no_cases", "scan", "survey", "write_csv",
+    "CACHE", "DERIVED", "EXPECTED", "FOV", "SUFFIXES", "CohortCase", "Survey", "name_of",
+    "names_of", "no_cases", "scan", "survey", "write_csv",
 ]  # fmt: skip
 
 SUFFIXES = ENDINGS
 CACHE = ".mhvae-cache"
 """Folder inside a cohort that holds preprocessed cases."""
+DERIVED = "mhvae-studio"
+"""Folder inside ``derivatives`` of a BIDS data set that holds what was synthesised from it."""
 _DICOM = (".dcm", ".ima")
 _NOT_IMAGES = (
     ".json", ".txt", ".csv", ".tsv", ".md", ".pdf", ".png", ".jpg", ".jpeg", ".xml", ".html",
@@ -73,7 +75,8 @@ def scan(source: Path, modalities: tuple[str, ...]) -> list[CohortCase]:
     (``sub-01/ses-1/anat/sub-01_T2w.nii.gz``) and a CSV with the columns ``case``, one per modality,
     and optionally ``patient``, ``fov`` and ``iUS-expected``; its paths are relative to the CSV. A
     case needs only one of the modalities. ``Case012-iUS-expected.nii.gz`` is the expected echo of
-    the case's ultrasound, not an image. Links to folders are followed.
+    the case's ultrasound, not an image. Links to folders are followed. What ``synthesize --bids``
+    made of the cohort is passed over.
 
     Raises:
         TrainerError: the source is missing, cannot be read, or holds no case.
@@ -196,6 +199,8 @@ def _below(folder: Path, inside: Path, seen: set[Path], remarks: list[str]) -> I
                 "folder itself"
             )
     for below in (entry for entry in entries if entry.is_dir()):
+        if below.name == DERIVED and folder.name == "derivatives":
+            continue
         real = below.resolve()
         if real in seen or any(real == r or real in r.parents for r in seen):
             remarks.append(
