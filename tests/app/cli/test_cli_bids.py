@@ -83,7 +83,6 @@ def test_results_lie_where_bids_wants_them(
 
 @pytest.mark.skipif(shutil.which("bids-validator-deno") is None, reason="no BIDS validator")
 def test_the_validator_finds_no_error(dataset: Path) -> None:
-    draws = ("--samples", "2", "--temperature", "1", "--keep-samples")
     assert synthesize(dataset, "--out", str(dataset)) == 0
     for folder in (dataset, dataset / "derivatives" / "mhvae-studio"):
         found = subprocess.run(
