@@ -114,6 +114,15 @@ def test_what_cannot_be_a_series_is_refused_and_nothing_is_left(tmp_path: Path) 
     assert [p.name for p in tmp_path.iterdir()] == ["full"]
 
 
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (-1000, 3000), (1e-3, 2e-3), (5e4, 5.01e4)])
+def test_many_values_of_any_range_come_back(tmp_path: Path, low: float, high: float) -> None:
+    random = np.random.default_rng(0)
+    voxels = random.uniform(low, high, (60, 60, 12)).astype(np.float32)
+    voxels[:20] = low
+    grid = Grid(voxels.shape, np.diag([0.9, 0.9, 1.0, 1.0]))
+    assert read(write_dicom(Volume(voxels, grid, "T2"), tmp_path / "out")).voxels.std() > 0
+
+
 def test_a_constant_volume_comes_back(tmp_path: Path) -> None:
     grid = Grid((4, 4, 3), np.eye(4))
     folder = write_dicom(Volume(np.full((4, 4, 3), 7.25, np.float32), grid, "T2"), tmp_path / "out")
