@@ -103,6 +103,19 @@ def test_a_volume_is_saved_as_a_series_of_the_dicom_input_or_of_nobody(
         assert (ours == theirs) is keep
 
 
+def test_a_case_of_the_check_opens_beside_the_alignment_tools_with_a_way_back(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    files = [put(tmp_path, "T2.nii.gz"), put(tmp_path, "iUS.nii.gz", seed=1)]
+    window.training.wizard.case_wanted.emit("Case1", files)
+    qtbot.waitUntil(lambda: len(window.context.session.layers) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
+    assert window.docks.align.isVisible()
+    last = window.context.messages.history[-1]
+    assert last.sentence.startswith("Case1 is open to be aligned")
+    assert [action.label for action in last.actions] == ["Back to the training"]
+
+
 def test_the_pictures_do_not_move_when_a_note_comes(
     qtbot: QtBot, window: MainWindow, tmp_path: Path
 ) -> None:
