@@ -22,6 +22,7 @@ class Modality:
         dicom: values of the DICOM tag Modality that say it.
         authors: what the authors' checkpoints call it; empty when they do not know it.
         gamma: largest |ln γ| of the random intensity curve in training; 0 for none.
+        bids: its suffix in a BIDS data set; empty where BIDS has none.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Modality:
     dicom: tuple[str, ...] = ()
     authors: str = ""
     gamma: float = 0.0
+    bids: str = ""
 
 
 _FILE = tomllib.loads(MODALITIES.read_text(encoding="utf-8"))
@@ -48,6 +50,8 @@ OFFERED: tuple[str, ...] = tuple(_FILE["offered"])
 """Names that are offered where no model is known yet."""
 GAMMA = {one.name: one.gamma for one in TABLE if one.gamma}
 """Modality → its largest |ln γ| in training."""
+BIDS = {one.name: one.bids for one in TABLE if one.bids}
+"""Modality → its suffix in a BIDS data set."""
 SWEPT = tuple(dict.fromkeys(one.name for one in TABLE if one.swept))
 """Modalities with an image only where a probe passed, where no model says so itself."""
 

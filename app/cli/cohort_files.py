@@ -11,21 +11,13 @@ from typing import Any, Protocol
 from app.cli.options import CommandError
 from core.files import write_text
 from core.io import ENDINGS
+from core.modalities import BIDS
 from core.version import __version__
 from trainer.cohort.case import CohortCase
 from trainer.cohort.scan import DERIVED
 
 TABLE = "outcomes.csv"
 _BIDS_VERSION = "1.10.0"
-_SUFFIXES = {
-    "T2": "T2w",
-    "T1": "T1w",
-    "PD": "PDw",
-    "FLAIR": "FLAIR",
-    "ceT1": "T1w",
-    "T2star": "T2starw",
-}
-"""Modality → suffix of BIDS; it has none for ultrasound."""
 _NIFTI = (".nii.gz", ".nii")
 
 
@@ -125,7 +117,7 @@ class Bids:
     def volume(self, case: CohortCase, modality: str, part: str = "") -> str:
         """See :class:`Files`."""
         what = part.replace("-", "") if part else "synthetic"
-        suffix = _SUFFIXES.get(modality, re.sub(r"[^A-Za-z0-9]", "", modality))
+        suffix = BIDS.get(modality, re.sub(r"[^A-Za-z0-9]", "", modality))
         return self._name(case, f"desc-{what}_{suffix}", ".nii.gz")
 
     def label(self, case: CohortCase, path: Path) -> str:
