@@ -67,7 +67,7 @@ def agree(checkout: Path) -> dict[str, float]:
     from torch.distributions import Normal
 
     theirs, ours = authors_model(checkout), our_model(checkout)
-    from core.models.mhvae.inference import for_inference
+    from core.models.inference import for_inference
 
     fast = for_inference(ours)
     x = images(2)
@@ -105,7 +105,7 @@ def timed(side: str, checkout: Path, batch: int, repeats: int, subset: tuple[str
     else:
         ours = our_model(checkout)
         from core.models.allocator import keep_memory
-        from core.models.mhvae.inference import for_inference
+        from core.models.inference import for_inference
 
         keep_memory()
         fast = for_inference(ours)

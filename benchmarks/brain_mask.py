@@ -1,7 +1,8 @@
 """The network behind the brain mask: trained on label maps of heads in any contrast, and measured.
 
-``python -m benchmarks.brain_mask train ANATOMY OUT.npz [--minutes 30] [--from OLD.npz]`` writes the weights that
-``core/image/brain_network.py`` reads; a run that was stopped goes on from OUT's checkpoint.
+``python -m benchmarks.brain_mask train ANATOMY OUT.npz [--minutes 30] [--from OLD.npz]`` writes the
+weights that ``core/image/brain_network.py`` reads; a run that was stopped goes on from OUT's
+checkpoint.
 ``python -m benchmarks.brain_mask score ANATOMY`` prints Dice per contrast on held-out heads.
 
 ANATOMY holds whole-head label maps with FreeSurfer numbers, as for ``mhvae-studio simulate``; every
@@ -203,7 +204,7 @@ class Network(nn.Module):
 
 
 def train(folder: Path, out: Path, minutes: float, start: Path | None = None) -> None:
-    """Train for so long, from other weights if they are given, and write the weights every minute."""
+    """Train for so long, from other weights if they are given; write the weights every minute."""
     torch.manual_seed(0)
     network = Network()
     if start is not None:

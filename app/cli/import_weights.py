@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from app.cli.terminal import answer
-from core.models.mhvae.config import ModelError
+from core.models.config import ModelError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         return _inspect(args)
     if args.out is None:
         raise ModelError("Say where the model goes: --out MODEL.safetensors.")
-    from core.models.mhvae.cost import parameters
+    from core.models.cost import parameters
     from core.models.published.checkpoint import Unstated, import_checkpoint
     from core.models.weights import save
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from core import assets
 from core.modalities import SWEPT
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.config import ModelConfig, ModelError
+from core.models.family import config_from_dict
 from core.version import __version__
 
 SCHEMA = 1
@@ -82,7 +83,7 @@ class Bundle:
     """What a model file says about itself.
 
     Attributes:
-        config: the architecture.
+        config: family and architecture.
         preprocessing: spacing, plane, intensity map.
         name: short name on screen.
         card: free fields shown to users: summary, training, data, metrics, limits, licence, …
@@ -94,7 +95,7 @@ class Bundle:
             that learnt the expected image, 1 for one whose samples a discriminator has judged.
     """
 
-    config: MHVAEConfig
+    config: ModelConfig
     preprocessing: Preprocessing = Preprocessing()
     name: str = "untitled"
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -132,6 +133,7 @@ class Bundle:
             {
                 "schema": SCHEMA,
                 "name": self.name,
+                "family": self.config.family,
                 "config": self.config.to_dict(),
                 "preprocessing": asdict(self.preprocessing),
                 "card": dict(self.card),
@@ -161,7 +163,7 @@ class Bundle:
             )
         try:
             return cls(
-                config=MHVAEConfig.from_dict(values["config"]),
+                config=config_from_dict(values["config"], values.get("family")),
                 preprocessing=Preprocessing(**values["preprocessing"]),
                 name=_line(values["name"]),
                 card=_card(values["card"]),

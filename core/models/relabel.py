@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.files import replacing
 from core.models.bundle import KEY, Bundle, header
-from core.models.mhvae.config import ModelError
+from core.models.config import ModelError
 
 _HEAD = 8
 """A safetensors file begins with the length of its JSON header, eight bytes, little-endian."""

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from core.models.allocator import keep_memory
 from core.models.bundle import Bundle
-from core.models.mhvae.inference import for_inference
-from core.models.mhvae.model import MHVAE
+from core.models.inference import for_inference
+from core.models.network import Network
 from core.models.onnx_export import Traceable
 from core.synthesis.devices import EXTRAS, OPENVINO
 from core.synthesis.request import SynthesisError
@@ -82,7 +82,7 @@ class Pass(Protocol):
 class TorchPass:
     """The exact path, on any torch device."""
 
-    def __init__(self, model: MHVAE, device: str) -> None:
+    def __init__(self, model: Network, device: str) -> None:
         if device == "cpu":
             keep_memory()
         self.device = device
@@ -97,29 +97,19 @@ class TorchPass:
     ) -> dict[str, Voxels]:
         """See :class:`Pass`."""
         images = {m: torch.from_numpy(x).to(self.device) for m, x in inputs.items()}
-        like = next(iter(images.values()))
-        draws: dict[str, list[Tensor]] = {m: [] for m in targets}
+        there = [None if n is None else [x.to(self.device) for x in n] for n in noises]
         with torch.inference_mode():
-            features = self.model.encode(images)
-            for noise in noises:
-                decoded = self.model.decode(
-                    features,
-                    len(like),
-                    like=like,
-                    temperature=temperature,
-                    noise=None if noise is None else [n.to(self.device) for n in noise],
-                    outputs=targets,
-                    kl=False,
-                )
-                for m in targets:
-                    draws[m].append(decoded.images[m][:, 0].clamp(-1, 1))
-            return {m: torch.stack(d).cpu().numpy() for m, d in draws.items()}
+            draws = self.model.draw(images, targets, temperature, there)
+            return {
+                m: torch.stack([made[m][:, 0].clamp(-1, 1) for made in draws]).cpu().numpy()
+                for m in targets
+            }
 
 
 class OpenVinoPass:
     """The same network compiled by OpenVINO in float32; converted once, then cached on disk."""
 
-    def __init__(self, model: MHVAE, bundle: Bundle) -> None:
+    def __init__(self, model: Network, bundle: Bundle) -> None:
         # Its converter reports its use to a server and keeps a client id in the home folder; where
         # the package for that cannot be imported, it does neither.
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
@@ -185,11 +175,11 @@ class OpenVinoPass:
         return graph
 
 
-PASSES: dict[str, Callable[[MHVAE, Bundle], Pass]] = {OPENVINO: OpenVinoPass}
+PASSES: dict[str, Callable[[Network, Bundle], Pass]] = {OPENVINO: OpenVinoPass}
 """Back ends beside torch."""
 
 
-def build_pass(model: MHVAE, bundle: Bundle, device: str) -> Pass:
+def build_pass(model: Network, bundle: Bundle, device: str) -> Pass:
     """Return what runs a model on a device that :func:`choose_device` gave."""
     build = PASSES.get(device)
     return TorchPass(model, device) if build is None else build(model, bundle)

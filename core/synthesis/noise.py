@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.models.bundle import Preprocessing
-from core.models.mhvae.model import MHVAE
+from core.models.network import Network
 from core.synthesis.request import Tile
 from core.synthesis.tiles import Tiling
 
@@ -27,7 +27,7 @@ ultrasound at 0.4 mm by 0.7 to 0.8 and 0.5, that of simulated ones by 0.8 to 0.9
 
 
 def tile_noise(
-    model: MHVAE,
+    model: Network,
     preprocessing: Preprocessing,
     tiling: Tiling,
     tiles: Sequence[Tile],
@@ -47,7 +47,8 @@ def tile_noise(
         seed: of the request.
         sample: number of the draw.
     """
-    spacing, axis, pools = preprocessing.spacing, preprocessing.axis, model.config.pools
+    spacing, axis = preprocessing.spacing, preprocessing.axis
+    pools = model.config.stride.bit_length() - 1
     pixel = max(mm for n, mm in enumerate(spacing) if n != axis)
     first = tiling.rows[0], tiling.columns[0]
     levels = []

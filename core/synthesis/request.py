@@ -144,13 +144,24 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
     Raises:
         ModelError: the subset or a target is not the model's.
         CaseError: the volumes do not overlap.
-        SynthesisError: an input is missing from the case, or nothing lies in the field of view.
+        SynthesisError: an input is missing from the case, nothing lies in the field of view, or
+            noise is asked of a model that has none.
         PreprocessError: a volume would be larger than any head on the model's grid.
         IntensityError: an input is empty or constant.
     """
     config = bundle.config
-    config.check_subset(request.subset)
-    config.check_subset(request.targets)
+    config.check(request.subset, request.targets)
+    if request.temperature and not config.levels:
+        raise SynthesisError(
+            f"{bundle.name} is a {config.family} model, which makes one image of an input and has "
+            "no noise to draw others with. Use one sample at temperature 0, or an MHVAE."
+        )
+    return lay_out(case, bundle, request)
+
+
+def lay_out(case: Case, bundle: Bundle, request: Request) -> PreparedInput:
+    """Do the same for a request that no model need be able to serve, to look at the volumes."""
+    config = bundle.config
     missing = [m for m in request.subset if m not in case.volumes]
     if missing:
         raise SynthesisError(
@@ -178,7 +189,7 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
     axis = bundle.preprocessing.axis
     plane = tuple(n for a, n in enumerate(grid.shape) if a != axis)
     rows, columns = (_reach(fov, a) for a in range(3) if a != axis)
-    tiling = Tiling((plane[0], plane[1]), config.tile, 1 << config.pools, (rows, columns))
+    tiling = Tiling((plane[0], plane[1]), config.tile, config.stride, (rows, columns))
     return PreparedInput(
         grid=grid,
         axis=axis,

@@ -14,6 +14,7 @@ from core.case import Case
 from core.errors import Cancelled
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE
+from core.models.network import Network
 from core.synthesis.backends import Pass, build_pass
 from core.synthesis.noise import tile_noise
 from core.synthesis.request import (
@@ -77,7 +78,7 @@ class Engine:
         device: one of :func:`core.synthesis.backends.devices`.
     """
 
-    def __init__(self, model: MHVAE, bundle: Bundle, device: str = "cpu") -> None:
+    def __init__(self, model: Network, bundle: Bundle, device: str = "cpu") -> None:
         self.bundle = bundle
         self.device = device
         self.model = model
@@ -180,8 +181,14 @@ class Engine:
         """Compute the experts' precision shares over one slice, on the mean path.
 
         Raises:
-            SynthesisError: the slice has nothing inside the field of view.
+            SynthesisError: the slice has nothing inside the field of view, or the model's family
+                knows no experts.
         """
+        if not isinstance(self.model, MHVAE):
+            raise SynthesisError(
+                f"{self.bundle.name} is a {self.bundle.config.family} model, which fuses no "
+                "experts; there are no shares to show. Choose an MHVAE."
+            )
         tiles = [t for t in prepared.tiles if t.index == index]
         if not tiles:
             raise SynthesisError(

@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
         begun = is_run(folder)
         if begun and describe_run(folder).state == "finished":
             continue
-        row = {**settings, "family": family, "loss.gan": gan}
-        plan = plan_for(args.source, args.preset, None, row)
+        row = {**settings, "loss.gan": gan}
+        plan = plan_for(args.source, args.preset, None, row, family=family)
         say(f"{folder.name}:")
         state = train(plan, folder, resume=begun, say=say).state
         if state != "finished":

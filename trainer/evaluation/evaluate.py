@@ -19,7 +19,7 @@ from core.io import read
 from core.models.bundle import Bundle
 from core.models.weights import load as load_bundle
 from core.synthesis.backends import choose_device
-from core.synthesis.request import PreparedInput, Request, prepare_input
+from core.synthesis.request import PreparedInput, Request, lay_out
 from core.synthesis.synthesize import Engine, Progress
 from core.volume import Volume
 from trainer.cohort.case import CohortCase
@@ -136,7 +136,7 @@ def evaluate(
         shared: dict[tuple[Any, ...], AlignedCase] = {}
         for label, (bundle, engine) in loaded.items():
             config = bundle.config
-            look = (config.modalities, config.tile, config.pools, bundle.preprocessing)
+            look = (config.modalities, config.tile, config.stride, bundle.preprocessing)
             try:
                 if look not in shared:
                     shared[look] = _lay_out(case, bundle)
@@ -196,9 +196,7 @@ def _lay_out(case: CohortCase, bundle: Bundle) -> AlignedCase:
     loaded = Case(case.id, volumes)
     fov: Literal["auto"] | Volume = read(case.fov) if case.fov else "auto"
     present = tuple(volumes)
-    return AlignedCase(
-        loaded, prepare_input(loaded, bundle, Request(present, present, fov=fov)), fov
-    )
+    return AlignedCase(loaded, lay_out(loaded, bundle, Request(present, present, fov=fov)), fov)
 
 
 def _seen_in_training(laid_out: AlignedCase, bundle: Bundle) -> str:
@@ -233,11 +231,14 @@ def _one_case(
         def told(p: Progress, number: int = number) -> None:
             part((number + p.done / max(1, p.total)) / len(subsets))
 
-        request = Request(subset, present, fov=fov)
+        served = tuple(m for m in present if engine.bundle.config.serves(subset, m))
+        if not served:
+            continue
+        request = Request(subset, served, fov=fov)
         images = {m: everything.images[m] for m in subset}
         given = replace(everything, images=images, tiles=tiles)
         result = engine.run(loaded, given, request, progress=told)
-        for m in present:
+        for m in served:
             scale = everything.normalisers[m]
             values = scale.forward(result.volumes[m].voxels, everything.fov)
             made = _planes(everything, values)[..., slices]

@@ -25,8 +25,9 @@ from trainer.loop.average import averaged
 from trainer.loop.data import WORKERS, cache_folder
 from trainer.loop.discriminator import discriminators
 from trainer.loop.estimate_verdict import SPARE, Count, Estimate, Measured, Memory, assess
+from trainer.loop.families import STEPPERS
+from trainer.loop.optimiser import optimiser
 from trainer.loop.schedule import Weights
-from trainer.loop.step import Stepper
 from trainer.loop.tiles import Batch
 from trainer.plan.schema import Plan
 from trainer.run.environment import choose_device, usable_cores
@@ -201,8 +202,10 @@ class _Runner:
         self.model = build(plan.model).to(device).train()
         self.average = averaged(self.model, plan.optimiser.ema)
         critics = discriminators(plan, device)
-        self.stepper = Stepper(self.model, critics, plan, {plan.model.modalities})
-        self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=1e-4)
+        self.stepper = STEPPERS[plan.family](self.model, critics, plan, {plan.model.modalities})
+        self.optimiser = optimiser(plan, self.model.parameters())
+        for group in self.optimiser.param_groups:
+            group["lr"] = 1e-4
         judges = [p for critic in critics.values() for p in critic.parameters()]
         self.judges = torch.optim.Adam(judges, lr=1e-4) if judges else None
 

@@ -79,8 +79,8 @@ class Journal:
             f"{now['step_seconds']:.2f} s/step  {left:.0f} min left"
         )
         for m in self.plan.model.modalities:
-            if f"d/{m}/real" not in now:
-                continue
+            if f"d/{m}/real" not in now or self.plan.loss.gan_loss != "lsgan":
+                continue  # the scores of other losses have no fixed range
             won = now[f"d/{m}/real"] - now.get(f"d/{m}/fake", 0.0) > WON
             self._won[m] = self._won.get(m, 0) + 1 if won else 0
             if self._won[m] == WON_LINES:

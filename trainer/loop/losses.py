@@ -110,16 +110,43 @@ def mean_score(scores: Tensor, fov: Tensor) -> Tensor:
     return (scores * weight).sum(dim=(1, 2, 3)) / total
 
 
-def lsgan(scores: Tensor, fov: Tensor, goal: float) -> Tensor:
-    """Return (B,) (score - goal)² over the cells, each weighted by its part of the field of view.
+def adversarial(
+    scores: Tensor, fov: Tensor, kind: str, *, real: bool, generator: bool = False
+) -> Tensor:
+    """Return (B,) the adversarial loss over the cells, each weighted by its part of the view.
 
     Args:
         scores: (B, 1, h, w) of a discriminator.
         fov: (B, 1, H, W) of the image it judged.
-        goal: 1 for real, 0 for fake.
+        kind: ``"lsgan"``, (score - goal)² (Mao et al. 2017); ``"cross_entropy"`` of the score as a
+            logit (Goodfellow et al. 2014); ``"hinge"`` (Lim and Ye 2017).
+        real: whether the scores should say that the image is real.
+        generator: whether the generator learns from it; only a hinge tells the two apart.
     """
+    sign = 1.0 if real else -1.0
+    if kind == "lsgan":
+        cells = (scores - float(real)) ** 2
+    elif kind == "cross_entropy":
+        cells = F.softplus(-sign * scores)
+    else:
+        cells = -scores if generator else F.relu(1 - sign * scores)
     weight = F.adaptive_avg_pool2d(fov, (scores.shape[2], scores.shape[3]))
-    return ((scores - goal) ** 2 * weight).mean(dim=(1, 2, 3))
+    return (cells * weight).mean(dim=(1, 2, 3))
+
+
+def feature_distance(made: Sequence[Sequence[Tensor]], real: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Return (B,) the mean L1 between a discriminator's maps of two images (Wang et al. 2018).
+
+    Args:
+        made: per scale the maps of all its layers, the scores last, of what a generator made.
+        real: the same of the real images.
+    """
+    apart = [
+        (a - b).abs().mean(dim=(1, 2, 3))
+        for mine, theirs in zip(made, real, strict=True)
+        for a, b in zip(mine[:-1], theirs[:-1], strict=True)
+    ]
+    return torch.stack(apart).sum(0) / len(made)
 
 
 def watched(image: Tensor, terms: Terms, name: str) -> Tensor:

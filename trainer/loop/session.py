@@ -17,12 +17,13 @@ from trainer.loop.average import averaged
 from trainer.loop.data import load_data
 from trainer.loop.discriminator import discriminators
 from trainer.loop.distributed import ProcessGroup
+from trainer.loop.families import STEPPERS
 from trainer.loop.grow import initialise
 from trainer.loop.journal import Due, Journal
+from trainer.loop.optimiser import optimiser
 from trainer.loop.prefetch import batches, drawing_processes
 from trainer.loop.schedule import Weights
 from trainer.loop.state import restore, state_of
-from trainer.loop.step import Stepper
 from trainer.loop.terms import Terms, add_all
 from trainer.loop.tiles import Batch
 from trainer.plan.fine_tune import check_start
@@ -96,14 +97,14 @@ class Session:
         self.average = averaged(self.model, plan.optimiser.ema)
         self.discriminators = discriminators(plan, self.device)
         self.critics = [p for d in self.discriminators.values() for p in d.parameters()]
-        self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=plan.optimiser.rate)
+        self.optimiser = optimiser(plan, self.model.parameters())
         self.critic_optimiser = (
             torch.optim.Adam(self.critics, lr=plan.optimiser.gan_rate, betas=(0.5, 0.999))
             if self.critics
             else None
         )
         presence = {case.present for case in self.data.sampler.cases}
-        self.stepper = Stepper(self.model, self.discriminators, plan, presence)
+        self.stepper = STEPPERS[plan.family](self.model, self.discriminators, plan, presence)
 
     # -- how far the run is
 

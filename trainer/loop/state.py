@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from trainer.loop import checkpoint
-from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.discriminator import Discriminator
 from trainer.loop.journal import Journal
 from trainer.run.folder import RunFolder
 
@@ -46,7 +46,7 @@ class Attempt(Protocol):
         """The network's."""
 
     @property
-    def discriminators(self) -> dict[str, PatchDiscriminator]:
+    def discriminators(self) -> dict[str, Discriminator]:
         """Modality → its discriminator."""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,28 +16,24 @@ from torch import Tensor, nn
 from core.files import replacing
 from core.image.metrics import ssim
 from core.marks import RESEARCH_USE, WORD
+from core.models.network import Network
 from trainer.loop.losses import composite
 from trainer.loop.terms import EXPECTED
 from trainer.loop.tiles import Batch
 
 
 def run_subsets(model: nn.Module, batch: Batch) -> dict[tuple[str, ...], dict[str, Tensor]]:
-    """Synthesise every modality from every subset on the mean path (temperature 0)."""
-    names = list(batch.images)
-    any_model: Any = model
+    """Synthesise every modality from every subset that the model serves (temperature 0)."""
+    network = cast(Network, model)
+    config, names = network.config, list(batch.images)
     results = {}
     with torch.no_grad():
-        features = {m: any_model.encoders[m](batch.images[m]) for m in names}
         for size in range(1, len(names) + 1):
             for subset in combinations(names, size):
-                out = any_model.decode(
-                    {m: features[m] for m in subset},
-                    len(batch.fov),
-                    like=batch.fov,
-                    temperature=0.0,
-                    kl=False,
-                )
-                results[subset] = {m: composite(x, batch.fov) for m, x in out.images.items()}
+                made = [m for m in names if config.serves(subset, m)]
+                if made:
+                    images = network.synthesise({m: batch.images[m] for m in subset}, made)
+                    results[subset] = {m: composite(x, batch.fov) for m, x in images.items()}
     return results
 
 

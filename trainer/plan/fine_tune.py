@@ -40,7 +40,7 @@ def _take_on(plan: Plan, bundle: Bundle) -> Plan:
         start_from=str(bundle.path.resolve()) if bundle.path else bundle.name,
         grow=False,
         model=bundle.config,
-        family="mhvae" if bundle.config.hierarchical else "mvae",
+        family=bundle.config.family,
         data=replace(
             plan.data, spacing=used.spacing, plane=used.plane, percentiles=used.percentiles
         ),
@@ -54,9 +54,13 @@ def grow_from(plan: Plan, bundle: Bundle) -> Plan:
     that every inner level keeps its width.
 
     Raises:
-        TrainerError: the features cannot be halved.
+        TrainerError: it is no MHVAE, or its features cannot be halved.
     """
     coarse = bundle.config
+    if not isinstance(coarse, MHVAEConfig):
+        raise TrainerError(
+            f"{bundle.name} is a {coarse.family} model; only an MHVAE or MVAE can grow by a level."
+        )
     if coarse.base_features % 4:
         raise TrainerError(
             f"{bundle.name} cannot grow by a level: it has {coarse.base_features} features at full "
@@ -100,6 +104,11 @@ def check_start(plan: Plan) -> None:
 
 def _check_coarser(plan: Plan, bundle: Bundle) -> None:
     fine, coarse, used = plan.model, bundle.config, bundle.preprocessing
+    if not isinstance(fine, MHVAEConfig) or not isinstance(coarse, MHVAEConfig):
+        raise TrainerError(
+            f"A {fine.family} model cannot grow from a {coarse.family} one; only MHVAEs and MVAEs "
+            "grow."
+        )
     height, width = fine.tile
     axes = [axis for axis in range(3) if axis != PLANES[plan.data.plane]]
     wanted = [2 * plan.data.spacing[axis] for axis in axes]

@@ -203,6 +203,31 @@ class LossPlan:
         setting("Discriminator norm", "spectral sees contrast; instance norms hide it.",
                 paper=PATCHGAN, choices=("spectral", "instance")),
     ] = "spectral"  # fmt: skip
+    gan_loss: Annotated[
+        str,
+        setting("GAN loss", "Least squares; cross entropy, as in Pix2Pix; a hinge, as in SPADE.",
+                paper=PATCHGAN, choices=("lsgan", "cross_entropy", "hinge")),
+    ] = "lsgan"  # fmt: skip
+    gan_conditional: Annotated[
+        bool,
+        setting("GAN sees inputs", "Whether a discriminator judges an image beside what it was "
+                "made from, as in Pix2Pix, SPADE and ResViT, or alone.", paper=PATCHGAN),
+    ] = False  # fmt: skip
+    gan_scales: Annotated[
+        int,
+        setting("Discriminator scales", "PatchGANs at full, half, … size; 2 in SPADE.",
+                paper=PATCHGAN, ge=1, le=4),
+    ] = 1  # fmt: skip
+    feature_matching: Annotated[
+        float,
+        setting("Feature matching", "Weight, beside λ of the GAN, of the distance of the "
+                "discriminators' inner maps; 10 in SPADE.", ge=0, le=1e6),
+    ] = 0.0  # fmt: skip
+    transformers_start: Annotated[
+        float,
+        setting("Transformers begin", "ResViT only: before, its convolutions train alone.",
+                unit="part of the run", ge=0, le=1),
+    ] = 0.67  # fmt: skip
     gan_layers: Annotated[
         int,
         setting("Discriminator layers", "Halvings of the PatchGAN.", paper=PATCHGAN, ge=1, le=16),
@@ -230,7 +255,12 @@ class OptimiserPlan:
                 "epochs. The schedules follow the clock, so two such runs are not bit-identical.",
                 unit="s", ge=0),
     ] = 0.0  # fmt: skip
-    rate: Annotated[float, setting("Learning rate", "Of Adamax, at the start.", gt=0, le=1)] = 2e-3
+    kind: Annotated[
+        str,
+        setting("Optimiser", "Adamax, or Adam with β of 0.5 and 0.999 as networks with "
+                "discriminators use it.", choices=("adamax", "adam")),
+    ] = "adamax"  # fmt: skip
+    rate: Annotated[float, setting("Learning rate", "At the start.", gt=0, le=1)] = 2e-3
     rate_end: Annotated[
         float, setting("Last learning rate", "Reached by a cosine.", gt=0, le=1)
     ] = 1e-4  # fmt: skip

@@ -12,18 +12,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from core.models.bundle import Bundle, Preprocessing
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.config import ModelError
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
 from core.models.published.keys import DECODER, NAMES, Inferred, modern, rename
 from core.models.weights import build
-
-if TYPE_CHECKING:
-    from core.models.mhvae.model import MHVAE
 
 
 @dataclass(frozen=True)
@@ -254,7 +253,7 @@ def import_checkpoint(
     if authors_defaults:
         said = said.with_authors_defaults(inferred)
     config, tensors = convert(state, path.name, inferred, said)
-    model = build(config)
+    model = cast(MHVAE, build(config))
     model.load_state_dict(tensors)
     spacing = said.spacing or 0.5
     bundle = Bundle(

@@ -22,7 +22,8 @@ from app.training.models.card import card_html
 from app.training.models.window import ModelsWindow
 from core import assets
 from core.models.bundle import KEY, Bundle, header
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.config import ModelError
+from core.models.mhvae.config import MHVAEConfig
 from core.models.relabel import relabel
 
 # The offscreen platform has no window manager.

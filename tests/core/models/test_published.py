@@ -13,7 +13,8 @@ from torch import Tensor
 
 from app.cli import main
 from core.models.bundle import header
-from core.models.mhvae.config import ModelError
+from core.models.config import ModelError
+from core.models.mhvae.config import MHVAEConfig
 from core.models.published.checkpoint import Unstated, import_checkpoint
 
 BASE, WIDEST, POOLS, SIDE = 4, 8, 2, 3  # bottleneck 3x3: tile 12x12
@@ -106,6 +107,7 @@ def test_both_key_styles_are_read_and_inferred(tmp_path: Path, new: bool, final:
     state = checkpoint(new, final, blocks=3)
     bundle, model = import_checkpoint(saved(tmp_path, state), stated=STATED)
     config = bundle.config
+    assert isinstance(config, MHVAEConfig)
     assert config.modalities == ("iUS", "T2")
     assert (config.base_features, config.max_features, config.pools) == (BASE, WIDEST, POOLS)
     assert (config.image_features, config.final_blocks, config.fusion) == (final, 3, "authors")

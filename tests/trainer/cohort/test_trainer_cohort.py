@@ -20,6 +20,7 @@ from trainer_cohort import tiny_plan, write_case, write_cohort
 from core.case import Case
 from core.io import read
 from core.models.bundle import Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig
 from core.synthesis.request import Request, prepare_input
 from trainer.__main__ import main
 from trainer.cohort.cache import LOWEST, cache_cases
@@ -351,6 +352,7 @@ def test_paper_preset_is_the_paper() -> None:
     plan = preset("paper")
     assert (plan.data.batch, plan.optimiser.epochs, plan.model.tile) == (16, 1000, (192, 192))
     assert (plan.loss.l1, plan.loss.gan, plan.loss.gan_start) == (100, 1, 0.8)
+    assert isinstance(plan.model, MHVAEConfig)
     assert (plan.model.levels, plan.model.final_blocks) == (7, 5)
 
 

@@ -215,6 +215,7 @@ def test_overfits_four_slices(tmp_path: Path) -> None:
     tiles = fixed_tiles(prepared, plan, 4)
     assert tiles is not None
     torch.manual_seed(0)
+    assert isinstance(plan.model, MHVAEConfig)
     model = MHVAE(plan.model)
     stepper = Stepper(model, {}, plan, {modalities})
     optimiser = torch.optim.Adamax(model.parameters(), lr=1e-2)

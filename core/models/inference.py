@@ -13,11 +13,11 @@ from core.models.mhvae.blocks import (
     PosteriorHead,
     ResnetBlock,
 )
-from core.models.mhvae.model import MHVAE
+from core.models.network import Network
 
 
-def for_inference(model: MHVAE) -> MHVAE:
-    """Return a copy with weight norms folded and without biases that an instance norm cancels.
+def for_inference(model: Network) -> Network:
+    """Return a copy with its weight norms folded and without biases that an instance norm cancels.
 
     Images differ from the original's only by rounding.
     """

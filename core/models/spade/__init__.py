@@ -1,0 +1,1 @@
+"""SPADE (Park et al., CVPR 2019): the input modulates every norm, one model a direction."""

@@ -1,0 +1,87 @@
+"""What the plan of each family has of its own: the size of its network, the loss of its paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from core.models.family import FAMILIES
+from trainer.plan.schema import LossPlan, Plan
+
+SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "quick": {
+        "pix2pix": {"base_features": 32, "pools": 5},
+        "spade": {"base_features": 8, "hidden": 32},
+        "resvit": {"base_features": 16, "hidden": 192, "layers": 6, "heads": 6, "mlp": 768},
+        "unet": {"base_features": 16},
+    },
+    "smoke": {
+        "pix2pix": {"base_features": 8, "pools": 4},
+        "spade": {"base_features": 4, "hidden": 8, "pools": 3},
+        "resvit": {
+            "base_features": 4, "hidden": 16, "layers": 2, "heads": 2, "mlp": 32, "blocks": 3,
+            "transformers": (1, 3),
+        },
+        "unet": {"base_features": 4, "pools": 3},
+    },
+}  # fmt: skip
+"""Preset → family → its network's settings; the papers' own sizes where nothing is said."""
+
+
+def with_family(plan: Plan, family: str, target: str = "") -> Plan:
+    """Return the plan of another family: the same cases, tiles and length.
+
+    Its network has the size that suits the plan's preset, and loss and optimiser are as its paper
+    has them, as far as the plan's settings go.
+
+    Args:
+        plan: of any family.
+        family: name in :data:`core.models.family.FAMILIES`.
+        target: what a model of one direction makes; its family's default when empty.
+    """
+    if family in ("mhvae", "mvae") and plan.family in ("mhvae", "mvae"):
+        return replace(plan, family=family)
+    of_its_own = dict(SIZES.get(plan.preset, {}).get(family, {}))
+    if target:
+        of_its_own["target"] = target
+    old = plan.model
+    model = FAMILIES[family].config(modalities=old.modalities, tile=old.tile, **of_its_own)
+    loss, optimiser = _LOSSES[family](plan.loss), plan.optimiser
+    if family != "unet":
+        optimiser = replace(optimiser, kind="adam", rate=2e-4, rate_end=2e-5, clip=0.0)
+    return replace(plan, family=family, model=model, loss=loss, optimiser=optimiser)
+
+
+def _pix2pix(loss: LossPlan) -> LossPlan:
+    """L1 of weight 100 beside a conditional GAN from the first step (Isola et al., Eq. 4)."""
+    return replace(
+        loss, l1=100.0, gan=1.0, gan_start=0.0, gan_conditional=True, gan_loss="cross_entropy"
+    )
+
+
+def _spade(loss: LossPlan) -> LossPlan:
+    """Hinge, two scales and feature matching (Park et al., 3 and appendix A).
+
+    Their distance of VGG features needs weights that are not ours to ship; L1 of its weight, 10,
+    is in its place.
+    """
+    return replace(
+        loss, l1=10.0, gan=1.0, gan_start=0.0, gan_conditional=True, gan_loss="hinge",
+        gan_scales=2, feature_matching=10.0,
+    )  # fmt: skip
+
+
+def _resvit(loss: LossPlan) -> LossPlan:
+    """L1 of weight 100 on missing and given images; conditional GAN (Dalmaz et al., III-C)."""
+    return replace(
+        loss, l1=100.0, gan=1.0, gan_start=0.0, gan_conditional=True, gan_loss="lsgan", outside=1.0
+    )
+
+
+def _unet(loss: LossPlan) -> LossPlan:
+    """L1 alone."""
+    return replace(loss, gan=0.0)
+
+
+_LOSSES = {"pix2pix": _pix2pix, "spade": _spade, "resvit": _resvit, "unet": _unet}
