@@ -58,6 +58,11 @@ class ModelConfig:
                 f"With {self.stride.bit_length() - 1} halvings the tile's sides must be multiples "
                 f"of {self.stride} pixels; found {list(self.tile)}."
             )
+        if self.normed and self.tile == (self.stride, self.stride):
+            raise ModelError(
+                f"A {self.family} model normalises its coarsest map, which must have more than one "
+                f"pixel: a tile larger than {self.stride}x{self.stride}; found {list(self.tile)}."
+            )
 
     @property
     def family(self) -> str:
@@ -68,6 +73,11 @@ class ModelConfig:
     def stride(self) -> int:
         """Pixels of one pixel of the coarsest map; tiles lie on multiples of it."""
         raise NotImplementedError
+
+    @property
+    def normed(self) -> bool:
+        """Whether the coarsest map is normalised over its pixels, so that one would say nothing."""
+        return False
 
     @property
     def levels(self) -> int:

@@ -196,6 +196,8 @@ def plan_from_dict(values: Mapping[str, Any], where: str) -> Plan:
     """
     values = migrated(values, where)
     built, wrong = taken(Plan, values)
+    if any(sentence.startswith("family ") for sentence in wrong):  # what its model may hold, then?
+        raise TrainerError(f"{where} cannot be used as a training plan: {'; '.join(wrong)}.")
     unknown = sorted(set(values) - set(settings_of(Plan)) - set(SECTIONS))
     for name, cls in sections_of(values.get("family", "mhvae")).items():
         given = values.get(name, {})

@@ -77,6 +77,11 @@ class ResViTConfig(ModelConfig):
         return "resvit"
 
     @property
+    def normed(self) -> bool:
+        """The coarsest map is."""
+        return True
+
+    @property
     def stride(self) -> int:
         """Pixels of one token: two halvings before the blocks, two before the transformer."""
         return 16

@@ -42,6 +42,11 @@ class SPADEConfig(OneWayConfig):
         return "spade"
 
     @property
+    def normed(self) -> bool:
+        """The coarsest map is."""
+        return True
+
+    @property
     def stride(self) -> int:
         """Pixels of one pixel of the coarsest map."""
         return 1 << self.pools

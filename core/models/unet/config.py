@@ -24,6 +24,11 @@ class UNetConfig(OneWayConfig):
         return "unet"
 
     @property
+    def normed(self) -> bool:
+        """The coarsest map is."""
+        return True
+
+    @property
     def stride(self) -> int:
         """Pixels of one pixel of the coarsest map."""
         return 1 << self.pools

@@ -15,7 +15,6 @@ from trainer_cohort import tiny_plan, write_case, write_cohort, write_expected
 
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
-from trainer.plan.schema import Plan
 from trainer.__main__ import main
 from trainer.cohort.cache import CachedCase, cache_cases
 from trainer.cohort.check import check_cohort
@@ -26,7 +25,7 @@ from trainer.loop.step import Stepper
 from trainer.loop.terms import means
 from trainer.loop.tiles import TileSampler, fixed_tiles
 from trainer.loop.validate import run_subsets, scores, summary
-from trainer.plan.schema import DataPlan
+from trainer.plan.schema import DataPlan, Plan
 from trainer.run.folder import read_events
 
 BOTH = ("iUS", "T2")
