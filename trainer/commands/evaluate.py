@@ -95,14 +95,15 @@ def run(args: argparse.Namespace) -> int:
     models, cohort, out = _what(args)
     chosen = choose(models, cohort, test_of=args.test_of, part=args.cases)
     output_folder(out)
-    pair = None
+    files, pair = chosen.models, None
     if args.before is not None:
-        before, after = labels(chosen.models)
+        files = files[::-1]
+        before, after = labels(files)
         pair = (before, after)
     if chosen.told and not args.events:
         print(chosen.told, file=sys.stderr, flush=True)
     result = evaluate(
-        chosen.models,
+        files,
         chosen.cohort,
         protocol=args.protocol,
         only=chosen,
@@ -111,22 +112,22 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         progress=progress,
     )
-    files = write_report(result, out, data=args.about, pair=pair)
-    written = {kind: str(path) for kind, path in files.items()}
+    report = write_report(result, out, data=args.about, pair=pair)
+    written = {kind: str(path) for kind, path in report.items()}
     if args.events:
         tell("done", cases=len({row.case for row in result.rows}))
         return 0
     if args.json:
         print(json.dumps(written))
         return 0
-    facts = json.loads(files["json"].read_text(encoding="utf-8"))
+    facts = json.loads(report["json"].read_text(encoding="utf-8"))
     print("\n".join([*_table(facts), *facts["verdicts"], *facts["cautions"], *facts["problems"]]))
     print("\n".join(f"{kind}: {path}" for kind, path in written.items()))
     return 0
 
 
 def _what(args: argparse.Namespace) -> tuple[list[Path], Path | None, Path]:
-    """Return the models (the one before first), the cohort unless a run knows it, the folder."""
+    """Return the models (the one before last), the cohort unless a run knows it, the folder."""
     a_run = is_run(args.source)
     if not a_run and args.cohort:
         raise TrainerError(
@@ -140,7 +141,7 @@ def _what(args: argparse.Namespace) -> tuple[list[Path], Path | None, Path]:
     if args.before is not None:
         if len(models) != 1:
             raise TrainerError("--before compares with one model; found several.")
-        models.insert(0, args.before)
+        models.append(args.before)
     if args.out is None and not a_run:
         raise TrainerError("Say with --out where the report goes.")
     return models, args.cohort if a_run else args.source, args.out or args.source / REPORT
