@@ -88,7 +88,7 @@ class Plain:
         return [one, two, three, four, self.conv(four, "10", 1, 1)]
 
     def vgg(self, x: Array) -> list[Array]:
-        found = []
+        found: list[Array] = []
         for block in (("0", "2"), ("5", "7"), ("10", "12", "14"), ("17", "19", "21"), LAST):
             x = self.pool(x, 2) if found else x
             for name in block:

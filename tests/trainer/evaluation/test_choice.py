@@ -43,11 +43,11 @@ def test_a_run_alone_is_scored_on_its_own_test_cases(cohort: Path, tmp_path: Pat
     run = make_run(tmp_path / "run", cohort, ["d", "e"])
     found = choose([run])
     assert found.models == (run / "model.safetensors",)
-    assert (found.cohort, found.part, found.ids) == (cohort, "test", {"d", "e"})
+    assert (found.cohort, found.part, found.ids) == (cohort, "test", frozenset({"d", "e"}))
     assert found.told == "Only the test cases of run."
     # The same when its cohort is named, in another spelling, or its model file.
     for models in ([run], [run / "model.safetensors"]):
-        assert choose(models, cohort / ".." / "cohort").ids == {"d", "e"}
+        assert choose(models, cohort / ".." / "cohort").ids == frozenset({"d", "e"})
 
 
 def test_told_otherwise_it_does_otherwise_and_says_so(cohort: Path, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_told_otherwise_it_does_otherwise_and_says_so(cohort: Path, tmp_path: Pa
     assert everything.ids is None
     assert everything.told == "All cases, also those run was trained on."
     seen = choose([run], part="validation")
-    assert seen.ids == {"b", "c"}
+    assert seen.ids == frozenset({"b", "c"})
     assert seen.told == (
         "Only the validation cases of run. The training looked at them: this says nothing of other "
         "patients."
@@ -64,8 +64,8 @@ def test_told_otherwise_it_does_otherwise_and_says_so(cohort: Path, tmp_path: Pa
     elsewhere = choose([run], tmp_path / "other")
     assert (elsewhere.ids, elsewhere.told) == (None, "")
     other = make_run(tmp_path / "second", tmp_path / "gone", ["z"])
-    assert choose([run], tmp_path / "other", test_of=other).ids == {"z"}
-    assert choose([run], test_of=other).ids == {"z"}
+    assert choose([run], tmp_path / "other", test_of=other).ids == frozenset({"z"})
+    assert choose([run], test_of=other).ids == frozenset({"z"})
     plain = tmp_path / "plain.safetensors"
     assert choose([plain], cohort).ids is None
 
@@ -75,7 +75,7 @@ def test_of_several_runs_only_what_all_held_out_is_scored(cohort: Path, tmp_path
     other = make_run(tmp_path / "other", cohort, ["e", "f"])
     elsewhere = make_run(tmp_path / "third", tmp_path / "x", ["z"])
     found = choose([one, other, elsewhere])
-    assert found.ids == {"e"}
+    assert found.ids == frozenset({"e"})
     assert found.told == "Only the test cases of one and other."
     apart = make_run(tmp_path / "apart", cohort, ["g"])
     with pytest.raises(TrainerError, match="one and apart: there is no test case that all of"):
@@ -134,7 +134,7 @@ def test_evaluate_run_needs_nothing_else(
     asked = ran(monkeypatch, run)
     assert asked["models"] == (run / "model.safetensors",)
     assert asked["cohort"] == cohort
-    assert asked["only"].ids == {"d", "e"}
+    assert asked["only"].ids == frozenset({"d", "e"})
     assert asked["lpips"] == []
     told = json.loads((run / "report" / "report.json").read_text())
     assert told["cautions"] == ["Only the test cases of run."]
@@ -143,14 +143,14 @@ def test_evaluate_run_needs_nothing_else(
     asked = ran(monkeypatch, run, "--cases", "all", "--out", tmp_path / "other")
     assert asked["only"].ids is None
     asked = ran(monkeypatch, cohort, "--model", run, "--out", tmp_path / "third")
-    assert asked["only"].ids == {"d", "e"}
+    assert asked["only"].ids == frozenset({"d", "e"})
     for option in ("--lpips-weights", "--weights", "--lpips"):
         asked = ran(monkeypatch, run, option, "b.pth", option, "h.pth")
         assert asked["lpips"] == [Path("b.pth"), Path("h.pth")]
     before = make_run(tmp_path / "before", tmp_path / "x", ["q"])
     asked = ran(monkeypatch, run, "--before", before)
     assert asked["models"] == (before / "model.safetensors", run / "model.safetensors")
-    assert asked["only"].ids == {"d", "e"}
+    assert asked["only"].ids == frozenset({"d", "e"})
 
 
 def test_evaluate_says_what_is_missing(
