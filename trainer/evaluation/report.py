@@ -17,8 +17,19 @@ from trainer.errors import TrainerError
 from trainer.evaluation.before_after import Key, changes
 from trainer.evaluation.evaluate import Evaluation, Row
 from trainer.evaluation.report_html import caption_of, draw, to_html, worst
-from trainer.evaluation.statistics import Comparison, Summary, compare, holm, summarise
+from trainer.evaluation.statistics import (
+    Comparison,
+    Summary,
+    compare,
+    family,
+    holm,
+    out_of_reach,
+    summarise,
+)
 from trainer.evaluation.verdict import verdicts
+
+NAMED = 5
+"""Cases that a sentence names."""
 
 
 def write_report(
@@ -45,9 +56,8 @@ def write_report(
     table = summaries(evaluation.rows)
     contests = comparisons(evaluation)
     changed = changes(*pair, table, contests) if pair else []
-    cases = len({row.case for row in evaluation.rows})
-    known = {m for bundle in evaluation.models.values() for m in bundle.config.modalities}
-    sentences = verdicts(changed, cases, len(known))
+    sentences = verdicts(changed, family(contests))
+    spoilt = cautions(evaluation, contests)
     pictures = worst(evaluation.pictures)
     paths = {
         "html": folder / "report.html",
@@ -57,13 +67,14 @@ def write_report(
     told = {
         "pair": pair and {"before": pair[0], "after": pair[1]},
         "verdicts": sentences,
+        "cautions": spoilt,
         "before_after": [c.to_dict() for c in changed],
         "pictures": [
             {"file": f"worst-{n}.png", "caption": caption_of(p)} for n, p in enumerate(pictures, 1)
         ],
     }
     texts: dict[str, Callable[[], str]] = {
-        "html": lambda: to_html(evaluation, table, contests, data, changed, sentences),
+        "html": lambda: to_html(evaluation, table, contests, data, changed, sentences, spoilt),
         "csv": lambda: to_csv(evaluation.rows),
         "json": lambda: json.dumps(
             {**to_json(evaluation, table, contests, data), **told}, indent=1
@@ -96,7 +107,10 @@ def summaries(rows: Iterable[Row]) -> dict[Key, Summary]:
 
 
 def comparisons(evaluation: Evaluation) -> list[Comparison]:
-    """Compare every two models in every direction and metric; Holm over the whole table."""
+    """Compare every two models in every direction and metric; Holm over the missing targets.
+
+    A target that was an input is compared, but not tested: copying it is no hypothesis.
+    """
     names = list(evaluation.models)
     scores = {
         (r.model, r.case, r.inputs, r.target, metric): value
@@ -115,8 +129,27 @@ def comparisons(evaluation: Evaluation) -> list[Comparison]:
                     [scores.get((name, case, *kind), nan) for case in cases]
                     for name in (first, second)
                 )
-                found.append(compare(label, one, other))
+                found.append(compare(label, one, other, tested=kind[1] not in kind[0]))
     return holm([c for c in found if c.cases])
+
+
+def cautions(evaluation: Evaluation, contests: Sequence[Comparison]) -> list[str]:
+    """Return what spoils a reader's trust in the scores, a sentence each, and which cases they are.
+
+    Cases that a model was trained on, and tests that could not have shown anything.
+    """
+    found = [evaluation.chosen] if evaluation.chosen else []
+    cases = len({row.case for row in evaluation.rows})
+    for model in evaluation.models:
+        seen = sorted({r.case for r in evaluation.rows if r.model == model and r.trained_on})
+        if seen:
+            named = ", ".join(seen[:NAMED]) + (" …" if len(seen) > NAMED else "")
+            found.append(
+                f"{model} was trained on {len(seen)} of the {cases} cases ({named}): what it "
+                "scores on them proves nothing."
+            )
+    told = out_of_reach(contests)
+    return [*found, told] if told else found
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -125,11 +158,12 @@ def to_csv(rows: Iterable[Row]) -> str:
     names = sorted({name for row in rows for name in row.scores})
     stream = io.StringIO()
     writer = csv.writer(stream)
-    writer.writerow(["model", "case", "inputs", "target", "kind", *names])
+    writer.writerow(["model", "case", "inputs", "target", "kind", "trained on", *names])
     for row in rows:
         kind = "reconstruction" if row.reconstruction else "synthesis"
         texts = [safe_cell(t) for t in (row.model, row.case, "+".join(row.inputs), row.target)]
-        writer.writerow([*texts, kind, *(_number(row.scores.get(n)) for n in names)])
+        seen = "yes" if row.trained_on else "no"
+        writer.writerow([*texts, kind, seen, *(_number(row.scores.get(n)) for n in names)])
     return stream.getvalue()
 
 
@@ -147,6 +181,7 @@ def to_json(
         "data": data,
         "protocol": evaluation.protocol,
         "lpips": evaluation.perceptual,
+        "lpips_weights": asdict(evaluation.weights) if evaluation.weights else None,
         "models": {name: {"sha256": b.sha256} for name, b in evaluation.models.items()},
         "rows": [
             _finite({**asdict(r), "reconstruction": r.reconstruction}) for r in evaluation.rows

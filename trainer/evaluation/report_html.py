@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.pages import render
-from trainer.evaluation.before_after import Change, Key, in_order, scale_of, title_of
+from trainer.evaluation.before_after import Change, Key, in_order, p_of, scale_of, title_of
 from trainer.evaluation.evaluate import Evaluation, Picture
-from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
+from trainer.evaluation.statistics import Comparison, Summary
 from trainer.evaluation.verdict import EXPLAINED
 
 WORST = 3
@@ -43,11 +43,13 @@ def to_html(
     data: str,
     changed: Sequence[Change] = (),
     told: Sequence[str] = (),
+    cautions: Sequence[str] = (),
 ) -> str:
     """Return the page: it loads nothing from elsewhere and every name in it is escaped."""
     cases = len({row.case for row in evaluation.rows})
     about = [
         *told,
+        *cautions,
         f"{cases} cases, scored slice by slice, averaged per case; mean (sd) over cases.",
         "Protocol of the authors' script: whole image, own range per slice, row-wise SSIM."
         if evaluation.protocol == "authors"
@@ -103,11 +105,9 @@ def _contest(c: Comparison) -> Line:
     first, second, inputs, target, metric = c.label
     factor, digits = scale_of(metric)
     d, low, high = (f"{v * factor:.{digits}f}" for v in (c.difference, c.low, c.high))
-    few = f"too few cases ({c.cases} of {ENOUGH_CASES})"
-    p = few if c.p_holm is None else f"{c.p_holm:.2g}"
     between = "one case" if c.cases == 1 else f"{low} … {high}"
-    texts = (first, second, f"{inputs} → {target}", title_of(metric), d, between, p)
-    return Line([Cell(t) for t in texts])
+    texts = (first, second, f"{inputs} → {target}", title_of(metric), d, between, p_of(c))
+    return Line([Cell(t) for t in texts], reconstruction=not c.tested)
 
 
 def worst(pictures: Sequence[Picture], count: int = WORST) -> list[Picture]:

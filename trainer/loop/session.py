@@ -26,7 +26,7 @@ from trainer.loop.schedule import Weights
 from trainer.loop.state import restore, state_of
 from trainer.loop.terms import Terms, add_all
 from trainer.loop.tiles import Batch
-from trainer.plan.fine_tune import check_start
+from trainer.plan.fine_tune import check_start, seen_before
 from trainer.plan.schema import Plan
 from trainer.run.environment import choose_device, describe, memory_mb
 from trainer.run.folder import ASKS, RunFolder
@@ -43,6 +43,7 @@ class Session:
         step: optimiser steps done.
         seconds: time spent on them over all attempts.
         data: tiles and split.
+        inherited: hashes of the images that the model it begins with was trained on.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Session:
         self.begins = not checkpoint.listed(folder.checkpoints)
         if self.begins and plan.start_from:
             check_start(folder.beginning(plan))
+        self.inherited = seen_before(folder.beginning(plan)) if plan.start_from else ()
         self.data = load_data(plan, folder, say)
         self.tiles = self.data.tiles and self.data.tiles.to(self.device, torch.float32)
         self.seen = self.data.seen and self.data.seen.to(self.device, torch.float32)
@@ -291,7 +293,7 @@ class Session:
         cases = len(self.data.sampler.cases)
         facts = {
             "fingerprint": self.data.fingerprint,
-            "images": list(self.data.images),
+            "images": list(dict.fromkeys([*self.data.images, *self.inherited])),
             "training_cases": cases,
             "pairs": self.data.pairs,
         }

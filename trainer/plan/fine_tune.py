@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from core.errors import UserError
 from core.models.bundle import PLANES, Bundle, header
 from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
@@ -100,6 +101,19 @@ def check_start(plan: Plan) -> None:
             f"{Path(plan.start_from).name} has another architecture than the plan. "
             "Take the plan's model settings from that model."
         )
+
+
+def seen_before(plan: Plan) -> tuple[str, ...]:
+    """Return the hashes of the images that the model a run begins with was trained on.
+
+    What a model was fitted to stays in its weights, whatever it is trained on afterwards. Empty
+    when the run begins with no model, or its model says nothing.
+    """
+    try:
+        data = header(plan.start_from).card.get("data") if plan.start_from else None
+    except UserError:  # deleted since the run began
+        return ()
+    return tuple(data.get("images", ())) if isinstance(data, dict) else ()
 
 
 def _check_coarser(plan: Plan, bundle: Bundle) -> None:

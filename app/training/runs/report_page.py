@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 from app.training.runs.evaluation_process import FOLDER, EvaluationProcess, before_model
 from app.training.runs.wording import COLOURS, time_left
 from core.errors import UserError
+from core.lpips.layouts import HOW
 from trainer.run.state import RunInfo
 
 SLICES = (("all slices", 0), ("16 slices of each case", 16))
@@ -60,10 +61,8 @@ class ReportPage(QWidget):
         for text, count in SLICES:
             self.slices.addItem(text, count)
         self.lpips = QPushButton("LPIPS weights…")
-        self.lpips.setToolTip(
-            "A local file with the LPIPS network's weights; without it LPIPS is not computed"
-        )
-        self._lpips: Path | None = None
+        self.lpips.setToolTip(f"Without weights LPIPS is not computed. {HOW}")
+        self._lpips: list[Path] = []
         self._began = 0.0
         self.begin = QPushButton("Evaluate on the test cases")
         self.cancel = QPushButton("Cancel")
@@ -143,7 +142,8 @@ class ReportPage(QWidget):
         for picture in found.get("pictures", []):
             self._add_picture(picture)
         if found.get("problems"):
-            self._column.addWidget(_text("<h3>Left out</h3>" + "<br>".join(found["problems"])))
+            lines = "<br>".join(escape(problem) for problem in found["problems"])
+            self._column.addWidget(_text(f"<h3>Left out, and worth a look</h3>{lines}"))
         self._column.addStretch(1)
 
     # ---- inside
@@ -199,12 +199,15 @@ class ReportPage(QWidget):
         self._show_running()
 
     def _ask_lpips(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(
-            self, "LPIPS weights", "", "Weights (*.pt *.pth *.safetensors);;All files (*)"
+        chosen, _ = QFileDialog.getOpenFileNames(
+            self,
+            "LPIPS weights: backbone and heads, in one file or two",
+            "",
+            "Weights (*.pt *.pth *.safetensors);;All files (*)",
         )
         if chosen:
-            self._lpips = Path(chosen)
-            self.lpips.setText(f"LPIPS: {self._lpips.name}")
+            self._lpips = [Path(name) for name in chosen]
+            self.lpips.setText("LPIPS: " + " + ".join(path.name for path in self._lpips))
 
     def _add_picture(self, picture: dict[str, Any]) -> None:
         file = self.run / FOLDER / Path(str(picture.get("file", ""))).name
@@ -234,9 +237,10 @@ def about(report: dict[str, Any]) -> str:
     pair = report.get("pair")
     told = [f"<b>{cases} test cases</b>, scored slice by slice inside the field of view."]
     if pair:
-        told.append(f"Before: {pair['before']}. After: {pair['after']}.")
+        told.append(escape(f"Before: {pair['before']}. After: {pair['after']}."))
         told += [f"<b>{escape(sentence)}</b>" for sentence in report.get("verdicts", [])]
-    told += [f"{report.get('lpips', '')}.", str(report.get("data", ""))]
+    told += [escape(sentence) for sentence in report.get("cautions", [])]
+    told += [escape(f"{report.get('lpips', '')}."), escape(str(report.get("data", "")))]
     told.append("Research use only; synthetic images, not for clinical use.")
     return " ".join(t for t in told if t)
 

@@ -15,7 +15,14 @@ import psutil
 import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer
 from PySide6.QtGui import QColor, QDesktopServices, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox, QTableWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QInputDialog,
+    QLabel,
+    QMessageBox,
+    QTableWidget,
+)
 from pytestqt.qtbot import QtBot
 from run_stage import line, make_run, start, step, write_log
 
@@ -360,7 +367,8 @@ change = {"direction": "T2 → iUS", "reconstruction": False, "metric": "PSNR, d
 report = {"schema": 1, "rows": [{"case": "a"}, {"case": "b"}], "lpips": "LPIPS not computed",
           "pair": {"before": "built-in", "after": "one"}, "before_after": [change],
           "pictures": [{"file": "worst-1.png", "caption": "one, a, T2 → iUS: 9.00 dB."}],
-          "problems": [], "data": ""}
+          "cautions": ["Only the test cases of <one>."],
+          "problems": ["<b>a</b>: left out"], "data": ""}
 (run / "report" / "report.json").write_text(json.dumps(report))
 print(json.dumps({"event": "done", "cases": 2}), flush=True)
 """
@@ -402,6 +410,9 @@ def test_a_finished_run_is_evaluated_and_its_model_used(
     table = page.report.findChild(QTableWidget)
     assert table is not None
     assert cell(table, 0, 3) == "15.00 (1.00)"
+    texts = [label.text() for label in page.report.body.findChildren(QLabel)]
+    assert any("Only the test cases of &lt;one&gt;." in text for text in texts)
+    assert any("&lt;b&gt;a&lt;/b&gt;: left out" in text for text in texts)
     page.report.use.click()
     assert used == [run / "model.safetensors"]
 
@@ -430,6 +441,38 @@ def test_an_evaluation_can_be_cancelled_and_says_why_it_failed(
     assert report.message.text() == "cohort holds no test case."
     fake_evaluation(monkeypatch, run, "wait")
     report.evaluate()  # and the window is closed over it
+
+
+def test_the_weights_of_lpips_may_be_two_files(
+    qtbot: QtBot, window: RunsWindow, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(runs / "one", [start(), step(1), line("end", step=1, state="finished")])
+    for name in ("model.safetensors", "split.json"):
+        (run / name).write_text("{}")
+    shown(qtbot, window, run)
+    assert window.page is not None
+    report = window.page.report
+    assert "Without weights LPIPS is not computed." in report.lpips.toolTip()
+    assert "weights/v0.1/alex.pth" in report.lpips.toolTip()
+    asked: list[list[str]] = []
+
+    def command(words: list[str]) -> list[str]:
+        asked.append(words)
+        return [sys.executable, "-c", FAKE_EVALUATE, "ok", str(run)]
+
+    monkeypatch.setattr(app.training.runs.evaluation_process, "program_command", command)
+    chosen: list[str] = []
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (chosen, ""))
+    report.lpips.click()  # and the dialog is left without a choice
+    assert report.lpips.text() == "LPIPS weights…"
+    chosen += ["/w/backbone.pth", "/w/heads.pth"]
+    report.lpips.click()
+    assert report.lpips.text() == "LPIPS: backbone.pth + heads.pth"
+    report.evaluate()
+    qtbot.waitUntil(lambda: report.has_report and not report.evaluation.running, timeout=20_000)
+    assert asked[0][:2] == ["evaluate", str(run)]
+    given = [asked[0][n + 1] for n, word in enumerate(asked[0]) if word == "--lpips-weights"]
+    assert given == chosen
 
 
 # ---- smaller things

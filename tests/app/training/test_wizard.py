@@ -732,7 +732,7 @@ def test_patients_are_placed_by_hand_and_a_split_goes_out_and_in(stage: Stage) -
     page.table.selectRow(row)
     page.places["test"].click()
     assert "E" in page.split["test"]
-    assert "fewer than 10 cannot show a difference" in page.sentence.text()
+    assert "fewer than 9 cannot show a difference" in page.sentence.text()
     page.export_split(stage.path / "split.json")
     before = page.split
     page.seed.setValue(7)
