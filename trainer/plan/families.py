@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.models.family import FAMILIES
+from trainer.plan.patches import fits
 from trainer.plan.schema import LossPlan, Plan
 
 SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -48,9 +49,17 @@ def with_family(plan: Plan, family: str, target: str = "") -> Plan:
     old = plan.model
     model = FAMILIES[family].config(modalities=old.modalities, tile=old.tile, **of_its_own)
     loss, optimiser = _LOSSES[family](plan.loss), plan.optimiser
+    while loss.gan_scales > 1 and not _fits(model.tile, loss):
+        loss = replace(loss, gan_scales=loss.gan_scales - 1)
     if family != "unet":
         optimiser = replace(optimiser, kind="adam", rate=2e-4, rate_end=2e-5, clip=0.0)
     return replace(plan, family=family, model=model, loss=loss, optimiser=optimiser)
+
+
+def _fits(tile: tuple[int, int], loss: LossPlan) -> bool:
+    """Tell whether the discriminator at the coarsest scale has patches to score."""
+    coarse = loss.gan_scales - 1
+    return fits((tile[0] >> coarse, tile[1] >> coarse), loss.gan_layers)
 
 
 def _pix2pix(loss: LossPlan) -> LossPlan:

@@ -19,7 +19,7 @@ from core.case import Case
 from core.image.metrics import psnr
 from core.models.bundle import Bundle, Preprocessing
 from core.models.weights import build, save
-from core.synthesis.request import PreparedInput, Request, prepare_input
+from core.synthesis.request import PreparedInput, Request, lay_out
 from core.tables import safe_cell
 from trainer.cohort.pairs import fewest_cases, smallest_p
 from trainer.errors import TrainerError
@@ -80,9 +80,9 @@ def test_only_models_that_look_at_a_case_alike_share_its_preparation(
 
     def counted(case: Case, bundle: Bundle, request: Request) -> PreparedInput:
         seen.append(bundle.preprocessing.spacing[0])
-        return prepare_input(case, bundle, request)
+        return lay_out(case, bundle, request)
 
-    monkeypatch.setattr("trainer.evaluation.aligned_case.prepare_input", counted)
+    monkeypatch.setattr("trainer.evaluation.aligned_case.request.lay_out", counted)
     together = evaluate([*models, coarse], cohort, max_slices=2)
     assert seen == [0.5, 2.0]
     for model in (*models, coarse):

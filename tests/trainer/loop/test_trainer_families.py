@@ -102,8 +102,8 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(
 def test_it_learns(family: str, cohort: Path, tmp_path: Path) -> None:
     """The images come nearer to the truth, discriminator or none."""
     plan = plan_of(
-        family, cohort, optimiser__steps=60, optimiser__rate=2e-3, optimiser__rate_end=1e-3, optimiser__give_up=0,
-        optimiser__ema=0.5, log__every=5,
+        family, cohort, optimiser__steps=60, optimiser__rate=2e-3, optimiser__rate_end=1e-3,
+        optimiser__give_up=0, optimiser__ema=0.5, log__every=5,
         data__flip=0.0, data__rotate=0.0, data__scale=0.0,
     )  # fmt: skip
     train(plan, tmp_path / "run", say=quiet)
@@ -186,7 +186,7 @@ def test_the_step_of_a_divided_batch_is_that_of_the_whole(cohort: Path) -> None:
             _, fakes = stepper.generator(piece, first, 3, Weights(1e-3, 0.0, 1.0))
             stepper.discriminator(piece, fakes)
         judges = [p.grad for p in critics["iUS"].parameters() if p.grad is not None]
-        found.append([p.grad for p in model.parameters()] + judges)
+        found.append([*(p.grad for p in model.parameters()), *judges])
     for a, b in zip(*found, strict=True):
         assert a is not None
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
