@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from core.models.config import OneWayConfig
 from core.models.family import FAMILIES
+from trainer.errors import TrainerError
 from trainer.plan.patches import fits
+from trainer.plan.presets import preset
 from trainer.plan.schema import LossPlan, Plan
 
 SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -30,6 +33,13 @@ SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 """Preset → family → its network's settings; the papers' own sizes where nothing is said."""
 
 
+OF_A_FAMILY = (
+    "l1", "outside", "gan", "gan_start", "gan_conditional", "gan_loss", "gan_scales",
+    "feature_matching",
+)  # fmt: skip
+"""Settings of the loss that every family has its own values for."""
+
+
 def with_family(plan: Plan, family: str, target: str = "") -> Plan:
     """Return the plan of another family: the same cases, tiles and length.
 
@@ -39,21 +49,52 @@ def with_family(plan: Plan, family: str, target: str = "") -> Plan:
     Args:
         plan: of any family.
         family: name in :data:`core.models.family.FAMILIES`.
-        target: what a model of one direction makes; its family's default when empty.
+        target: what a model of one direction makes; as before, or the first modality, when empty.
+
+    Raises:
+        TrainerError: a target is named of a family that makes all.
+        ModelError: its network cannot have the plan's tile.
     """
-    if family in ("mhvae", "mvae") and plan.family in ("mhvae", "mvae"):
-        return replace(plan, family=family)
-    of_its_own = dict(SIZES.get(plan.preset, {}).get(family, {}))
-    if target:
-        of_its_own["target"] = target
+    cls = FAMILIES[family].config
+    one_way = issubclass(cls, OneWayConfig)
+    if target and not one_way:
+        raise TrainerError(
+            f"A {family} model makes every modality; leave --target out, or choose a family of one "
+            "direction."
+        )
+    if family == plan.family and not target:
+        return plan
+    usual = preset(plan.preset)
+    o = plan.optimiser
+    length = {name: getattr(o, name) for name in ("epochs", "steps", "budget_seconds")}
+    optimiser = replace(usual.optimiser, **length, ema=o.ema)
+    loss = replace(plan.loss, **{name: getattr(usual.loss, name) for name in OF_A_FAMILY})
+    if family in _LOSSES:
+        loss = _LOSSES[family](loss)
+    if loss.gan_conditional:
+        optimiser = replace(optimiser, kind="adam", rate=2e-4, rate_end=2e-5, clip=0.0)
     old = plan.model
-    model = FAMILIES[family].config(modalities=old.modalities, tile=old.tile, **of_its_own)
-    loss, optimiser = _LOSSES[family](plan.loss), plan.optimiser
+    if cls is type(old):
+        model = old
+    elif cls is type(usual.model):
+        model = replace(usual.model, modalities=old.modalities, tile=old.tile)
+    else:
+        size = SIZES.get(plan.preset, {}).get(family, {})
+        model = cls(modalities=old.modalities, tile=old.tile, **size)
+    if isinstance(model, OneWayConfig):
+        kept = old.target if isinstance(old, OneWayConfig) else old.modalities[0]
+        model = replace(model, target=target or kept)
     while loss.gan_scales > 1 and not _fits(model.tile, loss):
         loss = replace(loss, gan_scales=loss.gan_scales - 1)
-    if family != "unet":
-        optimiser = replace(optimiser, kind="adam", rate=2e-4, rate_end=2e-5, clip=0.0)
     return replace(plan, family=family, model=model, loss=loss, optimiser=optimiser)
+
+
+def with_modalities(plan: Plan, modalities: tuple[str, ...]) -> Plan:
+    """Return the plan for other modalities; the target of one direction stays among them."""
+    model = plan.model
+    if isinstance(model, OneWayConfig) and model.target not in modalities:
+        return replace(plan, model=replace(model, modalities=modalities, target=modalities[0]))
+    return replace(plan, model=replace(model, modalities=modalities))
 
 
 def _fits(tile: tuple[int, int], loss: LossPlan) -> bool:

@@ -29,7 +29,7 @@ from trainer.loop.loop import train
 from trainer.loop.losses import adversarial, composite, feature_distance
 from trainer.loop.schedule import Weights
 from trainer.loop.tiles import Batch
-from trainer.plan.families import with_family
+from trainer.plan.families import with_family, with_modalities
 from trainer.plan.presets import preset
 from trainer.plan.schema import Plan, load_plan, plan_from_dict, settings_for
 from trainer.run.folder import RunFolder, ask, read_events
@@ -268,6 +268,22 @@ def test_plans_of_a_family_are_saved_and_explained(family: str, tmp_path: Path) 
     values = plan.to_dict()
     with pytest.raises(TrainerError, match="family must be one of"):
         plan_from_dict({**values, "family": "diffusion"}, "plan.json")
+
+
+def test_a_family_leaves_nothing_behind() -> None:
+    """From SPADE to another and back to an MHVAE: no setting of a former family stays."""
+    start = preset("quick", "somewhere")
+    spade = with_family(start, "spade", "T2")
+    assert with_family(spade, "pix2pix") == with_family(start, "pix2pix", "T2")
+    assert with_family(spade, "unet").optimiser.kind == "adamax"
+    assert with_family(with_family(spade, "resvit"), "mhvae") == start
+    assert with_family(start, "mvae").model.levels == 1
+    assert (spade.loss.gan_scales, with_family(preset("smoke"), "spade").loss.gan_scales) == (2, 1)
+    with pytest.raises(TrainerError, match="makes every modality"):
+        with_family(start, "resvit", "T2")
+    other = with_modalities(spade, ("iUS", "FLAIR"))
+    assert load_dir(other) == ("FLAIR", "iUS")
+    assert load_dir(with_modalities(spade, ("iUS", "T2", "FLAIR"))) == ("iUS", "T2")
 
 
 def flat(values: dict[str, Any]) -> list[str]:
