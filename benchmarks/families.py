@@ -1,15 +1,17 @@
 """What the generators of all families cost, and whether they compute what their authors' code does.
 
 Usage: python benchmarks/families.py [--resvit CHECKOUT] [--spade CHECKOUT]. Prints parameters and
-multiply-adds at the papers' sizes with 192x192 and 256x256 tiles, one channel in and one out, beside
-what was published. With a copy of the authors' repository (icon-lab/ResViT, NVlabs/SPADE; neither is
-part of this project) their weights at random are copied into ours, and the largest difference of the
-two images is printed, for batch norms of random statistics (ResViT) and instance norms (SPADE).
+multiply-adds at the papers' sizes with 192x192 and 256x256 tiles, one channel in and one out,
+beside what was published. With a copy of the authors' repository (icon-lab/ResViT, NVlabs/SPADE;
+neither is part of this project) their weights at random are copied into ours, and the largest
+difference of the two images is printed, in double precision, for batch norms of random statistics
+(ResViT) and instance norms (SPADE).
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 import types
@@ -70,7 +72,7 @@ class Settings(dict[str, Any]):
     """A dictionary whose entries are attributes, as their configurations are."""
 
     __getattr__ = dict.__getitem__
-    __setattr__ = dict.__setitem__  # type: ignore[assignment]
+    __setattr__ = dict.__setitem__
 
 
 def _named(text: str, pairs: Mapping[str, str]) -> str:
@@ -113,17 +115,16 @@ def randomised(model: nn.Module) -> nn.Module:
         if value.is_floating_point():
             drawn = torch.randn(value.shape, generator=generator) * 0.05
             value.copy_(drawn.abs() + 0.5 if "running_var" in name else drawn + value * 0.5)
-    return model.eval()
+    return model.double().eval()
 
 
-def resvit(checkout: Path) -> float:
-    sys.path.insert(0, str(checkout))
+def resvit() -> float:
     sys.modules["ml_collections"] = types.SimpleNamespace(ConfigDict=Settings)  # type: ignore[assignment]
-    from models import residual_transformers as theirs  # type: ignore[import-not-found]
+    theirs = importlib.import_module("models.residual_transformers")
 
     other = randomised(theirs.ResViT(theirs.CONFIGS["Res-ViT-B_16"], 1, 256, 1))
     print(f"ResViT, their parameters: {parameters(other) / 1e6:.2f} M")
-    ours = ResViT(ResViTConfig(("T2",), (256, 256), norm="batch")).eval()
+    ours = ResViT(ResViTConfig(("T2",), (256, 256), norm="batch")).double().eval()
     state: dict[str, Tensor] = {"with_transformers": torch.ones(())}
     for name, value in other.state_dict().items():
         if ".transformer." in name:
@@ -133,33 +134,33 @@ def resvit(checkout: Path) -> float:
             name = f"blocks.{int(number[1]) - 1}.{name[number.end() :]}"
         state[_named(name, RESVIT)] = value
     ours.load_state_dict(state)
-    x = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    x = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(1)).double() * 2 - 1
     with torch.no_grad():
         return float((other(x) - ours(x)).abs().max())
 
 
-def spade(checkout: Path) -> float:
-    sys.path.insert(0, str(checkout))
+def spade() -> float:
     batch = types.SimpleNamespace(SynchronizedBatchNorm2d=nn.BatchNorm2d)
     for name, module in (
         ("torchvision", types.ModuleType("torchvision")),
+        ("dill", types.ModuleType("dill")),
         ("models.networks.sync_batchnorm", batch),
     ):
         sys.modules[name] = module  # type: ignore[assignment]
-    from models.networks.generator import SPADEGenerator  # type: ignore[import-not-found]
+    theirs = importlib.import_module("models.networks.generator")
 
     options = Settings(
         ngf=64, semantic_nc=1, norm_G="spadeinstance3x3", num_upsampling_layers="normal",
         use_vae=False, crop_size=256, aspect_ratio=1.0,
     )  # fmt: skip
-    other = randomised(SPADEGenerator(options))
+    other = randomised(theirs.SPADEGenerator(options))
     print(f"SPADE, their parameters (three channels out): {parameters(other) / 1e6:.2f} M")
-    ours = for_inference(SPADE(SPADEConfig(tile=(256, 256))).eval())
+    ours = for_inference(SPADE(SPADEConfig(tile=(256, 256))).eval()).double()
     state = {_named(name, SPADE_NAMES): value for name, value in other.state_dict().items()}
     for name in ("last.weight", "last.bias"):
         state[name] = state[name][:1]  # theirs makes three channels
     ours.load_state_dict(state)
-    x = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    x = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(1)).double() * 2 - 1
     with torch.no_grad():
         return float((other(x)[:, :1] - ours(x)).abs().max())
 
@@ -169,12 +170,16 @@ def main() -> None:
     parser.add_argument("--resvit", type=Path, metavar="CHECKOUT")
     parser.add_argument("--spade", type=Path, metavar="CHECKOUT")
     args = parser.parse_args()
-    if args.resvit:
-        print(f"ResViT: largest difference of images on [-1, 1]: {resvit(args.resvit):.1e}")
-    if args.spade:
-        for name in [n for n in sys.modules if n == "models" or n.startswith("models.")]:
-            del sys.modules[name]
-        print(f"SPADE: largest difference of images on [-1, 1]: {spade(args.spade):.1e}")
+    for name, checkout, compare in (
+        ("ResViT", args.resvit, resvit),
+        ("SPADE", args.spade, spade),
+    ):
+        if checkout:
+            sys.path.insert(0, str(checkout))
+            for loaded in [n for n in sys.modules if n.split(".")[0] in ("models", "util")]:
+                del sys.modules[loaded]
+            print(f"{name}: largest difference of images on [-1, 1]: {compare():.1e}")
+            sys.path.pop(0)
     table()
 
 

@@ -27,6 +27,7 @@ def for_inference(model: Network) -> Network:
         fast = type(model)(model.config)
     fast.load_state_dict(model.state_dict(), assign=True)
     fast.eval().requires_grad_(False)
+    fast.freeze()
     for module in list(fast.modules()):
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)

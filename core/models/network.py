@@ -50,6 +50,9 @@ class Network(nn.Module):
         made = self.synthesise(images, outputs)
         return [made for _ in noises]
 
+    def freeze(self) -> None:
+        """Settle what training may still change; called on a copy for inference."""
+
     def noise_shapes(self, batch: int) -> list[tuple[int, ...]]:
         """Return the shape of the noise of each latent level, coarsest first; none without any."""
         return []

@@ -124,6 +124,7 @@ class ResViT(Network):
             nn.Conv2d(f, count, 7, padding=3, padding_mode="reflect"), nn.Tanh(),
         )  # fmt: skip
         self.register_buffer("with_transformers", torch.ones(()))
+        self.frozen: bool | None = None
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, 0.0, 0.02)
@@ -132,11 +133,19 @@ class ResViT(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, modalities, H, W), zeros for missing ones, to the same shape in [-1, 1]."""
-        transformer = self.transformer if bool(self.with_transformers > 0) else None
+        if self.frozen is None:
+            on = self.with_transformers.is_meta or bool(self.with_transformers > 0)
+        else:
+            on = self.frozen
+        transformer = self.transformer if on else None
         x = self.encoder(x)
         for block in self.blocks:
             x = block(x, transformer)
         return cast(Tensor, self.decoder(x))
+
+    def freeze(self) -> None:
+        """Settle the stage: a graph that is exported cannot ask a number in between."""
+        self.frozen = bool(self.with_transformers > 0)
 
     def synthesise(self, images: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
         """See :class:`Network`."""
