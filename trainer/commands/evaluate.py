@@ -122,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     facts = json.loads(report["json"].read_text(encoding="utf-8"))
     print("\n".join([*_table(facts), *facts["verdicts"], *facts["cautions"], *facts["problems"]]))
+    print(f"{facts['lpips']}.")
     print("\n".join(f"{kind}: {path}" for kind, path in written.items()))
     return 0
 

@@ -12,7 +12,7 @@ import pytest
 from trainer_cohort import CONFIG, tiny_plan
 
 import trainer.evaluation.evaluate
-from core.lpips.layouts import HOW
+from core.lpips.layouts import HOW, NOT_COMPUTED
 from core.lpips.weights import Weights
 from core.models.bundle import Bundle
 from trainer.commands import evaluate as command
@@ -115,7 +115,9 @@ def ran(monkeypatch: pytest.MonkeyPatch, *words: object) -> dict[str, Any]:
         asked.update(rest, models=models, cohort=cohort)
         row = Row("m", "d", ("T2",), "iUS", {"psnr": 20.0})
         chosen = rest["only"].told
-        return Evaluation("masked", {"m": Bundle(CONFIG)}, [row], [], [], "", chosen=chosen)
+        return Evaluation(
+            "masked", {"m": Bundle(CONFIG)}, [row], [], [], NOT_COMPUTED, chosen=chosen
+        )
 
     monkeypatch.setattr(trainer.evaluation.evaluate, "evaluate", score)
     parser = argparse.ArgumentParser()
@@ -139,7 +141,8 @@ def test_evaluate_run_needs_nothing_else(
     told = json.loads((run / "report" / "report.json").read_text())
     assert told["cautions"] == ["Only the test cases of run."]
     assert "Only the test cases of run." in (run / "report" / "report.html").read_text()
-    assert "Only the test cases of run." in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Only the test cases of run.\nLPIPS not computed.\n" in printed
     asked = ran(monkeypatch, run, "--cases", "all", "--out", tmp_path / "other")
     assert asked["only"].ids is None
     asked = ran(monkeypatch, cohort, "--model", run, "--out", tmp_path / "third")
