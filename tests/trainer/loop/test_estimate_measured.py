@@ -18,7 +18,8 @@ import trainer.loop.estimate as estimating
 from trainer.cohort.case import CohortCase
 from trainer.loop.discriminator import PatchDiscriminator
 from trainer.loop.estimate_verdict import SPARE, Memory
-from trainer.loop.step import Fake, Stepper
+from trainer.loop.step import Stepper
+from trainer.loop.stepper import Fake
 from trainer.loop.terms import Terms
 from trainer.loop.tiles import Batch
 
