@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--before",
         type=Path,
         metavar="MODEL",
-        help="the model before the training of the (one) --model; adds a table of the change",
+        help="the model before the training of the one scored; adds a table of the change",
     )
     parser.add_argument("--events", action="store_true", help="print progress as JSON lines")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

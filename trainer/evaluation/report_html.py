@@ -129,7 +129,8 @@ def caption_of(picture: Picture) -> str:
     names = [f"input {m}" for m in picture.inputs]
     names += [f"real {row.target}", f"synthetic {row.target}", "difference"]
     score = f"{row.scores['psnr']:.2f} dB"
-    caption = f"{row.model}, {row.case}, {'+'.join(row.inputs)} → {row.target}: {score}. "
+    case = f"{row.case} (trained on)" if row.trained_on else row.case
+    caption = f"{row.model}, {case}, {'+'.join(row.inputs)} → {row.target}: {score}. "
     return caption + "Left to right: " + ", ".join(names) + "."
 
 

@@ -20,6 +20,7 @@ from trainer.errors import TrainerError
 from trainer.evaluation.choice import choose
 from trainer.evaluation.evaluate import Evaluation, Picture, Row
 from trainer.evaluation.report import cautions, comparisons, to_csv, write_report
+from trainer.evaluation.report_html import caption_of
 
 
 def make_run(folder: Path, cohort: Path, test: list[str], *, model: bool = True) -> Path:
@@ -212,6 +213,11 @@ def test_cases_trained_on_are_said_first_and_marked(tmp_path: Path) -> None:
     assert lines[0].split(",")[5] == "trained on"
     assert sum(line.split(",")[5] == "yes" for line in lines) == 14
     assert cautions(an_evaluation(9), []) == []
+    last = spoilt.rows[-1]
+    shown = Picture(last, *[np.zeros((8, 8), np.float32)] * 2)
+    assert caption_of(shown).startswith("new, c8, T2+iUS → iUS: ")
+    shown = replace(shown, row=replace(last, trained_on=True))
+    assert caption_of(shown).startswith("new, c8 (trained on), T2+iUS → iUS: ")
 
 
 def test_what_no_test_could_show_is_said(tmp_path: Path) -> None:
