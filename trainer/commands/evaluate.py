@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--before",
         type=Path,
         metavar="MODEL",
-        help="the model before the training of the (one) --model; adds a table of the change",
+        help="the model before the training of the one scored; adds a table of the change",
     )
     parser.add_argument("--events", action="store_true", help="print progress as JSON lines")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -122,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     facts = json.loads(report["json"].read_text(encoding="utf-8"))
     print("\n".join([*_table(facts), *facts["verdicts"], *facts["cautions"], *facts["problems"]]))
+    print(f"{facts['lpips']}.")
     print("\n".join(f"{kind}: {path}" for kind, path in written.items()))
     return 0
 

@@ -48,8 +48,6 @@ def to_html(
     """Return the page: it loads nothing from elsewhere and every name in it is escaped."""
     cases = len({row.case for row in evaluation.rows})
     about = [
-        *told,
-        *cautions,
         f"{cases} cases, scored slice by slice, averaged per case; mean (sd) over cases.",
         "Protocol of the authors' script: whole image, own range per slice, row-wise SSIM."
         if evaluation.protocol == "authors"
@@ -61,6 +59,7 @@ def to_html(
     metrics = in_order({k[3] for k in table})
     return render(
         "report.html",
+        told=[*told, *cautions],
         about=" ".join(a for a in about if a),
         changes=[_change(c) for c in changed],
         score_heads=["Model", "Inputs → target", *(title_of(m) for m in metrics)],
@@ -130,7 +129,8 @@ def caption_of(picture: Picture) -> str:
     names = [f"input {m}" for m in picture.inputs]
     names += [f"real {row.target}", f"synthetic {row.target}", "difference"]
     score = f"{row.scores['psnr']:.2f} dB"
-    caption = f"{row.model}, {row.case}, {'+'.join(row.inputs)} → {row.target}: {score}. "
+    case = f"{row.case} (trained on)" if row.trained_on else row.case
+    caption = f"{row.model}, {case}, {'+'.join(row.inputs)} → {row.target}: {score}. "
     return caption + "Left to right: " + ", ".join(names) + "."
 
 

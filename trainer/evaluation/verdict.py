@@ -33,7 +33,7 @@ def _sentence(direction: str, changes: Sequence[Change], tests: int) -> str:
     what = f"{target} made from {' and '.join(inputs.split('+'))}"
     better = [c for c in changes if c.verdict == "better"]
     worse = [c for c in changes if c.verdict == "worse"]
-    of = "1 test case" if cases == 1 else f"{cases} test cases"
+    of = "1 case" if cases == 1 else f"{cases} cases"
     if better and worse:
         return f"{what}: better by {_named(better)}, but worse by {_named(worse)} ({of})."
     if better or worse:

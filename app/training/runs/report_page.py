@@ -235,14 +235,14 @@ def about(report: dict[str, Any]) -> str:
     """Say what was measured on what."""
     cases = len({row["case"] for row in report.get("rows", [])})
     pair = report.get("pair")
-    told = [f"<b>{cases} test cases</b>, scored slice by slice inside the field of view."]
+    told = [f"<b>{cases} cases</b>, scored slice by slice inside the field of view."]
     if pair:
         told.append(escape(f"Before: {pair['before']}. After: {pair['after']}."))
         told += [f"<b>{escape(sentence)}</b>" for sentence in report.get("verdicts", [])]
     told += [escape(sentence) for sentence in report.get("cautions", [])]
     told += [escape(f"{report.get('lpips', '')}."), escape(str(report.get("data", "")))]
     told.append("Research use only; synthetic images, not for clinical use.")
-    return " ".join(t for t in told if t)
+    return "<br>".join(t for t in told if t)
 
 
 def label(model: Path) -> str:

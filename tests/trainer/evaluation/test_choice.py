@@ -12,7 +12,7 @@ import pytest
 from trainer_cohort import CONFIG, tiny_plan
 
 import trainer.evaluation.evaluate
-from core.lpips.layouts import HOW
+from core.lpips.layouts import HOW, NOT_COMPUTED
 from core.lpips.weights import Weights
 from core.models.bundle import Bundle
 from trainer.commands import evaluate as command
@@ -20,6 +20,7 @@ from trainer.errors import TrainerError
 from trainer.evaluation.choice import choose
 from trainer.evaluation.evaluate import Evaluation, Picture, Row
 from trainer.evaluation.report import cautions, comparisons, to_csv, write_report
+from trainer.evaluation.report_html import caption_of
 
 
 def make_run(folder: Path, cohort: Path, test: list[str], *, model: bool = True) -> Path:
@@ -115,7 +116,9 @@ def ran(monkeypatch: pytest.MonkeyPatch, *words: object) -> dict[str, Any]:
         asked.update(rest, models=models, cohort=cohort)
         row = Row("m", "d", ("T2",), "iUS", {"psnr": 20.0})
         chosen = rest["only"].told
-        return Evaluation("masked", {"m": Bundle(CONFIG)}, [row], [], [], "", chosen=chosen)
+        return Evaluation(
+            "masked", {"m": Bundle(CONFIG)}, [row], [], [], NOT_COMPUTED, chosen=chosen
+        )
 
     monkeypatch.setattr(trainer.evaluation.evaluate, "evaluate", score)
     parser = argparse.ArgumentParser()
@@ -139,7 +142,8 @@ def test_evaluate_run_needs_nothing_else(
     told = json.loads((run / "report" / "report.json").read_text())
     assert told["cautions"] == ["Only the test cases of run."]
     assert "Only the test cases of run." in (run / "report" / "report.html").read_text()
-    assert "Only the test cases of run." in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Only the test cases of run.\nLPIPS not computed.\n" in printed
     asked = ran(monkeypatch, run, "--cases", "all", "--out", tmp_path / "other")
     assert asked["only"].ids is None
     asked = ran(monkeypatch, cohort, "--model", run, "--out", tmp_path / "third")
@@ -209,6 +213,11 @@ def test_cases_trained_on_are_said_first_and_marked(tmp_path: Path) -> None:
     assert lines[0].split(",")[5] == "trained on"
     assert sum(line.split(",")[5] == "yes" for line in lines) == 14
     assert cautions(an_evaluation(9), []) == []
+    last = spoilt.rows[-1]
+    shown = Picture(last, *[np.zeros((8, 8), np.float32)] * 2)
+    assert caption_of(shown).startswith("new, c8, T2+iUS → iUS: ")
+    shown = replace(shown, row=replace(last, trained_on=True))
+    assert caption_of(shown).startswith("new, c8 (trained on), T2+iUS → iUS: ")
 
 
 def test_what_no_test_could_show_is_said(tmp_path: Path) -> None:

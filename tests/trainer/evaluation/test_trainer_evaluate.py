@@ -245,7 +245,7 @@ def test_before_and_after_are_one_table_in_page_and_json(tmp_path: Path) -> None
     assert (tmp_path / "out" / told["pictures"][0]["file"]).read_bytes()[:4] == b"\x89PNG"
     assert told["verdicts"] == [
         "iUS made from T2: better than before, by PSNR 24.00 to 25.00, p = 0.0078, "
-        "MAE 25.00 to 20.00, p = 0.0078 (9 test cases)."
+        "MAE 25.00 to 20.00, p = 0.0078 (9 cases)."
     ]
     assert "better than before" in files["html"].read_text()
     few = Evaluation("masked", bundles, [r for r in rows if r.case < "c4"], [], [], "")
@@ -255,7 +255,7 @@ def test_before_and_after_are_one_table_in_page_and_json(tmp_path: Path) -> None
     assert told["before_after"][2]["p"] == "not tested"
     assert told["before_after"][0]["verdict"] == "unsure"
     assert told["verdicts"] == [
-        "iUS made from T2: cannot be told with 4 test cases (the smallest possible p is 0.25); at "
+        "iUS made from T2: cannot be told with 4 cases (the smallest possible p is 0.25); at "
         "least 8 are needed to show any difference."
     ]
     one = Evaluation("masked", bundles, [r for r in rows if r.case == "c1"], [], [], "")

@@ -226,3 +226,24 @@ def test_overfits_four_slices(tmp_path: Path) -> None:
         optimiser.step()
     found = scores(tiles, run_subsets(model, tiles))
     assert min(v for k, v in found.items() if k.startswith("psnr/")) > 30
+
+
+def test_the_fakes_of_a_row_share_one_part_of_the_batch() -> None:
+    """Whatever the number of subsets that lack a modality; a row without its image has no part."""
+    config = replace(CONFIG, modalities=("T2", "iUS", "FLAIR"))
+    torch.manual_seed(0)
+    plan = replace(make_plan(4), model=config)
+    batch = make_batch(4, missing=((2, "T2"),))
+    images = {**batch.images, "FLAIR": batch.images["T2"].flip(-1)}
+    images["FLAIR"][1] = -1
+    present = {**batch.present, "FLAIR": torch.tensor([True, False, True, True])}
+    batch = Batch(images, batch.fov, present)
+    critics = {m: PatchDiscriminator((16, 16), 1, 4).double() for m in config.modalities}
+    stepper = Stepper(MHVAE(config).double(), critics, plan, {config.modalities})
+    _, fakes = stepper.generator(batch, 0, 0, replace(WEIGHTS, gan=0.5))
+    assert {f.modality for f in fakes} == set(config.modalities)
+    for m in config.modalities:
+        mine = [f for f in fakes if f.modality == m]
+        assert len(mine) > 1  # several subsets lack it
+        part = sum(float(f.weight.sum()) for f in mine)
+        assert part == pytest.approx(float(present[m].sum()) / 4)
