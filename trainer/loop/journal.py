@@ -256,9 +256,10 @@ class Journal:
             training["score"] = round(scored[step], 4)
         told = {k: v for k, v in plan.to_dict().items() if k not in PRIVATE}
         where = (plan.data.spacing, plan.data.plane, plan.data.percentiles, SWEPT)
+        orientation = plan.data.slicing.orientation
         bundle = Bundle(
             config=plan.model,
-            preprocessing=Preprocessing(*where),
+            preprocessing=Preprocessing(*where, orientation),
             name=self.folder.path.name,
             temperature=temperature,
             card={

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from core.modalities import GAMMA
-from core.models.bundle import PLANES
+from core.models.slicing import ORIENTATIONS, PLANES, USUAL, Slicing
 from core.schema import BIG, setting
 
 Length = Annotated[float, setting(ge=0.05, le=20)]
@@ -33,6 +33,12 @@ class DataPlan:
         setting("Slices", "Plane of the 2-D slices the model sees, in RAS terms.",
                 paper=f"{DETAILS}: 2-D slices", choices=tuple(PLANES)),
     ] = "axial"  # fmt: skip
+    orientation: Annotated[
+        Annotated[str, setting(choices=ORIENTATIONS)] | None,
+        setting("Orientation", "Where the rows, columns and slices of the model's images count up "
+                "to, as three letters; empty is right, anterior, superior.",
+                paper="the authors' code takes the files' own order"),
+    ] = None  # fmt: skip
     percentiles: Annotated[
         tuple[Percent, Percent],
         setting("Percentiles", "Of the voxels inside the mask, mapped to the ends of [-1, 1].",
@@ -112,6 +118,11 @@ class DataPlan:
         setting("Seed of the split", "Another number draws other patients; the draw is written to "
                 "the run and never changes afterwards.", ge=0, le=BIG),
     ] = 0  # fmt: skip
+
+    @property
+    def slicing(self) -> Slicing:
+        """How a case's volumes become the model's slices."""
+        return Slicing(self.orientation or USUAL[self.plane])
 
 
 @dataclass(frozen=True)
