@@ -107,6 +107,10 @@ class Slicing:
         order = (len(before) + int(n) for n in np.argsort(self._axes))
         return self._turn(slices.transpose(*before, *order))
 
+    def upright(self, image: NDArray[Any]) -> NDArray[Any]:
+        """View (row, column) as the plane's usual orientation has it."""
+        return Slicing(USUAL[self.plane]).slices(self.volume(image[None]))[0]
+
     def pixel(self, voxel: ArrayLike, shape: tuple[int, int, int]) -> tuple[float, float, float]:
         """Return slice, row and column of a voxel index of a RAS+ volume of a shape."""
         at = np.asarray(voxel, dtype=np.float64)

@@ -20,11 +20,11 @@ from trainer.loop import checkpoint
 from trainer.loop.terms import Terms, means
 from trainer.loop.tiles import Batch
 from trainer.loop.validate import preview, scores, summary, synthesised
-from trainer.loop.watch import Watch
 from trainer.plan.schema import PRIVATE, Plan
 from trainer.run.balance import WON, WON_LINES
 from trainer.run.curves import TensorBoard, point_of, write_csv
 from trainer.run.folder import RunFolder
+from trainer.run.watch import Watch
 
 
 class Due:
@@ -115,7 +115,8 @@ class Journal:
         name = f"step-{step:09d}.png"
         count = self.plan.log.preview_slices
         place = self.folder.previews / name
-        self._try(step, lambda: preview(tiles, results, count, place, f"step {step}"))
+        turned = self.plan.data.slicing
+        self._try(step, lambda: preview(tiles, results, count, place, f"step {step}", turned))
         known = round(score, 4) if math.isfinite(score) else None
         on = "held-out" if self.held_out else "training"
         learned = math.nan

@@ -17,6 +17,7 @@ from core.files import replacing
 from core.image.metrics import ssim
 from core.marks import RESEARCH_USE, WORD
 from core.models.network import Network
+from core.models.slicing import Slicing
 from trainer.loop.losses import composite
 from trainer.loop.terms import EXPECTED
 from trainer.loop.tiles import Batch
@@ -112,13 +113,17 @@ def preview(
     count: int,
     path: Path,
     title: str,
+    slicing: Slicing,
 ) -> None:
-    """Write a PNG: one row per tile; the inputs, then every result, marked as synthetic."""
+    """Write a PNG: one row per tile; the inputs, then every result, marked as synthetic.
+
+    Whatever way the model's slices lie, they are drawn as the plane's usual orientation has them.
+    """
     columns = [(m, x) for m, x in batch.images.items()]
     for subset, images in results.items():
         columns += [(f"{'+'.join(subset)} > {m}", x) for m, x in images.items()]
     rows = min(count, len(batch.fov))
-    height, width = batch.fov.shape[2:]
+    height, width = slicing.upright(batch.fov[0, 0].cpu().numpy()).shape
     zoom = max(1, round(128 / width))
     top, left = 14, 0
     sheet = Image.new("L", (len(columns) * width * zoom, top * 2 + rows * height * zoom))
@@ -130,14 +135,15 @@ def preview(
         left = number * width * zoom
         draw.text((left + 2, top), name, 255)
         for row in range(rows):
-            picture = Image.fromarray(_grey(shown[row, 0]))
+            image = slicing.upright(shown[row, 0].float().cpu().numpy())
+            picture = Image.fromarray(_grey(image))
             picture = picture.resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
             sheet.paste(picture, (left, 2 * top + row * height * zoom))
     with replacing(path) as part:
         sheet.save(part, format="PNG")
 
 
-def _grey(image: Tensor) -> NDArray[np.uint8]:
+def _grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Turn (H, W) in [-1, 1] into 8-bit, the first axis (left to right) across, head up."""
-    values = np.rot90(image.float().cpu().numpy())
+    values = np.rot90(image)
     return np.clip(np.rint((values + 1) * 127.5), 0, 255).astype(np.uint8)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from trainer_cohort import tiny_plan, write_cohort
 
+from core.models.slicing import Slicing
 from trainer.errors import TrainerError
 from trainer.loop.loop import _Signals
 from trainer.loop.order import SliceOrder
@@ -72,7 +73,7 @@ def test_a_preview_shows_each_image_where_its_title_is(tmp_path: Path) -> None:
     images = {m: torch.rand(3, 1, 16, 16, generator=generator) * 2 - 1 for m in ("iUS", "T2")}
     batch = Batch(images, torch.ones(3, 1, 16, 16), {m: torch.ones(3) > 0 for m in images})
     made = -images["T2"]
-    preview(batch, {("T2",): {"iUS": made}}, 2, tmp_path / "p.png", "step 1")
+    preview(batch, {("T2",): {"iUS": made}}, 2, tmp_path / "p.png", "step 1", Slicing("RAS"))
     sheet = np.asarray(Image.open(tmp_path / "p.png")).astype(int)
     zoom, top = 8, 28
     assert sheet.shape == (top + 2 * 16 * zoom, 3 * 16 * zoom)
