@@ -24,6 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grow", action="store_true", help="a model one level finer than the one of --from"
     )
+    parser.add_argument(
+        "--rate-test",
+        type=int,
+        nargs="?",
+        const=60,
+        metavar="STEPS",
+        help="test learning rates too, by so many real steps at a rising rate (60)",
+    )
     add_settings(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
@@ -46,6 +54,12 @@ def run(args: argparse.Namespace) -> int:
             print(stage, file=sys.stderr, flush=True)
 
     found = estimate(plan, tell=tell)
+    if args.rate_test is not None and found.verdict != "impossible":
+        from trainer.loop.estimate_verdict import with_rate
+        from trainer.loop.rate_test import rate_test
+
+        tested = rate_test(plan, args.rate_test, tell)
+        found = with_rate(found, plan, tested.rate, tested.sentence)
     facts = {**asdict(found), "light": found.light}
     if args.events:
         print(json.dumps({"event": "done", **facts}), flush=True)
@@ -59,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{found.step_seconds:.2f} s, about {found.epochs:.1f} epochs, after ", end="")
         print(f"{_duration(found.preparing_seconds)} of preparing")
         print(f"disk: {found.disk_mb} MiB more, {found.disk_free_mb} free, in {found.cache}")
+        if found.rate:
+            print(f"rate: {found.rate}")
         for sentence in found.worth:
             print(f"worth: {sentence}")
         for fix in found.fixes:

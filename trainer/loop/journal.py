@@ -23,6 +23,7 @@ from trainer.loop.validate import preview, scores, summary, synthesised
 from trainer.plan.schema import PRIVATE, Plan
 from trainer.run.balance import WON, WON_LINES
 from trainer.run.curves import TensorBoard, point_of, write_csv
+from trainer.run.descent import Descent
 from trainer.run.folder import RunFolder
 from trainer.run.watch import Watch
 
@@ -49,6 +50,7 @@ class Journal:
     Attributes:
         held_out: whether the tiles it validates on are of held-out cases.
         watch: what the validations so far say.
+        descent: what the training losses say.
         metrics: numbers of the last validation.
     """
 
@@ -62,6 +64,7 @@ class Journal:
     ) -> None:
         self.plan, self.folder, self.say, self.held_out = plan, folder, say, held_out
         self.watch = Watch()
+        self.descent = Descent()
         self.metrics: dict[str, float] = {}
         self._won: dict[str, int] = {}
         self._told = False
@@ -69,6 +72,9 @@ class Journal:
 
     def steps(self, step: int, terms: list[Terms], facts: Mapping[str, Any]) -> None:
         """Write the mean of the last steps' terms, and watch the adversarial balance."""
+        for one in terms:
+            known = "weighted/l1" in one
+            self.descent.add(one["weighted/l1"] + one["weighted/kl"] if known else None)
         now = means(terms)
         rounded = {name: float(f"{value:.6g}") for name, value in now.items()}
         self.folder.log("step", step=step, **facts, **rounded)
@@ -176,6 +182,18 @@ class Journal:
             "optimiser.rate, or look at the pairs."
         )
 
+    def diverged(self) -> str:
+        """Say why the run must not go on: its loss does not come down; empty when it does."""
+        why = self.descent.diverged(self.plan.optimiser.diverge)
+        if not why:
+            return ""
+        best = self.watch.best_step
+        kept = "last checkpoint" if best is None else f"model of step {best}"
+        return (
+            f"The training diverged: {why}. It was stopped; the {kept} is kept. Start again with "
+            "a lower optimiser.rate (estimate --rate-test proposes one), or look at the pairs."
+        )
+
     def save(self, step: int, state: dict[str, Any], *, last: bool = False) -> None:
         """Write a checkpoint; when the disk is full the older ones stay and the run goes on.
 
@@ -204,15 +222,18 @@ class Journal:
         model: nn.Module,
         data: dict[str, Any],
         temperature: float,
+        *,
+        diverged: bool = False,
     ) -> Path | None:
         """Write ``model.safetensors``, and the last weights beside it where those are not the same.
 
         Their provenance holds no names and no paths, and says which step they are of. Once
         discriminators judge, the last weights are delivered: no score sees the texture they teach.
+        Those of a training that ``diverged`` are not, if there are better ones.
         """
         place = self.folder.path / "model.safetensors"
         last = self.folder.path / "model-last.safetensors"
-        by_score = self.plan.log.deliver == "best" and temperature == 0
+        by_score = diverged or (self.plan.log.deliver == "best" and temperature == 0)
         chosen = self._best(model) if by_score else None
         if chosen is None or chosen[0] == step:
             self._bundle(place, step, seconds, model, data, step, temperature)

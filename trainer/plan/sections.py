@@ -289,6 +289,12 @@ class OptimiserPlan:
                 "decibel: the rate is too high, or the data are not what they seem. 0: never.",
                 unit="validations", ge=0, le=BIG),
     ] = 5  # fmt: skip
+    diverge: Annotated[
+        float,
+        setting("Diverged at", "Median training loss (L1 and KL) of 20 steps, as a multiple of the "
+                "first 20 steps', at which the run stops and keeps its best; 0: never.",
+                ge=0, le=1e6),
+    ] = 2.0  # fmt: skip
     gan_rate: Annotated[
         float, setting("Discriminators' rate", "Of their Adam.", gt=0, le=1)
     ] = 2e-4  # fmt: skip

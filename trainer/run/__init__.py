@@ -4,6 +4,7 @@ __all__ = [
     "balance",
     "crash",
     "curves",
+    "descent",
     "environment",
     "events",
     "folder",

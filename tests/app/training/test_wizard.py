@@ -509,6 +509,23 @@ def test_a_red_light_stops_and_one_click_turns_it_green(stage: Stage) -> None:
     assert "300" in page.facts["Steps"].text()
 
 
+def test_learning_rates_are_tested_when_asked_and_one_click_takes_the_rate(stage: Stage) -> None:
+    z = stage.go(PRESET, cohort(stage.path / "data", "A", "B", "C"))
+    z.preset.radios["paper"].click()
+    z = stage.go(ESTIMATE)
+    page = z.estimate
+    assert page.facts["Rate"].text() == "not tested"
+    assert page.fixes == []
+    page.rates.click()
+    stage.settle()
+    assert page.facts["Rate"].text() == "Proposed: 5.0e-04."
+    (fix,) = page.fixes
+    fix.click()
+    stage.settle()
+    assert z.draft.plan.optimiser.rate == 5e-4
+    assert page.facts["Rate"].text() == "not tested"  # of the new plan
+
+
 def test_yellow_goes_on_and_a_changed_plan_is_probed_anew(stage: Stage) -> None:
     z = stage.go(PRESET, cohort(stage.path / "data", "A", "B", "C"))
     z.preset.radios["paper"].click()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from core.models.weights import load
 from trainer.errors import TrainerError
 from trainer.loop import journal
 from trainer.loop.loop import train
+from trainer.loop.step import Stepper
 from trainer.run.folder import read_events
 from trainer.run.learning import learning_from
 from trainer.run.state import describe_run
@@ -108,6 +110,36 @@ def test_a_rate_far_too_high_is_noticed(cohort: Path, tmp_path: Path) -> None:
     plan = plan.override({"start_from": str(good.model)})
     with pytest.raises(TrainerError, match=r"gets worse|diverged"):
         train(plan, tmp_path / "run", say=quiet)
+
+
+def test_a_diverging_loss_ends_the_run_and_the_best_is_kept(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, 10, 12, *[11] * 9)
+    real, done = Stepper.generator, [0]
+
+    def astray(self: Stepper, *args: Any) -> Any:
+        terms, fakes = real(self, *args)
+        done[0] += 1
+        # Twenty steps as they are, ten that are higher but no divergence, then thrice as high.
+        factor = 1 if done[0] <= 20 else 1.5 if done[0] <= 30 else 3
+        return {**terms, "weighted/l1": 10.0 * factor, "weighted/kl": 0.0}, fakes
+
+    monkeypatch.setattr(Stepper, "generator", astray)
+    plan = tiny_plan(
+        cohort, optimiser__steps=80, log__validate_steps=10, loss__gan=0, log__deliver="last",
+        optimiser__give_up=0,
+    )  # fmt: skip
+    with pytest.raises(TrainerError, match=r"diverged: its loss \(L1 and KL\) was 22.5 over the"):
+        train(plan, tmp_path / "run", say=quiet)
+    told = describe_run(tmp_path / "run")
+    assert told.state == "failed"
+    assert "the model of step 10 is kept" in told.reason
+    assert "estimate --rate-test" in told.reason
+    ended = max(e["step"] for e in read_events(tmp_path / "run"))
+    assert 40 <= ended <= 45
+    delivered = header(tmp_path / "run" / "model.safetensors")
+    assert delivered.card["training"]["step"] == 10
 
 
 def test_what_two_curves_say_of_each_other_is_said() -> None:
