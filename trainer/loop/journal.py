@@ -115,8 +115,9 @@ class Journal:
             tiles: those that are scored and drawn.
             seen: training tiles, scored beside held-out ones.
         """
+        only = self.plan.loss.known_only
         results = synthesised(model, tiles)
-        self.metrics = {k: round(v, 5) for k, v in scores(tiles, results).items()}
+        self.metrics = {k: round(v, 5) for k, v in scores(tiles, results, only).items()}
         score = summary(self.metrics)
         name = f"step-{step:09d}.png"
         count = self.plan.log.preview_slices
@@ -127,7 +128,7 @@ class Journal:
         on = "held-out" if self.held_out else "training"
         learned = math.nan
         if self.held_out and seen is not None:
-            learned = summary(scores(seen, synthesised(model, seen)))
+            learned = summary(scores(seen, synthesised(model, seen), only))
         facts = {"train_score": round(learned, 4)} if math.isfinite(learned) else {}
         self.folder.log(
             "validation", step=step, score=known, on=on, preview=name, **facts, **self.metrics

@@ -98,7 +98,14 @@ class TileSampler:
                 f"No slice of the {len(self.cases)} cases shows at least "
                 f"{plan.data.min_fov:.0%} of a tile. Lower data.min_fov or check the masks."
             )
-        self.order = SliceOrder(self.slices, plan)
+        modalities = self.modalities
+        self.order = SliceOrder(
+            self.slices,
+            plan,
+            [int(self.cases[case].coverage[k]) for case, k in self.slices],
+            {n: 2 ** len(case.present) - 1 for n, case in enumerate(self.cases)},
+            2 ** len(modalities) - 1,
+        )
         self.steps_per_epoch = self.order.steps_per_epoch
 
     def batch(self, step: int, start: int = 0, stop: int | None = None) -> Batch:

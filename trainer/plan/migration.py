@@ -17,6 +17,8 @@ _AS_BEFORE: dict[int, dict[str, dict[str, Any]]] = {
         "loss": {"gan_norm": "instance"},
     },
     2: {
+        "data": {"by_content": False},
+        "loss": {"known_only": False},
         "optimiser": {"diverge": 0.0},
     },
 }

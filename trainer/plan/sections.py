@@ -108,6 +108,12 @@ class DataPlan:
         setting("Test", "Held out for the report.", unit="part of the patients", paper=HELD_OUT,
                 ge=0, lt=1),
     ] = 0.15  # fmt: skip
+    by_content: Annotated[
+        bool,
+        setting("By what there is to learn", "With all cases alike: a case without a partner comes "
+                "as rarely as it serves few subsets, and slices as often as they show much of the "
+                "field of view."),
+    ] = True  # fmt: skip
     join_alike: Annotated[
         bool,
         setting("One patient's images together", "Cases whose images look like one patient's under "
@@ -143,6 +149,12 @@ class LossPlan:
                 "whole-head T2 honest without asking an ultrasound for anatomy it never saw.",
                 ge=0, le=1000),
     ] = 0.1  # fmt: skip
+    known_only: Annotated[
+        bool,
+        setting("Known pixels only", "Neither train nor validate where an image is background "
+                "inside the ultrasound's field of view, as beyond the edge of a T2: nothing is "
+                "known there."),
+    ] = True  # fmt: skip
     beta: Annotated[
         float,
         setting("β", "Weight of the KL. With λ = 100, β = 1 is the ELBO of a Laplace likelihood of "

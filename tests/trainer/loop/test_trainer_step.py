@@ -226,3 +226,32 @@ def test_overfits_four_slices(tmp_path: Path) -> None:
         optimiser.step()
     found = scores(tiles, run_subsets(model, tiles))
     assert min(v for k, v in found.items() if k.startswith("psnr/")) > 30
+
+
+def test_background_of_a_t2_inside_the_view_is_neither_trained_nor_scored() -> None:
+    batch = make_batch()
+    batch.images["T2"][:, :, :8] = -1  # beyond its edge, though the probe saw there
+    other = make_batch()
+    other.images["T2"][:, :, :8] = -1
+    images = {"T2": torch.zeros_like(batch.fov), "iUS": batch.images["iUS"].clone()}
+    there = torch.zeros_like(batch.fov)
+    there[:, :, :8] = 1  # whatever is drawn there, no score tells
+    results: dict[tuple[str, ...], dict[str, torch.Tensor]] = {("iUS",): images}
+    moved: dict[tuple[str, ...], dict[str, torch.Tensor]] = {("iUS",): {**images, "T2": there}}
+    assert scores(batch, results) == scores(batch, moved)
+    before = scores(batch, results, known_only=False)
+    assert before["l1/iUS>T2"] != scores(batch, moved, known_only=False)["l1/iUS>T2"]
+    weight = pixel_weight(batch.fov, batch.images["T2"], 0.1, False)
+    assert (weight[:, :, :8] == 0).all()
+    assert torch.equal(weight[:, :, 8:], batch.fov[:, :, 8:])
+    old = pixel_weight(batch.fov, batch.images["T2"], 0.1, False, known_only=False)
+    assert torch.equal(old, batch.fov)
+    plan = make_plan()
+    told = {
+        only: Stepper(make_model(), {}, plan.override({"loss.known_only": only}),
+                      {CONFIG.modalities}).generator(batch, 0, 7, WEIGHTS)[0]
+        for only in (True, False)
+    }  # fmt: skip
+    assert told[True]["weighted/l1"] < told[False]["weighted/l1"]
+    batch.images["T2"][:] = -1  # nothing known at all: no score, and no fault
+    assert "l1/iUS>T2" not in scores(batch, results)
