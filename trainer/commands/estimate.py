@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from trainer.commands.pace import Pace
 from trainer.commands.settings import add_settings, setting
 from trainer.plan.new import PRESETS, plan_for
 
@@ -46,12 +47,19 @@ def run(args: argparse.Namespace) -> int:
     settings = dict(setting(text) for text in args.set)
     plan = plan_for(args.source, args.preset, args.start_from, settings, grow=args.grow)
 
+    pace, shown = Pace(), {""}
+
     def tell(stage: str, done: int, total: int) -> None:
+        left = pace.left(stage, done, total)
         if args.events:
             event = {"event": "progress", "stage": stage, "done": done, "total": total}
-            print(json.dumps(event), flush=True)
-        else:
-            print(stage, file=sys.stderr, flush=True)
+            print(json.dumps(event | ({} if left is None else {"seconds_left": left})), flush=True)
+            return
+        line = stage if left is None else f"{stage}, about {_duration(left)} left of this"
+        # The first line of a stage, and the first that knows how long it takes.
+        if (known := f"{stage}{left is None}") not in shown:
+            shown.add(known)
+            print(line, file=sys.stderr, flush=True)
 
     found = estimate(plan, tell=tell)
     if args.rate_test is not None and found.verdict != "impossible":

@@ -31,14 +31,11 @@ def facts_of(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _disk(found: dict[str, Any]) -> str:
-    """Say what prepared cases will take, where, and that they may be deleted."""
+    """Say what prepared cases will take, and where."""
     more, free = (float(found.get(n, 0)) / 1024 for n in ("disk_mb", "disk_free_mb"))
     if not found.get("cache"):
         return "–"
-    return (
-        f"{more:.1f} GiB of {free:.0f} GiB free, for prepared cases in {found['cache']}; "
-        "delete that folder when no run needs it"
-    )
+    return f"{more:.1f} GiB of {free:.0f} GiB free, for prepared cases in {found['cache']}"
 
 
 def places(value: float) -> str:

@@ -17,8 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.training.wizard.cache_button import CacheButton
 from app.training.wizard.draft import DraftError
-from app.training.wizard.estimate_facts import facts_of
+from app.training.wizard.estimate_facts import NAMES, duration, facts_of
 from app.training.wizard.page import CommandProcess, MessageLabel, Page, WizardContext
 from app.training.wizard.preset_page import begun
 from core.errors import UserError
@@ -77,15 +78,13 @@ class EstimatePage(Page):
         self.reason.setWordWrap(True)
         self.bar = QProgressBar()
         self.stop = QPushButton("Stop")
+        self.cache = CacheButton(context.jobs, self)
         self.again = QPushButton("Estimate again")
         self.rates = QPushButton("Test learning rates")
         self.rates.setToolTip(
             "Some sixty more real steps at a rising rate; proposes a rate if one lowers the loss"
         )
-        self.facts = {
-            name: QLabel()
-            for name in ("Whole run", "Done by", "Steps", "A step", "Memory", "Disk", "Rate")
-        }
+        self.facts = {name: QLabel() for name in NAMES}
         self.fixes: list[QPushButton] = []
         self._fix_row = QVBoxLayout()
         self.sentence = MessageLabel()
@@ -104,6 +103,7 @@ class EstimatePage(Page):
         below = QHBoxLayout()
         below.addWidget(self.bar, 1)
         below.addWidget(self.stop)
+        below.addWidget(self.cache)
         below.addWidget(self.rates)
         below.addWidget(self.again)
         below.addStretch(0)
@@ -120,6 +120,7 @@ class EstimatePage(Page):
         self.task.ended.connect(self._ended)
         self.stop.clicked.connect(self._stop)
         self.again.clicked.connect(lambda: self.estimate())
+        self.cache.told.connect(lambda text, bad: self.sentence.show_message(text, bad=bad))
         self.rates.clicked.connect(lambda: self.estimate(rates=True))
 
     def enter(self) -> None:
@@ -132,6 +133,7 @@ class EstimatePage(Page):
     def leave(self) -> None:
         """End the estimate."""
         self.task.cancel()
+        self.cache.leave()
 
     def estimate(self, *, rates: bool = False) -> None:
         """Start the estimate, with a test of learning rates if wanted."""
@@ -165,7 +167,9 @@ class EstimatePage(Page):
         if event["event"] == "progress":
             self.bar.setRange(0, max(1, int(event["total"])))
             self.bar.setValue(int(event["done"]))
-            self.bar.setFormat(str(event["stage"]))
+            left = event.get("seconds_left")
+            rest = f", about {duration(float(left))} left of this" if left is not None else ""
+            self.bar.setFormat(f"{event['stage']}{rest}")
             self.reason.setText(f"{event['stage'].capitalize()}…")
         elif event["event"] == "done":
             self.draft.estimate = {k: v for k, v in event.items() if k != "event"}
@@ -211,6 +215,7 @@ class EstimatePage(Page):
         self.light.show_colour(light)
         self.word.setText(WORDS[light])
         self.reason.setText(" ".join([str(found.get("reason", "")), *found.get("worth", ())]))
+        self.cache.show_cache(str(found.get("cache", "")))
         for name, text in facts_of(found).items():
             self.facts[name].setText(text)
         for old in self.fixes:
@@ -249,3 +254,4 @@ class EstimatePage(Page):
         self.stop.setVisible(on)
         self.again.setVisible(not on)
         self.rates.setVisible(not on)
+        self.cache.setVisible(not on)
