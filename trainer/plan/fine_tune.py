@@ -134,6 +134,7 @@ def _check_coarser(plan: Plan, bundle: Bundle) -> None:
     checks = {
         "the modalities": (fine.modalities, coarse.modalities),
         "the family": (fine.hierarchical, coarse.hierarchical),
+        "the plane": (plan.data.plane, used.plane),
         "the orientation": (plan.data.slicing.orientation, used.orientation),
         "poolings": (fine.pools - 1, coarse.pools),
         "the tile": ((height // 2, width // 2), coarse.tile),
