@@ -73,6 +73,7 @@ def _model(bundle: Bundle) -> dict[str, Any]:
         "tile": list(config.tile),
         "spacing_mm": list(bundle.preprocessing.spacing),
         "plane": bundle.preprocessing.plane,
+        "orientation": bundle.preprocessing.orientation,
         **({"fusion": config.fusion} if isinstance(config, MHVAEConfig) else {}),
         "parameters": count,
         "macs_per_tile": {

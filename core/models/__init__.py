@@ -8,5 +8,6 @@ __all__ = [
     "onnx_export",
     "published",
     "relabel",
+    "slicing",
     "weights",
 ]

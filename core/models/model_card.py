@@ -20,7 +20,7 @@ def model_facts(bundle: Bundle) -> Mapping[str, Any]:
         "Trained on": card.get("trained_on", "") or _training(card),
         "Limits": card.get("limits", ""),
         "Metrics": card.get("metrics", {}),
-        "Works on": f"{made.plane} slices of {spacing} mm, tiles of "
+        "Works on": f"{made.slicing.sentence} ({made.orientation}), {spacing} mm, tiles of "
         f"{config.tile[0]} × {config.tile[1]} pixels",
         "Architecture": config.words,
         "Settings that were not in the weights": card.get("assumed", ""),

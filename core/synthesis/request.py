@@ -24,6 +24,7 @@ from core.image.preprocess import Measured, image_on, measure, working_grid
 from core.image.resample import resample_inside, resample_mask
 from core.marks import synthetic_notice
 from core.models.bundle import Bundle
+from core.models.slicing import Slicing
 from core.synthesis.tiles import Tiling
 from core.version import __version__
 from core.volume import Mask, Volume, Voxels
@@ -91,7 +92,7 @@ class PreparedInput:
 
     Attributes:
         grid: canonical (RAS+) grid at the model's spacing.
-        axis: array axis along which slices are stacked.
+        slicing: how an array on ``grid`` becomes the model's slices.
         images: input modality → (i, j, k) float32 in [-1, 1] on ``grid``, background -1.
         fov: (i, j, k) bool on ``grid``: where to synthesise.
         normalisers: modality → map between model range and the volume's units.
@@ -102,7 +103,7 @@ class PreparedInput:
     """
 
     grid: Grid
-    axis: int
+    slicing: Slicing
     images: Mapping[str, Voxels]
     fov: Mask
     normalisers: Mapping[str, Normaliser]
@@ -111,9 +112,14 @@ class PreparedInput:
     reference: Grid
     warnings: tuple[str, ...] = ()
 
+    @property
+    def axis(self) -> int:
+        """Array axis along which slices are stacked."""
+        return self.slicing.axis
+
     def slices(self, array: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
         """View an (i, j, k) array as (slice, height, width)."""
-        return np.moveaxis(array, self.axis, 0)
+        return self.slicing.slices(array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,18 +192,18 @@ def lay_out(case: Case, bundle: Bundle, request: Request) -> PreparedInput:
             "The field of view is empty on the model's grid: nothing to synthesise. Give a mask "
             "that overlaps the input (--fov FILE), or use the whole grid (--fov whole)."
         )
-    axis = bundle.preprocessing.axis
-    plane = tuple(n for a, n in enumerate(grid.shape) if a != axis)
-    rows, columns = (_reach(fov, a) for a in range(3) if a != axis)
-    tiling = Tiling((plane[0], plane[1]), config.tile, config.stride, (rows, columns))
+    slicing = bundle.preprocessing.slicing
+    seen = slicing.slices(fov)
+    plane, box = (seen.shape[1], seen.shape[2]), (_reach(seen, 1), _reach(seen, 2))
+    tiling = Tiling(plane, config.tile, config.stride, box)
     return PreparedInput(
         grid=grid,
-        axis=axis,
+        slicing=slicing,
         images=images,
         fov=fov,
         normalisers={m: normalisers.get(m, UNKNOWN_UNITS) for m in config.modalities},
         tiling=tiling,
-        tiles=_order(fov, axis, tiling, grid, request.focus),
+        tiles=_order(seen, slicing, tiling, grid, request.focus),
         reference=case.volumes[first].grid,
         warnings=tuple(text for one in facts.values() for text in one.warnings),
     )
@@ -270,18 +276,21 @@ def _target_fov(
 
 
 def _order(
-    fov: Mask, axis: int, tiling: Tiling, grid: Grid, focus: tuple[float, float, float] | None
+    planes: Mask,
+    slicing: Slicing,
+    tiling: Tiling,
+    grid: Grid,
+    focus: tuple[float, float, float] | None,
 ) -> tuple[Tile, ...]:
     """Order the tiles that touch the field of view: the focused one, its slice, then outward."""
-    planes = np.moveaxis(fov, axis, 0)
     centre = (np.array(grid.shape) - 1) / 2 if focus is None else grid.to_voxel(focus)
     at = np.clip(np.round(centre), 0, np.array(grid.shape) - 1)
-    row, column = (float(v) for a, v in enumerate(at) if a != axis)
+    along, row, column = slicing.pixel(at, grid.shape)
     half = np.array(tiling.tile) / 2
 
     work: list[tuple[tuple[float, float], Tile]] = []
     for index in np.flatnonzero(planes.any(axis=(1, 2))):
-        away = abs(int(index) - float(at[axis]))
+        away = abs(int(index) - along)
         for origin in tiling.origins:
             _, outer = tiling.overlap(origin)
             if planes[index][outer].any():

@@ -60,8 +60,8 @@ class Shares:
     Attributes:
         index: slice along the stacking axis of the model's grid.
         experts: ``"prior"`` first, then the inputs in the model's order.
-        maps: level number l (L … 1) → (experts, height, width) float32 on the slice's pixels; sums
-            to 1 over experts inside computed tiles, 0 elsewhere.
+        maps: level number l (L … 1) → (experts, a, b) float32 over the model's grid without its
+            stacking axis; sums to 1 over experts inside computed tiles, 0 elsewhere.
     """
 
     index: int
@@ -222,8 +222,16 @@ class Engine:
                     values = full[:, 0].cpu().numpy()[:, inner[0], inner[1]]
                     sums[levels - row][:, outer[0], outer[1]] += weight * values
         safe = np.maximum(total, 1e-6)
+        on_grid = prepared.slicing.volume
         return Shares(
-            index, experts, {level: np.asarray(s / safe, np.float32) for level, s in sums.items()}
+            index,
+            experts,
+            {
+                level: np.ascontiguousarray(
+                    on_grid((s / safe)[:, None]).squeeze(1 + prepared.axis), np.float32
+                )
+                for level, s in sums.items()
+            },
         )
 
 
@@ -295,6 +303,4 @@ class _SliceBuffers:
                 self.spread[m][index] = np.where(inside, sigma, np.float32(0))
 
     def _region(self, index: int, area: tuple[slice, slice]) -> Region:
-        region = list(area)
-        region.insert(self.prepared.axis, slice(index, index + 1))
-        return (region[0], region[1], region[2])
+        return self.prepared.slicing.block(index, area, self.prepared.grid.shape)

@@ -70,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="the model before the training of the one scored; adds a table of the change",
     )
+    parser.add_argument(
+        "--best-only",
+        action="store_true",
+        help="leave out a run's last weights, which stand beside its best ones otherwise",
+    )
     parser.add_argument("--events", action="store_true", help="print progress as JSON lines")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -78,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from trainer.evaluation.evaluate import evaluate, labels
     from trainer.evaluation.report import write_report
+    from trainer.run.learning import learning_of
 
     began, told = time.monotonic(), [0.0]
 
@@ -95,13 +101,19 @@ def run(args: argparse.Namespace) -> int:
     models, cohort, out = _what(args)
     chosen = choose(models, cohort, test_of=args.test_of, part=args.cases)
     output_folder(out)
-    files, pair = chosen.models, None
+    files, pair, ends = chosen.models, None, None
     if args.before is not None:
         files = files[::-1]
         before, after = labels(files)
         pair = (before, after)
     if chosen.told and not args.events:
         print(chosen.told, file=sys.stderr, flush=True)
+    mine = models[:-1] if args.before else models
+    one_run = mine[0] if len(mine) == 1 and is_run(mine[0]) else None
+    last = one_run / "model-last.safetensors" if one_run else None
+    if last and last.is_file() and not args.best_only:
+        files = (*files, last)
+        ends = (labels(files)[-2], labels(files)[-1])
     result = evaluate(
         files,
         chosen.cohort,
@@ -112,7 +124,14 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         progress=progress,
     )
-    report = write_report(result, out, data=args.about, pair=pair)
+    report = write_report(
+        result,
+        out,
+        data=args.about,
+        pair=pair,
+        ends=ends,
+        learning=learning_of(one_run) if one_run else None,
+    )
     written = {kind: str(path) for kind, path in report.items()}
     if args.events:
         tell("done", cases=len({row.case for row in result.rows}))
@@ -121,7 +140,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(written))
         return 0
     facts = json.loads(report["json"].read_text(encoding="utf-8"))
-    print("\n".join([*_table(facts), *facts["verdicts"], *facts["cautions"], *facts["problems"]]))
+    about = [facts["best_last_steps"], (facts["learning"] or {}).get("caption", "")]
+    about = [*facts["verdicts"], *facts["cautions"], *filter(None, about), *facts["problems"]]
+    print("\n".join([*_table(facts), *about]))
     print(f"{facts['lpips']}.")
     print("\n".join(f"{kind}: {path}" for kind, path in written.items()))
     return 0

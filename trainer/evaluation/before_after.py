@@ -96,8 +96,8 @@ def changes(
                 direction=f"{inputs} → {target}",
                 reconstruction=target in key[0],
                 metric=title_of(metric),
-                before=_mean(table.get((before, *key)), factor, digits),
-                after=_mean(table.get((after, *key)), factor, digits),
+                before=mean_of(table.get((before, *key)), factor, digits),
+                after=mean_of(table.get((after, *key)), factor, digits),
                 change=f"{sign * contest.difference:+.{digits}f} "
                 + (f"({low:+.{digits}f} … {high:+.{digits}f})" if low == low else "(one case)"),
                 p=p_of(contest),
@@ -123,7 +123,8 @@ def p_of(contest: Comparison) -> str:
     return f"{p}; smallest possible {contest.smallest:.2g}" if contest.out_of_reach else p
 
 
-def _mean(summary: Summary | None, factor: float, digits: int) -> str:
+def mean_of(summary: Summary | None, factor: float, digits: int) -> str:
+    """Write a mean (sd) with its factor and decimals; a dash for none."""
     if summary is None or not summary.cases:
         return "–"
     if summary.cases == 1:  # one case has no spread

@@ -33,6 +33,8 @@ Floats = NDArray[np.float32]
 STEPS = 1000
 """Progress is told in so many parts of a case."""
 PROTOCOLS = ("masked", "authors")
+OF_A_RUN = {"model": "", "model-last": ", last step"}
+"""Stem of a run's model file → what stands after the run's name."""
 
 
 @dataclass(frozen=True)
@@ -187,12 +189,14 @@ def evaluate(
 
 
 def labels(models: Sequence[Path]) -> list[str]:
-    """Name models by file, or by folder where the file is a run's ``model.safetensors``.
+    """Name models by file, or by folder where the file is a run's best or last weights.
 
     Raises:
         TrainerError: two would have one name.
     """
-    names = [p.resolve().parent.name if p.stem == "model" else p.stem for p in models]
+    names = [
+        p.resolve().parent.name + OF_A_RUN[p.stem] if p.stem in OF_A_RUN else p.stem for p in models
+    ]
     if len(set(names)) < len(names):
         raise TrainerError(f"Two of the models have one name: {', '.join(names)}. Rename one file.")
     return names

@@ -15,7 +15,9 @@ from core.files import write_text
 from core.tables import safe_cell
 from trainer.errors import TrainerError
 from trainer.evaluation.before_after import Key, changes
+from trainer.evaluation.best_last import best_and_last, which_steps
 from trainer.evaluation.evaluate import Evaluation, Row
+from trainer.evaluation.learning_picture import draw_learning
 from trainer.evaluation.report_html import caption_of, draw, to_html, worst
 from trainer.evaluation.statistics import (
     Comparison,
@@ -27,6 +29,9 @@ from trainer.evaluation.statistics import (
     summarise,
 )
 from trainer.evaluation.verdict import verdicts
+from trainer.run.learning import Learning
+
+LEARNING = "learning.png"
 
 NAMED = 5
 """Cases that a sentence names."""
@@ -38,6 +43,8 @@ def write_report(
     *,
     data: str = "",
     pair: tuple[str, str] | None = None,
+    ends: tuple[str, str] | None = None,
+    learning: Learning | None = None,
 ) -> dict[str, Path]:
     """Write ``report.html``, ``scores.csv``, ``report.json`` and the worst cases' pictures.
 
@@ -46,6 +53,9 @@ def write_report(
         folder: made when missing.
         data: one sentence about the cases, for example that they are simulated.
         pair: labels of the models before and after a training, for a table of their own.
+        ends: labels of a run's best and of its last weights, for another; the last ones are in no
+            other comparison.
+        learning: the run's validations, for a picture.
 
     Returns:
         kind → file, without the pictures.
@@ -54,11 +64,14 @@ def write_report(
         TrainerError: the folder cannot be written.
     """
     table = summaries(evaluation.rows)
-    contests = comparisons(evaluation)
+    last = ends[1] if ends else None
+    contests = comparisons(evaluation, without=last)
     changed = changes(*pair, table, contests) if pair else []
     sentences = verdicts(changed, family(contests))
     spoilt = cautions(evaluation, contests)
-    pictures = worst(evaluation.pictures)
+    pictures = worst([p for p in evaluation.pictures if p.row.model != last])
+    beside = best_and_last(*ends, evaluation.rows, table) if ends else []
+    steps = which_steps(*(evaluation.models[label] for label in ends)) if ends else ""
     paths = {
         "html": folder / "report.html",
         "csv": folder / "scores.csv",
@@ -69,12 +82,27 @@ def write_report(
         "verdicts": sentences,
         "cautions": spoilt,
         "before_after": [c.to_dict() for c in changed],
+        "best_last": [b.to_dict() for b in beside],
+        "best_last_steps": steps,
+        "learning": learning and {"file": LEARNING, "caption": learning.sentence},
         "pictures": [
             {"file": f"worst-{n}.png", "caption": caption_of(p)} for n, p in enumerate(pictures, 1)
         ],
     }
     texts: dict[str, Callable[[], str]] = {
-        "html": lambda: to_html(evaluation, table, contests, data, changed, sentences, spoilt),
+        "html": lambda: to_html(
+            evaluation,
+            table,
+            contests,
+            data,
+            pictures,
+            changed,
+            sentences,
+            spoilt,
+            beside,
+            steps,
+            learning,
+        ),
         "csv": lambda: to_csv(evaluation.rows),
         "json": lambda: json.dumps(
             {**to_json(evaluation, table, contests, data), **told}, indent=1
@@ -84,6 +112,9 @@ def write_report(
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("worst-*.png"):
             old.unlink()
+        (folder / LEARNING).unlink(missing_ok=True)
+        if learning:
+            (folder / LEARNING).write_bytes(draw_learning(learning))
         for number, picture in enumerate(pictures, 1):
             (folder / f"worst-{number}.png").write_bytes(draw(picture))
         for kind, path in paths.items():
@@ -106,12 +137,16 @@ def summaries(rows: Iterable[Row]) -> dict[Key, Summary]:
     return {key: summarise(v) for key, v in values.items()}
 
 
-def comparisons(evaluation: Evaluation) -> list[Comparison]:
+def comparisons(evaluation: Evaluation, without: str | None = None) -> list[Comparison]:
     """Compare every two models in every direction and metric; Holm over the missing targets.
 
     A target that was an input is compared, but not tested: copying it is no hypothesis.
+
+    Args:
+        evaluation: what was measured.
+        without: label of a model that stands in no comparison.
     """
-    names = list(evaluation.models)
+    names = [name for name in evaluation.models if name != without]
     scores = {
         (r.model, r.case, r.inputs, r.target, metric): value
         for r in evaluation.rows

@@ -13,9 +13,12 @@ from PIL import Image
 
 from core.pages import render
 from trainer.evaluation.before_after import Change, Key, in_order, p_of, scale_of, title_of
+from trainer.evaluation.best_last import Beside
 from trainer.evaluation.evaluate import Evaluation, Picture
+from trainer.evaluation.learning_picture import draw_learning
 from trainer.evaluation.statistics import Comparison, Summary
 from trainer.evaluation.verdict import EXPLAINED
+from trainer.run.learning import Learning
 
 WORST = 3
 
@@ -41,9 +44,13 @@ def to_html(
     table: dict[Key, Summary],
     contests: Sequence[Comparison],
     data: str,
+    pictures: Sequence[Picture],
     changed: Sequence[Change] = (),
     told: Sequence[str] = (),
     cautions: Sequence[str] = (),
+    beside: Sequence[Beside] = (),
+    steps: str = "",
+    learning: Learning | None = None,
 ) -> str:
     """Return the page: it loads nothing from elsewhere and every name in it is escaped."""
     cases = len({row.case for row in evaluation.rows})
@@ -65,10 +72,11 @@ def to_html(
         score_heads=["Model", "Inputs → target", *(title_of(m) for m in metrics)],
         scores=_scores(table, metrics),
         contests=[_contest(c) for c in contests],
-        pictures=[
-            {"caption": caption_of(p), "data": base64.b64encode(draw(p)).decode()}
-            for p in worst(evaluation.pictures)
-        ],
+        beside=[_beside(b) for b in beside],
+        steps=steps,
+        learning=learning
+        and {"caption": learning.sentence, "data": _base64(draw_learning(learning))},
+        pictures=[{"caption": caption_of(p), "data": _base64(draw(p))} for p in pictures],
         problems=evaluation.problems,
         sources=evaluation.sources,
     )
@@ -77,6 +85,15 @@ def to_html(
 def _change(c: Change) -> Line:
     texts = (c.direction, c.metric, c.before, c.after, c.change, c.p)
     return Line([Cell(t) for t in texts], c.reconstruction)
+
+
+def _beside(b: Beside) -> Line:
+    texts = (b.direction, b.metric, b.best, b.last, b.difference)
+    return Line([Cell(t) for t in texts], b.reconstruction)
+
+
+def _base64(png: bytes) -> str:
+    return base64.b64encode(png).decode()
 
 
 def _scores(table: dict[Key, Summary], metrics: Sequence[str]) -> list[Line]:

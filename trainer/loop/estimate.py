@@ -89,10 +89,15 @@ def measure(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Meas
         fits = need <= SPARE * min(memory.there_mb, memory.free_mb)
         whole = fits and plain + adversarial < 4 * PATIENCE
         if whole:
-            tell("whole steps", 3, 4)
-            plain = adversarial = runner.timed(steps, adversarial=False)
-            if plan.loss.gan > 0:
-                adversarial = runner.timed(steps, adversarial=True)
+            phases = 2 if plan.loss.gan > 0 else 1
+            each = steps + 1  # the first is not timed
+
+            def told(done: int) -> None:
+                tell("whole steps", done, phases * each)
+
+            plain = adversarial = runner.timed(steps, told, adversarial=False)
+            if phases == 2:
+                adversarial = runner.timed(steps, lambda n: told(each + n), adversarial=True)
             need = max(one, peak_mb(device))
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
@@ -209,13 +214,24 @@ class _Runner:
         judges = [p for critic in critics.values() for p in critic.parameters()]
         self.judges = torch.optim.Adam(judges, lr=1e-4) if judges else None
 
-    def timed(self, steps: int, *, adversarial: bool) -> float:
-        """Return the seconds of a whole step, the first left out unless it took long."""
+    def timed(self, steps: int, told: Callable[[int], None], *, adversarial: bool) -> float:
+        """Return the seconds of a whole step, the first left out unless it took long.
+
+        Args:
+            steps: how many after the first.
+            told: receives how many are done, before each.
+            adversarial: with discriminators or without.
+        """
         size = self.plan.data.batch
+        told(0)
         first = self.step(size, adversarial=adversarial)
         if first > PATIENCE:
             return first
-        return sum(self.step(size, adversarial=adversarial) for _ in range(steps)) / max(1, steps)
+        total = 0.0
+        for n in range(steps):
+            told(n + 1)
+            total += self.step(size, adversarial=adversarial)
+        return total / max(1, steps)
 
     def step(self, tiles: int, *, adversarial: bool) -> float:
         """Do one step on random tiles and return its seconds."""

@@ -62,13 +62,24 @@ def masked_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return ((output - target).abs() * weight).mean(dim=(1, 2, 3))
 
 
-def pixel_weight(fov: Tensor, target: Tensor, outside: float, is_input: bool) -> Tensor:
+def pixel_weight(
+    fov: Tensor, target: Tensor, outside: float, is_input: bool, known_only: bool = True
+) -> Tensor:
     """Return the L1's weight per pixel: 1 in the field of view; ``outside`` in the rest of the
     modality's own mask where the modality is an input; 0 elsewhere.
+
+    Where the target is background inside the field of view, nothing is known of it: the weight is 0
+    there too, unless ``known_only`` is false.
     """
+    inside = known(fov, target) if known_only else fov
     if not is_input or outside == 0:
-        return fov
-    return torch.where((fov == 0) & (target > -1), outside, fov)
+        return inside
+    return torch.where((fov == 0) & (target > -1), outside, inside)
+
+
+def known(fov: Tensor, target: Tensor) -> Tensor:
+    """Return the part of a field of view in which an image is no background."""
+    return fov * (target > -1)
 
 
 def local_mean(image: Tensor, fov: Tensor, sigma: float) -> Tensor:

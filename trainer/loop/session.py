@@ -202,6 +202,7 @@ class Session:
         self.bad_steps += 1
         self.journal.warn(self.step, "gradients not finite; step left out")
         if self.bad_steps >= BAD_STEPS:
+            self._keep_best()
             raise TrainerError(
                 f"The training diverged at step {self.step}: {BAD_STEPS} steps in a row had no "
                 "finite gradients. The last checkpoint is kept. Start again with a lower "
@@ -227,7 +228,8 @@ class Session:
             self._log()
         if self.team.leads and self._validation.now(self.step):
             self.validate()
-        if self.plan.optimiser.patience or self.plan.optimiser.give_up:
+        o = self.plan.optimiser
+        if o.patience or o.give_up or o.diverge:
             self.judge()
         if self.team.leads and self._checkpoint.now(self.step):
             self.save()
@@ -255,16 +257,19 @@ class Session:
             self.journal.validate(self.step, self.average.module, self.tiles, self.seen)
 
     def judge(self) -> None:
-        """Look at the validations: end when patience has ended, fail when all got worse.
+        """Look at validations and losses: end when patience has ended, fail when all got worse.
 
         Raises:
-            TrainerError: the run stays worse than its start; the best weights were delivered.
+            TrainerError: the run stays worse than its start, or its loss diverged; the best weights
+                were delivered.
         """
         patience, watch = self.plan.optimiser.patience, self.journal.watch
         # What discriminators teach, texture, raises no score.
         tired = bool(patience) and watch.stale >= patience and not self._adversarial
-        reason = self.journal.given_up()
-        lost, tired_all = self.team.largest(float(bool(reason)), float(tired))
+        reason, astray = self.journal.given_up(), self.journal.diverged()
+        lost, apart, tired_all = self.team.largest(
+            float(bool(reason)), float(bool(astray)), float(tired)
+        )
         if tired_all and not self._tired:
             self.journal.warn(
                 self.step,
@@ -272,10 +277,18 @@ class Session:
                 f"{watch.best_step} ({watch.best:.2f} dB)",
             )
         self._tired = tired_all > 0
+        if apart:
+            self._keep_best()
+            raise TrainerError(astray or "The training diverged and was stopped.")
         if lost:
             self.save()
             self.deliver()
             raise TrainerError(reason or "The training gets worse and was stopped.")
+
+    def _keep_best(self) -> None:
+        """Deliver the best weights; those that went astray are kept by no checkpoint either."""
+        if self.journal.watch.best_step is not None:
+            self.deliver(diverged=True)
 
     def save(self, *, last: bool = False) -> None:
         """Write a checkpoint.
@@ -286,8 +299,12 @@ class Session:
         if self.team.leads:
             self.journal.save(self.step, state_of(self), last=last)
 
-    def deliver(self) -> Path | None:
-        """Write the averaged weights as a bundle; return its path when there is one."""
+    def deliver(self, *, diverged: bool = False) -> Path | None:
+        """Write the averaged weights as a bundle; return its path when there is one.
+
+        Args:
+            diverged: the weights now are not worth it, if better ones are there.
+        """
         if not self.team.leads:
             return None
         cases = len(self.data.sampler.cases)
@@ -298,7 +315,9 @@ class Session:
             "pairs": self.data.pairs,
         }
         judged = float(self._adversarial)
-        return self.journal.deliver(self.step, self.seconds, self.average.module, facts, judged)
+        return self.journal.deliver(
+            self.step, self.seconds, self.average.module, facts, judged, diverged=diverged
+        )
 
 
 SHARED = (

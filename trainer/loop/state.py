@@ -63,6 +63,7 @@ def state_of(session: Attempt) -> dict[str, Any]:
         "seconds": session.seconds,
         "best": session.journal.watch.best,
         "watch": session.journal.watch.state(),
+        "descent": session.journal.descent.state(),
         "bad_steps": session.bad_steps,
         "model": session.model.state_dict(),
         "average": session.average.module.state_dict(),
@@ -82,6 +83,8 @@ def restore(session: Attempt) -> None:
     session.bad_steps = state["bad_steps"]
     if "watch" in state:
         session.journal.watch.restore(state["watch"])
+    if "descent" in state:
+        session.journal.descent.restore(state["descent"])
     session.model.load_state_dict(state["model"])
     session.average.module.load_state_dict(state["average"])
     # Older checkpoints count steps alone; the two differ by steps that were left out.

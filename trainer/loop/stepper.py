@@ -16,6 +16,7 @@ from trainer.loop.losses import (
     adversarial,
     composite,
     feature_distance,
+    known,
     local_mean,
     masked_l1,
     mean_score,
@@ -169,7 +170,8 @@ class BaseStepper:
             if not seen.any():
                 continue
             target = (batch.images[m] if m in subset else batch.missing_target(m))[rows]
-            pixels = pixel_weight(fov, target, plan.loss.outside, m in subset)
+            only = plan.loss.known_only
+            pixels = pixel_weight(fov, target, plan.loss.outside, m in subset, only)
             judging = piece.weights.gan > 0 and judged
             is_judged = judging and (m not in subset or plan.loss.gan_outputs == "all")
             compared = watched(image, terms, f"pull/l1/{m}") if is_judged else image
@@ -181,10 +183,11 @@ class BaseStepper:
             loss = loss + l1
             add(terms, "weighted/l1", float(l1.detach()))
             with torch.no_grad():
-                area = fov.mean(dim=(1, 2, 3)).clamp_min(1e-6)
                 for ending, aim, has in _aims(batch, m, m in subset):
+                    view = known(fov, aim[rows]) if only else fov
+                    area = view.mean(dim=(1, 2, 3)).clamp_min(1e-6)
                     there = has[rows].to(self.dtype) / size
-                    mean = (masked_l1(image, aim[rows], fov) / area * there).sum()
+                    mean = (masked_l1(image, aim[rows], view) / area * there).sum()
                     add(terms, f"l1/{name}/{m}{ending}", float(mean), float(there.sum()))
             if is_judged:
                 loss = loss + self._judgement(piece, rows, subset, m, image, seen, terms)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UserError
-from core.models.bundle import PLANES, Bundle, header
+from core.models.bundle import Bundle, header
 from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
 from trainer.plan.schema import Plan
@@ -43,7 +43,11 @@ def _take_on(plan: Plan, bundle: Bundle) -> Plan:
         model=bundle.config,
         family=bundle.config.family,
         data=replace(
-            plan.data, spacing=used.spacing, plane=used.plane, percentiles=used.percentiles
+            plan.data,
+            spacing=used.spacing,
+            plane=used.plane,
+            orientation=None if used.slicing.usual else used.orientation,
+            percentiles=used.percentiles,
         ),
     )
 
@@ -124,13 +128,14 @@ def _check_coarser(plan: Plan, bundle: Bundle) -> None:
             "grow."
         )
     height, width = fine.tile
-    axes = [axis for axis in range(3) if axis != PLANES[plan.data.plane]]
+    axes = [axis for axis in range(3) if axis != plan.data.slicing.axis]
     wanted = [2 * plan.data.spacing[axis] for axis in axes]
     there = [used.spacing[axis] for axis in axes]
     checks = {
         "the modalities": (fine.modalities, coarse.modalities),
         "the family": (fine.hierarchical, coarse.hierarchical),
         "the plane": (plan.data.plane, used.plane),
+        "the orientation": (plan.data.slicing.orientation, used.orientation),
         "poolings": (fine.pools - 1, coarse.pools),
         "the tile": ((height // 2, width // 2), coarse.tile),
         "the spacing": ([round(mm, 6) for mm in wanted], [round(mm, 6) for mm in there]),

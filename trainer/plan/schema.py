@@ -99,7 +99,13 @@ class Plan:
         """Say which settings do not go together."""
         data, o = self.data, self.optimiser
         held = data.validation + data.test
+        slicing = data.slicing
         checks = [
+            (
+                slicing.plane == data.plane,
+                f"data.orientation must be one of {data.plane} slices; found "
+                f"{slicing.orientation}, which is {slicing.plane}",
+            ),
             (bool(self.start_from) or not self.grow, "grow needs a model in start_from"),
             (
                 held < 1,

@@ -34,7 +34,12 @@ from trainer.run.state import RunInfo
 
 SLICES = (("all slices", 0), ("16 slices of each case", 16))
 HEADS = ("Inputs → target", "Metric", "Before", "After", "Change (95 % interval)", "p")
+LEARNING = "learning.png"
+BEST_HEADS = ("Inputs → target", "Metric", "Best", "Last", "Last − best (95 % interval)")
 VERDICTS = {"better": COLOURS["running"], "worse": COLOURS["failed"]}
+CHANGE = ("direction", "metric", "before", "after", "change", "p")
+BEST = ("direction", "metric", "best", "last", "difference")
+"""Fields of the lines of the two tables."""
 PICTURE_HEIGHT = 190
 
 
@@ -137,7 +142,15 @@ class ReportPage(QWidget):
         changed = found.get("before_after", [])
         if changed:
             self._column.addWidget(_text("<h3>Before and after</h3>"))
-            self._column.addWidget(_change_table(changed))
+            self._column.addWidget(_table(changed, HEADS, CHANGE, "change"))
+        beside = found.get("best_last", [])
+        if beside:
+            steps = escape(str(found.get("best_last_steps", "")))
+            self._column.addWidget(_text(f"<h3>Best and last weights</h3>{steps}"))
+            self._column.addWidget(_table(beside, BEST_HEADS, BEST, "difference"))
+        if found.get("learning"):
+            self._column.addWidget(_text("<h3>How the run learned</h3>"))
+            self._add_picture(found["learning"])
         self._column.addWidget(_text("<h3>Worst cases</h3>"))
         for picture in found.get("pictures", []):
             self._add_picture(picture)
@@ -216,7 +229,8 @@ class ReportPage(QWidget):
             return
         view = QLabel()
         tall = Qt.TransformationMode.FastTransformation
-        view.setPixmap(image.scaledToHeight(PICTURE_HEIGHT, tall))
+        slices = picture.get("file") != LEARNING
+        view.setPixmap(image.scaledToHeight(PICTURE_HEIGHT, tall) if slices else image)
         view.setAccessibleName(str(picture.get("caption", "")))
         self._column.addWidget(view)
         self._column.addWidget(_text(str(picture.get("caption", "")), plain=True))
@@ -259,28 +273,31 @@ def _text(text: str, plain: bool = False) -> QLabel:
     return made
 
 
-def _change_table(changed: Sequence[dict[str, Any]]) -> QTableWidget:
-    table = QTableWidget(len(changed), len(HEADS))
-    table.setHorizontalHeaderLabels(list(HEADS))
+def _table(
+    lines: Sequence[dict[str, Any]], heads: Sequence[str], names: Sequence[str], wide: str
+) -> QTableWidget:
+    """Show a report's lines as a table without scroll bars, one column as wide as can be."""
+    table = QTableWidget(len(lines), len(heads))
+    table.setHorizontalHeaderLabels(list(heads))
     table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
     table.verticalHeader().hide()
     grey = table.palette().color(QPalette.ColorRole.PlaceholderText)
-    for row, change in enumerate(changed):
-        names = ("direction", "metric", "before", "after", "change", "p")
+    for row, change in enumerate(lines):
         for place, name in enumerate(names):
             item = QTableWidgetItem(str(change.get(name, "")))
             if change.get("reconstruction"):
                 item.setForeground(grey)
                 item.setToolTip("A reconstruction: the target was an input")
             verdict = VERDICTS.get(str(change.get("verdict")))
-            if name == "change" and verdict:
+            if name == wide and verdict:
                 item.setForeground(QColor(verdict))
                 item.setToolTip(f"{change['verdict']}, p < 0.05")
             table.setItem(row, place, item)
     table.resizeColumnsToContents()
-    table.horizontalHeader().setSectionResizeMode(len(HEADS) - 2, QHeaderView.ResizeMode.Stretch)
+    stretch = QHeaderView.ResizeMode.Stretch
+    table.horizontalHeader().setSectionResizeMode(names.index(wide), stretch)
     height = table.horizontalHeader().height() + 4
-    height += sum(table.rowHeight(n) for n in range(len(changed)))
+    height += sum(table.rowHeight(n) for n in range(len(lines)))
     table.setFixedHeight(height)
     table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     return table

@@ -175,7 +175,7 @@ def check(plan: Plan) -> None:
 
 
 def _of_model(name: str) -> bool:
-    fixed = ("family", "data.spacing", "data.plane", "data.percentiles")
+    fixed = ("family", "data.spacing", "data.plane", "data.orientation", "data.percentiles")
     return name.startswith("model.") or name in fixed
 
 

@@ -236,7 +236,8 @@ def begun(name: str, draft: Draft) -> Plan:
     split = {n: getattr(old.data, n) for n in ("validation", "test", "split_seed")}
     plan = replace(plan, data=replace(plan.data, **split))
     if old.start_from:
-        used = {n: getattr(old.data, n) for n in ("spacing", "plane", "percentiles")}
+        taken = ("spacing", "plane", "orientation", "percentiles")
+        used = {n: getattr(old.data, n) for n in taken}
         plan = replace(
             plan,
             start_from=old.start_from,

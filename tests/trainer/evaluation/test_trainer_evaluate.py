@@ -8,10 +8,12 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import wilcoxon
 from trainer_cohort import CONFIG, write_cohort
 
@@ -29,6 +31,7 @@ from trainer.evaluation.evaluate import Evaluation, Picture, Row, evaluate
 from trainer.evaluation.report import comparisons, summaries, to_csv, write_report
 from trainer.evaluation.report_html import worst
 from trainer.evaluation.statistics import compare, holm, summarise
+from trainer.run.learning import Learning
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +220,50 @@ def test_masked_scores_are_the_house_metrics(models: list[Path], tmp_path: Path)
     mask = picture.real > -1
     expected = psnr(picture.real, picture.made, mask)
     assert picture.row.scores["psnr"] == pytest.approx(expected)
+
+
+def test_last_weights_stand_beside_the_best_and_change_no_other_comparison(tmp_path: Path) -> None:
+    rows = [
+        Row(model, f"c{n}", ("T2",), "iUS", {"psnr": 20 + n + gain, "mae": 0.5 - 0.1 * gain})
+        for model, gain in (("old", 0.0), ("new", 1.0), ("new, last step", 0.5 + 0.01))
+        for n in range(9)
+    ]
+    image = np.zeros((8, 8), np.float32)
+    pictures = [Picture(row, image, image, {"T2": image}) for row in rows]
+    chosen = {"step": 2, "chosen": "step 2, the best of 5 validations"}
+    cards: tuple[dict[str, Any], ...] = ({}, {"training": chosen}, {"training": {"step": 9}})
+    bundles = {m: Bundle(CONFIG, card=c) for m, c in zip(
+        ("old", "new", "new, last step"), cards, strict=True)}  # fmt: skip
+    result = Evaluation("masked", bundles, rows, pictures, [], "LPIPS not computed")
+    learning = Learning((0, 2, 5, 7, 9), (10, 12, 11.5, 11.4, 11.3), (10, 12, 13, 14, 15), 2)
+    files = write_report(
+        result, tmp_path / "out", pair=("old", "new"), ends=("new", "new, last step"),
+        learning=learning,
+    )  # fmt: skip
+    told = json.loads(files["json"].read_text())
+    plain = Evaluation(
+        "masked", bundles, [r for r in rows if "last" not in r.model], pictures[:18], [], ""
+    )
+    without = write_report(plain, tmp_path / "plain", pair=("old", "new"))
+    alone = json.loads(without["json"].read_text())
+    assert told["before_after"] == alone["before_after"]  # the same correction, so the same p
+    assert told["comparisons"] == alone["comparisons"]
+    assert told["pictures"] == alone["pictures"]
+    psnr, mae = told["best_last"]
+    assert (psnr["best"], psnr["last"]) == ("25.00 (2.74)", "24.51 (2.74)")
+    assert psnr["difference"].startswith("-0.49 (-0.49")
+    assert mae["difference"].startswith("+2.45")
+    steps = "Delivered is step 2, the best of 5 validations; the run ended at step 9."
+    assert told["best_last_steps"] == steps
+    page = files["html"].read_text()
+    assert "Best and last weights" in page
+    assert steps in page
+    assert "Overfitting: since step 2 training slices went from 12.00 to 15.00" in page
+    picture = Image.open(tmp_path / "out" / told["learning"]["file"]).convert("RGB")
+    colours = {c for _, c in picture.getcolors(1 << 20) or []}
+    assert {(0x3B, 0x8A, 0xD8), (0xE0, 0x90, 0x2F)} <= colours  # both curves
+    assert alone["best_last"] == []
+    assert alone["learning"] is None
 
 
 def test_before_and_after_are_one_table_in_page_and_json(tmp_path: Path) -> None:

@@ -247,3 +247,32 @@ def test_the_fakes_of_a_row_share_one_part_of_the_batch() -> None:
         assert len(mine) > 1  # several subsets lack it
         part = sum(float(f.weight.sum()) for f in mine)
         assert part == pytest.approx(float(present[m].sum()) / 4)
+
+
+def test_background_of_a_t2_inside_the_view_is_neither_trained_nor_scored() -> None:
+    batch = make_batch()
+    batch.images["T2"][:, :, :8] = -1  # beyond its edge, though the probe saw there
+    other = make_batch()
+    other.images["T2"][:, :, :8] = -1
+    images = {"T2": torch.zeros_like(batch.fov), "iUS": batch.images["iUS"].clone()}
+    there = torch.zeros_like(batch.fov)
+    there[:, :, :8] = 1  # whatever is drawn there, no score tells
+    results: dict[tuple[str, ...], dict[str, torch.Tensor]] = {("iUS",): images}
+    moved: dict[tuple[str, ...], dict[str, torch.Tensor]] = {("iUS",): {**images, "T2": there}}
+    assert scores(batch, results) == scores(batch, moved)
+    before = scores(batch, results, known_only=False)
+    assert before["l1/iUS>T2"] != scores(batch, moved, known_only=False)["l1/iUS>T2"]
+    weight = pixel_weight(batch.fov, batch.images["T2"], 0.1, False)
+    assert (weight[:, :, :8] == 0).all()
+    assert torch.equal(weight[:, :, 8:], batch.fov[:, :, 8:])
+    old = pixel_weight(batch.fov, batch.images["T2"], 0.1, False, known_only=False)
+    assert torch.equal(old, batch.fov)
+    plan = make_plan()
+    told = {
+        only: Stepper(make_model(), {}, plan.override({"loss.known_only": only}),
+                      {CONFIG.modalities}).generator(batch, 0, 7, WEIGHTS)[0]
+        for only in (True, False)
+    }  # fmt: skip
+    assert told[True]["weighted/l1"] < told[False]["weighted/l1"]
+    batch.images["T2"][:] = -1  # nothing known at all: no score, and no fault
+    assert "l1/iUS>T2" not in scores(batch, results)
