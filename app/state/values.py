@@ -124,6 +124,7 @@ class Tool(StrEnum):
     MOVE = "move"  # drag the moving volume
     LANDMARKS = "landmarks"  # place and drag point pairs
     WINDOW = "window"  # adjust window and level
+    PROBE = "probe"  # place a virtual probe
 
 
 @dataclass(frozen=True)

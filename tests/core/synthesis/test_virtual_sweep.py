@@ -10,12 +10,12 @@ import pytest
 from core.grid import Grid
 from core.io.sweep_file import read_sweep
 from core.io.sweep_writer import write_sweep
+from core.synthesis.brain_surface import BrainSurface
 from core.synthesis.virtual_sweep import (
     ProbeShape,
     SweepError,
     VirtualSweep,
     box_of,
-    entry_above,
     place,
     swept_field,
 )
@@ -83,12 +83,12 @@ def test_sweeps_are_turned_against_each_other() -> None:
 
 
 def test_the_entry_is_on_the_surface_above_the_target() -> None:
-    entry = entry_above(ball(), np.array([10.0, 0.0, 6.0]))
+    entry = BrainSurface(ball()).above(np.array([10.0, 0.0, 6.0]))
     assert np.linalg.norm(entry) == pytest.approx(30, abs=2)
     assert entry[2] >= 6
     assert entry[0] > 20
     with pytest.raises(SweepError, match="outside"):
-        entry_above(ball(), np.array([0.0, 0.0, 35.0]))
+        BrainSurface(ball()).above(np.array([0.0, 0.0, 35.0]))
     with pytest.raises(SweepError, match="1 mm or more"):
         place(ProbeShape(), ENTRY, ENTRY)
 
