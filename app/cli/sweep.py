@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from core.io import read
     from core.models.weights import load
-    from core.synthesis.brain_surface import BrainSurface
     from core.synthesis.backends import choose_device
+    from core.synthesis.brain_surface import BrainSurface
     from core.synthesis.request import Request, prepare_input
     from core.synthesis.sweep_export import Watched, cut_out, export_sweep, labels_in
     from core.synthesis.sweep_field import brain_on_grid, field_of

@@ -60,7 +60,7 @@ class SynthesisController(QObject):
         self._told: set[str] = set()
         self.cost = CostEstimator(context, lambda: self.running)
         self.experts = Experts(context, lambda: self.running)
-        self.stale = StaleResults(context, self.run, lambda: self.running)
+        self.stale = StaleResults(context, self._renew, lambda: self.running)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
         self._rerun_timer.timeout.connect(self._rerun)
         self.asked.form_edited.connect(self._keep_form)
@@ -238,6 +238,13 @@ class SynthesisController(QObject):
 
     def _retry(self, **edit: Any) -> None:
         self.asked.set_form(**edit)
+        self._start_again()
+
+    def _renew(self) -> None:
+        """Make what is under way, or else is shown, again from where the volumes are now."""
+        current = self.results.current
+        if not self.running:
+            self._state.probe = (current.probe or None) if current else None
         self._start_again()
 
     def _start_again(self) -> None:

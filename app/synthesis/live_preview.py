@@ -46,7 +46,7 @@ class Question:
         """Tell whether a result is what this would give."""
         return (
             (result.subset, result.model) == (self.subset, self.model)
-            and result.provenance.get("probe", {}) == self.probe
+            and result.probe == self.probe
             and (result.temperature, result.samples) == (self.temperature, self.samples)
             and (result.seed == self.seed or self.temperature == 0)
             and result.given.keys() == self.given.keys()

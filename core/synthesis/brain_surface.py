@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from core.image.brain_mask import brain_mask
 from core.synthesis.virtual_sweep import Point, SweepError, told_point
@@ -29,6 +27,8 @@ class BrainSurface:
     @cached_property
     def points(self) -> NDArray[np.float64]:
         """(points, 3) RAS mm, the middles of the outermost voxels."""
+        from scipy import ndimage
+
         inside = self.brain.voxels > 0
         surface = inside & ~ndimage.binary_erosion(inside)
         return np.asarray(self.brain.grid.to_world(np.argwhere(surface)), np.float64)
@@ -40,13 +40,15 @@ class BrainSurface:
 
     @cached_property
     def _tree(self) -> Any:
+        from scipy.spatial import cKDTree
+
         return cKDTree(self.points)
 
     def holds(self, points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
         """Tell which (..., 3) RAS mm lie inside."""
         grid = self.brain.grid
         at = np.rint(grid.to_voxel(points)).astype(int)
-        there = ((at >= 0) & (at < grid.shape)).all(axis=-1)
+        there = np.asarray(((at >= 0) & (at < grid.shape)).all(axis=-1))
         i, j, k = np.moveaxis(np.where(there[..., None], at, 0), -1, 0)
         return np.asarray(there & (self.brain.voxels[i, j, k] > 0))
 

@@ -13,11 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from core.errors import UserError
 from core.grid import Grid
-from core.simulator.probe import frame_of
 from core.volume import Mask, Volume, Voxels
 
 Kind = Literal["convex", "linear"]
@@ -176,6 +174,8 @@ class VirtualSweep:
         Returns:
             (width, height, frames) float32, 0 outside the fan and outside the volume.
         """
+        from scipy import ndimage
+
         width, height = self.size
         shown = self.fan()
         x, y = np.nonzero(shown)
@@ -218,11 +218,13 @@ def place(
     Raises:
         SweepError: entry and target are one point.
     """
+    from core.simulator.probe import frame_of  # a window starts without the simulator
+
     direction = np.asarray(target, float) - np.asarray(entry, float)
     if np.linalg.norm(direction) < 1:
         raise SweepError(
-            f"Entry {told_point(entry)} and target {told_point(target)}: expected 1 mm or more between them, "
-            "to know where the probe looks. Move one."
+            f"Entry {told_point(entry)} and target {told_point(target)}: expected 1 mm or more "
+            "between them, to know where the probe looks. Move one."
         )
     half = round(length / (2 * step))
     offsets = np.arange(-half, half + 1, dtype=np.float64) * step

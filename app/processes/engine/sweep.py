@@ -39,7 +39,9 @@ def with_field(task: Message, case: Case, bundle: Bundle, request: Request) -> R
     return replace(request, fov=field_of(sweeps, brain, margin=margin, wanted=wanted))
 
 
-def shown_whole(task: Message, case: Case, bundle: Bundle, prepared: PreparedInput) -> PreparedInput:
+def shown_whole(
+    task: Message, case: Case, bundle: Bundle, prepared: PreparedInput
+) -> PreparedInput:
     """Return a layout of one frame that shows all of its tiles inside the brain.
 
     The probe may be moved on within them without another pass.
