@@ -200,6 +200,11 @@ class Layer:
         return self.kind is not Kind.LABEL
 
     @property
+    def own_units(self) -> bool:
+        """Whether its values are not those of the case's volumes of its modality."""
+        return self.result is not None and bool(self.result.probe)
+
+    @property
     def made_by_model(self) -> bool:
         """Whether the layer must carry the mark of synthetic images."""
         return self.volume.synthetic or self.kind in (

@@ -61,8 +61,11 @@ def question(session: Session, probe: Mapping[str, Any] | None = None) -> Questi
     """Return what a run would be asked now, of the whole region or of a virtual sweep."""
     asked, form = session.synthesis, session.synthesis.form
     layers = session.case_layers()
+    subset = sweep_roles(asked)[0] if probe else asked.subset()
+    if probe:  # nothing else is looked at, and nothing is compared with
+        layers = {m: layers[m] for m in subset}
     return Question(
-        subset=sweep_roles(asked)[0] if probe else asked.subset(),
+        subset=subset,
         given={m: Given(x.id, x.name, x.volume.grid) for m, x in layers.items()},
         model=asked.bundle.name if asked.bundle else "",
         temperature=form.temperature,
@@ -210,7 +213,8 @@ class LivePreview:
             if live not in self.session:
                 continue
             layer = self.session.layer(live)
-            if self.session.find(Kind.REAL, modality) is None and layer.window == layer.auto:
+            alone = bool(self.asked.probe) or self.session.find(Kind.REAL, modality) is None
+            if alone and layer.window == layer.auto:
                 values = layer.volume.voxels[region]
                 inside = values[values != 0]
                 if inside.size:

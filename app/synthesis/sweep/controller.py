@@ -21,7 +21,7 @@ from core.synthesis.virtual_sweep import SweepError
 
 NO_PROBE = "No probe is placed. Press Place and click the brain's surface in a view."
 UNITS: Window = (0.0, 255.0)
-"""Range of a synthetic ultrasound where no real one tells its unit."""
+"""Of what is not there."""
 
 
 class SweepController(QObject):
@@ -34,7 +34,7 @@ class SweepController(QObject):
         viewers: get the tool and the marks of the probe.
 
     Attributes:
-        labels_id: id of the label map that is carried along; empty for the first that is shown.
+        labels_id: id of the label map that is carried along; empty for the first, None for none.
     """
 
     panel_wanted = Signal()
@@ -175,7 +175,7 @@ class SweepController(QObject):
             return None
         maps = self.label_maps()
         chosen = [x for x in maps if x.id == self.labels_id]
-        return next(iter([*chosen, *(x for x in maps if x.visible)]), None)
+        return next(iter([*chosen, *(x for x in maps if x.visible), *maps]), None)
 
     def choose_labels(self, layer_id: str | None) -> None:
         """Carry a label map along; None carries none."""
@@ -199,7 +199,8 @@ class SweepController(QObject):
     def windows(self) -> tuple[Window, Window]:
         """Return the windows of the synthetic image and of what lies below."""
         rows, source = self._sweeps(), self.placement.source()
-        return rows[0].window if rows else UNITS, source.window if source else UNITS
+        made = rows[0].window if rows else self.live.window()
+        return made, source.window if source else UNITS
 
     # ---- inside
 

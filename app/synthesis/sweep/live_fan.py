@@ -13,6 +13,7 @@ from app.processes.engine_job import EngineJob, Failure
 from app.processes.protocol import Message
 from app.processes.shared_memory import SharedArray
 from app.shared.context import Context
+from app.state.values import Window
 from app.synthesis.request import sweep_obstacle, sweep_roles, sweep_task
 from app.synthesis.sweep.fan_picture import FanPicture
 from app.synthesis.sweep.placement import ProbePlacement
@@ -24,6 +25,11 @@ ENOUGH = 0.98
 """Share of the brain in a frame that is to be known; what the edges of masks leave is not asked
 for again and again."""
 
+UNITS: Window = (0.0, 255.0)
+"""What a synthetic ultrasound is made in where no real one tells its unit."""
+FIRST_TILES = 5
+"""From so many on there is enough to tell black from white."""
+
 
 @dataclass(eq=False)
 class _Kept:
@@ -32,6 +38,7 @@ class _Kept:
     key: tuple[Any, ...]
     grid: Grid
     voxels: Voxels
+    window: Window = UNITS
 
 
 @dataclass(eq=False)
@@ -77,6 +84,7 @@ class LiveFan(QObject):
         self._timer = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._timer.timeout.connect(self._look)
         placement.changed.connect(self.look_soon)
+        context.session.layers_changed.connect(self._case_changed)
         context.session.synthesis.form_changed.connect(self.look_soon)
 
     @property
@@ -88,6 +96,11 @@ class LiveFan(QObject):
         """Return what was made of the present inputs, as :func:`fan_picture` takes it."""
         kept = self._kept
         return [(kept.grid, kept.voxels)] if kept is not None and kept.key == self._key() else []
+
+    def window(self) -> Window:
+        """Return black and white of what was made: of its first frame, so that nothing flickers."""
+        kept = self._kept
+        return UNITS if kept is None else kept.window
 
     def set_on(self, on: bool) -> None:
         """Follow the probe, or wait."""
@@ -108,6 +121,10 @@ class LiveFan(QObject):
             self._job.cancel()
 
     # ---- inside
+
+    def _case_changed(self) -> None:
+        if not self._context.session.layers:
+            self._kept = self._asked = None
 
     def _key(self) -> tuple[Any, ...]:
         """Name everything but the probe that decides what is made."""
@@ -181,6 +198,10 @@ class LiveFan(QObject):
             new = frame.voxels[block]
             here = frame.field[block] & (new != 0)
             np.copyto(kept.voxels[block], new, where=here)
+        if kept.window == UNITS and message["done"] >= FIRST_TILES:
+            some = kept.voxels[::2, ::2, ::2]
+            high = float(np.percentile(some[some != 0], 99.5))
+            kept.window = (0.0, max(high, 1.0))
         self.changed.emit()
 
     def _finished(self, message: Message) -> None:

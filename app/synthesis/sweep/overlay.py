@@ -21,6 +21,7 @@ FAN = QColor("#7fe0a0")
 PALE = QColor(127, 224, 160, 110)
 BEAM = QColor("#ffe650")
 HINT = "Click the brain's surface and drag to aim, or click a target inside. Esc ends."
+SHORT = "Click the surface, drag to aim. Esc ends."
 RADIUS = 5
 
 
@@ -47,8 +48,8 @@ class SweepOverlay:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         if tool:
             top = QPointF(pane.rect.center().x(), pane.rect.top() + 34)
-            size = 12 if pane.rect.width() > 470 else 9
-            write(painter, HINT, top, BEAM, size, True, "t")
+            wide = pane.rect.width() > 520
+            write(painter, HINT if wide else SHORT, top, BEAM, 12 if wide else 9, True, "t")
 
     def _fans(
         self, painter: QPainter, pane: PaneGeometry, projection: Projection,

@@ -102,6 +102,7 @@ class SweepPanel(QWidget):
             slider.setAccessibleName(tip)
             moves.addWidget(QLabel(text), n, 0)
             moves.addWidget(slider, n, 1)
+            box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
             moves.addWidget(box, n, 2)
             self.sliders[name], self.boxes[name] = slider, box
         moves.setColumnStretch(1, 1)
