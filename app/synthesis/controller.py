@@ -21,7 +21,7 @@ from app.state.values import Kind
 from app.synthesis.cost import CostEstimator, pace_key
 from app.synthesis.experts import Experts
 from app.synthesis.live_preview import LivePreview, Question, question
-from app.synthesis.request import sweep_obstacle, sweep_roles, sweep_task, task
+from app.synthesis.request import sweep_obstacle, sweep_task, task
 from app.synthesis.stale_results import StaleResults
 
 if TYPE_CHECKING:
@@ -164,9 +164,7 @@ class SynthesisController(QObject):
         volumes = self.asked.volumes()
         if probe is None:
             return task(self.context), volumes
-        subset, _ = sweep_roles(self.asked)
-        about = {"plan": dict(probe)}
-        return sweep_task(self.context, about), {m: volumes[m] for m in subset}
+        return sweep_task(self.context, {"plan": dict(probe)}), volumes
 
     def cancel(self) -> None:
         """Stop the run; what was there before stays."""

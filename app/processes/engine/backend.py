@@ -293,7 +293,9 @@ def _grid_fields(grid: Grid) -> Message:
 
 
 def _case(task: Message, volumes: Mapping[str, Volume]) -> Case:
-    return Case("", {m: volumes[key] for m, key in task["volumes"].items()})
+    # A probe sees its inputs alone: a real ultrasound would decide the grid.
+    seen = task["subset"] if "sweep" in task else task["volumes"]
+    return Case("", {m: volumes[k] for m, k in task["volumes"].items() if m in seen})
 
 
 def _request(task: Message) -> Request:

@@ -19,8 +19,8 @@ from core.marks import SYNTHETIC_MARK
 
 DIM = 0.45
 """How bright what is not synthesised is drawn."""
-TINT = 0.35
-"""How strongly labels cover the image."""
+TINT, EDGE = 0.08, 0.7
+"""How strongly labels cover the image, and their edges."""
 BESIDE = QColor("#bebebe")
 SOON_MS = 15
 
@@ -127,7 +127,12 @@ def as_image(picture: FanPicture, made: Window, under: Window) -> QImage:
         edge = QColor(label_colour("labels", int(label)))
         tint = np.array([edge.redF(), edge.greenF(), edge.blueF()])
         here = picture.labels == label
-        colour[here] = (1 - TINT) * colour[here] + TINT * tint
+        inner = here.copy()
+        inner[1:-1, 1:-1] = (
+            here[1:-1, 1:-1] & here[2:, 1:-1] & here[:-2, 1:-1] & here[1:-1, 2:] & here[1:-1, :-2]
+        )
+        for part, weight in ((inner, TINT), (here & ~inner, EDGE)):
+            colour[part] = (1 - weight) * colour[part] + weight * tint
     bytes_ = np.zeros((*picture.inside.T.shape, 4), np.uint8)
     bytes_[..., :3] = np.rint(255 * colour).astype(np.uint8).transpose(1, 0, 2)[..., ::-1]
     bytes_[..., 3] = 255 * picture.inside.T

@@ -163,12 +163,11 @@ class LiveFan(QObject):
         about: dict[str, Any] = {"plan": placement.plan.to_dict(), "slide": placement.slide}
         for grid, _ in self.known():
             about["box"] = _box(grid, places)
-        subset, _ = sweep_roles(context.session.synthesis)
-        volumes = context.session.synthesis.volumes()
         task = sweep_task(context, about)
         middle = places[np.linalg.norm(places - places.mean(axis=0), axis=1).argmin()]
         task["focus"] = [float(x) for x in middle]
-        job = context.engine.submit("run", task, {m: volumes[m] for m in subset})
+        # All volumes, as every other job: what the engine is not told of it forgets.
+        job = context.engine.submit("run", task, context.session.synthesis.volumes())
         self._job = job
         key = self._key()
         job.prepared.connect(lambda message: self._prepared(key, message))

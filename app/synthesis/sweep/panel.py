@@ -40,7 +40,7 @@ SIZES = (
     ("width_mm", "Width", "Of the probe's face"),
     ("depth_mm", "Depth", "Of the image, from the face"),
     ("length_mm", "Length", "Of a sweep"),
-    ("step_mm", "Step", "Between the frames of a sweep"),
+    ("step_mm", "Step", "Between the frames of a sweep, mm"),
 )
 BUTTONS = (
     ("sweep_place", "Place"),
@@ -109,10 +109,11 @@ class SweepPanel(QWidget):
         sizes = QGridLayout()
         sizes.setSpacing(4)
         for n, (name, text, tip) in enumerate(SIZES):
-            self.boxes[name] = _box(1, " mm", f"{text}: {tip}")
+            self.boxes[name] = _box(0, " mm", f"{text}: {tip}")
             sizes.addWidget(QLabel(text), n // 2, 2 * (n % 2))
             sizes.addWidget(self.boxes[name], n // 2, 2 * (n % 2) + 1)
         self.boxes["step_mm"].setDecimals(2)
+        self.boxes["step_mm"].setSuffix("")  # no room
         for column in (1, 3):
             sizes.setColumnStretch(column, 1)
         form = QFormLayout()

@@ -68,6 +68,16 @@ def test_a_sweep_is_made_where_it_sees_brain_and_says_so(task: Any, volumes: Any
     assert marks["field_of_view"] == "virtual sweep"
 
 
+def test_a_real_ultrasound_is_not_looked_at(task: Any, volumes: Any) -> None:
+    alone, _, _ = run(EngineBackend(), task, volumes)
+    small = Grid((9, 9, 9), np.diag([3.0, 3.0, 3.0, 1.0]))
+    volumes["b"] = Volume(np.arange(729, dtype=np.float32).reshape(9, 9, 9), small, "iUS")
+    task["volumes"]["iUS"] = "b"
+    beside, _, done = run(EngineBackend(), task, volumes)
+    np.testing.assert_array_equal(alone, beside)
+    assert done["results"]["iUS"]["metrics"] == {}
+
+
 def test_a_frame_shows_its_tiles_whole_and_skips_what_is_known(task: Any, volumes: Any) -> None:
     backend = EngineBackend()
     whole, _, _ = run(backend, task, volumes)
