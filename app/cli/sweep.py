@@ -68,10 +68,9 @@ def run(args: argparse.Namespace) -> int:
     from core.io import read
     from core.models.weights import load
     from core.synthesis.backends import choose_device
-    from core.synthesis.brain_surface import BrainSurface
     from core.synthesis.request import Request, prepare_input
     from core.synthesis.sweep_export import Watched, cut_out, export_sweep, labels_in
-    from core.synthesis.sweep_field import brain_on_grid, field_of
+    from core.synthesis.sweep_field import brain_on_grid, field_of, surface_in
     from core.synthesis.synthesize import Engine
 
     target = _point("--target", args.target)
@@ -95,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         case = Case("command line", volumes)
     with report.stage("place"):
         brain = brain_on_grid(case, bundle)
-        surface = BrainSurface(brain).above(np.array(target))
+        surface = surface_in(case, bundle).above(np.array(target))
         plan = replace(plan, entry_ras=entry or _rounded(surface))
         field = field_of(plan.laid(), brain)
         request = Request(

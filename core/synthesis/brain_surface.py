@@ -38,6 +38,11 @@ class BrainSurface:
         """(3,) RAS mm, the middle of the surface."""
         return np.asarray(self.points.mean(axis=0))
 
+    def ready(self) -> BrainSurface:
+        """Work out what is worked out once, where a thread has time for it; return itself."""
+        _ = self.points, self._tree
+        return self
+
     @cached_property
     def _tree(self) -> Any:
         from scipy.spatial import cKDTree
@@ -79,6 +84,4 @@ def surface_of(volume: Volume) -> BrainSurface:
     """Return the surface of the brain that a volume of a head shows, on its canonical grid."""
     canonical = volume.canonical()
     mask = brain_mask(canonical).astype(np.float32)
-    found = BrainSurface(Volume(mask, canonical.grid, "", "brain"))
-    _ = found.points, found._tree  # now, where a thread has time for it
-    return found
+    return BrainSurface(Volume(mask, canonical.grid, "", "brain"))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from core.case import Case
-from core.image.brain_mask import brain_mask
 from core.image.preprocess import working_grid
 from core.image.resample import resample_mask
 from core.models.bundle import Bundle
+from core.synthesis.brain_surface import BrainSurface, surface_of
 from core.synthesis.virtual_sweep import VirtualSweep, swept_field
 from core.volume import Mask, Volume
 
@@ -20,8 +20,12 @@ def brain_on_grid(case: Case, bundle: Bundle) -> Volume:
     Raises:
         PreprocessError: the volume would be larger than any head on the model's grid.
     """
-    first = next(m for m in bundle.config.modalities if m in case.volumes)
-    return _brain(case.volumes[first], bundle.preprocessing.spacing)
+    return _brain(_first(case, bundle), bundle.preprocessing.spacing)
+
+
+def surface_in(case: Case, bundle: Bundle) -> BrainSurface:
+    """Return the surface of the brain in a case's first volume, at that volume's own resolution."""
+    return _surface(_first(case, bundle))
 
 
 def field_of(
@@ -51,12 +55,21 @@ def field_of(
 def forget_brains() -> None:
     """Let go of volumes and their brains."""
     _brain.cache_clear()
+    _surface.cache_clear()
+
+
+def _first(case: Case, bundle: Bundle) -> Volume:
+    return case.volumes[next(m for m in bundle.config.modalities if m in case.volumes)]
+
+
+@lru_cache(maxsize=1)
+def _surface(volume: Volume) -> BrainSurface:
+    return surface_of(volume)
 
 
 # A probe that is moved asks again and again for the same head.
 @lru_cache(maxsize=1)
 def _brain(volume: Volume, spacing: tuple[float, float, float]) -> Volume:
-    canonical = volume.canonical()
-    grid = working_grid(canonical, spacing)
-    mask = resample_mask(brain_mask(canonical), canonical.grid, grid)
+    found, grid = _surface(volume).brain, working_grid(volume.canonical(), spacing)
+    mask = resample_mask(found.voxels > 0, found.grid, grid)
     return Volume(mask.astype("float32"), grid, "", "brain")

@@ -145,17 +145,28 @@ class VirtualSweep:
         half = self.pixel / 2 + margin
         cosine, tangent = np.cos(self.tilt), np.tan(self.tilt)
         out = np.zeros(grid.shape, bool)
-        i = np.arange(grid.shape[0])[:, None]
-        j = np.arange(grid.shape[1])[None]
-        for k in range(grid.shape[2]):
+        (i0, i1), (j0, j1), (k0, k1) = self._box(grid, half)
+        i, j = np.arange(i0, i1)[:, None], np.arange(j0, j1)[None]
+        for k in range(k0, k1):
             lateral, along, depth = (
                 local[a, 0] * i + local[a, 1] * j + local[a, 2] * k + start[a] for a in range(3)
             )
             along = along - tangent * depth  # where the face is of the frame through a voxel
             swept = (along >= ends[0] - half) & (along <= ends[1] + half)
             if swept.any():
-                out[:, :, k] = swept & self.shape.inside(lateral, depth / cosine)
+                inside = self.shape.inside(lateral, depth / cosine)
+                out[i0:i1, j0:j1, k] = swept & inside
         return out
+
+    def _box(self, grid: Grid, half: float) -> NDArray[np.int_]:
+        """Return first and last + 1 voxel of each axis around all frames, ``half`` mm thick."""
+        flat = self.shape.outline()
+        edge = self.entry + flat[:, :1] * self.axes[0] + flat[:, 1:] * self.frame_axes[2]
+        along = self.offsets[[0, -1]] + [-half, half]
+        at = grid.to_voxel((edge + along[:, None, None] * self.axes[1]).reshape(-1, 3))
+        # One voxel more: the outline of an arc is a chain of chords.
+        ends = [np.floor(at.min(axis=0)) - 1, np.ceil(at.max(axis=0)) + 2]
+        return np.clip(np.stack(ends, axis=1).astype(int), 0, np.array(grid.shape)[:, None])
 
     def frames(
         self,

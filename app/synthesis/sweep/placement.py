@@ -86,7 +86,7 @@ class ProbePlacement(QObject):
             self.context.messages.error(sentence)
 
         self._finding = self.context.jobs.submit(
-            "Finding the brain's surface", lambda: surface_of(volume), found, failed
+            "Finding the brain's surface", lambda: surface_of(volume).ready(), found, failed
         )
 
     # ---- the probe

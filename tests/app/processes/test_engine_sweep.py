@@ -37,7 +37,7 @@ def task(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def volumes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Volume]:
-    monkeypatch.setattr("core.synthesis.sweep_field.brain_mask", lambda volume: volume.voxels > 0)
+    monkeypatch.setattr("core.synthesis.brain_surface.brain_mask", lambda volume: volume.voxels > 0)
     affine = np.diag([4.0, 4.0, 4.0, 1.0])
     affine[:3, 3] = -60
     grid = Grid((31, 31, 31), affine)

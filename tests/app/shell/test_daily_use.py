@@ -195,14 +195,14 @@ def test_every_sample_of_a_mean_is_saved(
     dialog = SaveVolume(session.layers, result.layer_id, samples=files._samples)
     qtbot.addWidget(dialog)
     assert not dialog._every.isHidden()
-    assert dialog.samples == ()
+    assert len(dialog.samples) == 0
     dialog._every.setChecked(True)
     assert [x.sample for x in dialog.samples] == [1, 2, 3]
     real = next(x.id for x in session.layers if x.kind is Kind.REAL)
     dialog._which.setCurrentIndex(dialog._which.findData(real))
     dialog._which.activated.emit(dialog._which.currentIndex())
     assert dialog._every.isHidden()
-    assert dialog.samples == ()
+    assert len(dialog.samples) == 0
 
     # The whole way, with the dialog answered.
     def accept(self: SaveVolume) -> int:

@@ -117,8 +117,15 @@ def test_a_tilted_frame_turns_about_its_face(tilt: float) -> None:
     np.testing.assert_allclose(lateral, sweep.axes[0])
     assert depth @ sweep.axes[2] == pytest.approx(np.cos(tilt))
     assert depth @ sweep.axes[1] == pytest.approx(np.sin(tilt))
-    # What the frames show is what they cover, to half a step and a voxel.
     grid = ball().grid
+    every = grid.to_world(np.indices(grid.shape).reshape(3, -1).T) - ENTRY
+    side, along, deep = sweep.axes @ every.T
+    along = along - np.tan(tilt) * deep
+    inside = sweep.shape.inside(side, deep / np.cos(tilt)) & (
+        np.abs(along) <= sweep.offsets[-1] + 0.5
+    )
+    np.testing.assert_array_equal(sweep.covers(grid).ravel(), inside)
+    # What the frames show is what they cover, to half a step and a voxel.
     world = grid.to_world(np.argwhere(sweep.covers(grid)))
     assert len(world) > 50
     inverse = np.linalg.inv(sweep.poses)
