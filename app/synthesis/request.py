@@ -52,7 +52,9 @@ def sweep_obstacle(asked: SynthesisChoices) -> str:
         return f"{', '.join(asked.modalities)}: this model makes no ultrasound. Choose another."
     if not subset:
         return f"A sweep makes {made} of other volumes. Open a T2, and tick its Input."
-    return ""
+    assert asked.bundle is not None
+    config = asked.bundle.config
+    return "" if config.serves(subset, made) else config.refusal(subset, made)
 
 
 def sweep_task(context: Context, about: Mapping[str, Any]) -> Message:
