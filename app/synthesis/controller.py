@@ -76,6 +76,11 @@ class SynthesisController(QObject):
         """Whether a run is under way."""
         return self._state.run is not None
 
+    @property
+    def sweeping(self) -> bool:
+        """Whether a virtual sweep is under way."""
+        return self.running and self._state.asked is not None and bool(self._state.asked.probe)
+
     def commands(self) -> list[Command]:
         """Return the commands of the menu Synthesis."""
         menu = "Synthesis"

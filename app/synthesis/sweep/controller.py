@@ -135,7 +135,7 @@ class SweepController(QObject):
     @property
     def running(self) -> bool:
         """Whether a sweep is synthesised."""
-        return self.synthesis.running and any(r.probe for r in self.session.results.live)
+        return self.synthesis.sweeping
 
     def result(self) -> Result | None:
         """Return the whole sweep that is exported: the chosen result, else the newest."""
