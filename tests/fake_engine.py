@@ -83,6 +83,7 @@ class FakeBackend:
                 "seed": task["seed"],
                 "samples": task["samples"],
                 "id": uuid.uuid4().hex,
+                **({"probe": task["sweep"]["plan"]} if "sweep" in task else {}),
             },
             "seconds": 0.1,
             "pace": 0.01,

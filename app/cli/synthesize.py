@@ -152,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
         device = choose_device(args.device)
         assert bundle.path is not None
         engine = Engine(load(bundle.path)[1], bundle, device)
-    with kept_samples(args, prepared, request) as each:
+    with kept_samples(args, prepared, request, args.out) as each:
         with report.stage("synthesise"):
             result = engine.run(
                 case,

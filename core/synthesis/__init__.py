@@ -2,10 +2,14 @@
 
 __all__ = [
     "backends",
+    "brain_surface",
     "devices",
     "overview",
     "request",
     "score",
+    "sweep_export",
+    "sweep_field",
+    "sweep_plan",
     "synthesize",
     "virtual_sweep",
 ]
