@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.models.config import ModelConfig
+from core.models.base.config import ModelConfig
 from core.models.cost import macs, parameters
 from core.models.family import FAMILIES
 from core.models.inference import for_inference

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from app.cli.terminal import answer
-from core.models.config import ModelError
+from core.models.base.config import ModelError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

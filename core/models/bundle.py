@@ -17,7 +17,7 @@ from typing import Any
 
 from core import assets
 from core.modalities import SWEPT
-from core.models.config import ModelConfig, ModelError
+from core.models.base.config import ModelConfig, ModelError
 from core.models.family import config_from_dict
 from core.models.slicing import PLANES, USUAL, Slicing
 from core.version import __version__

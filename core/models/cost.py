@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.models.config import ModelConfig
+from core.models.base.config import ModelConfig
 from core.models.weights import build
 
 

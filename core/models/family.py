@@ -1,7 +1,7 @@
 """The families of models: what each is called, how it is configured, where its network is.
 
-A family is a configuration (:class:`core.models.config.ModelConfig`, read without torch), a network
-(:class:`core.models.network.Network`) and, to train it, the losses of a step
+A family is a configuration (:class:`core.models.base.config.ModelConfig`, read without torch), a network
+(:class:`core.models.base.network.Network`) and, to train it, the losses of a step
 (:mod:`trainer.loop.families`). docs/developer.md adds one.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.models.config import ModelConfig, ModelError
+from core.models.base.config import ModelConfig, ModelError
 from core.models.mhvae.config import MHVAEConfig
 from core.models.pix2pix.config import Pix2PixConfig
 from core.models.resvit.config import ResViTConfig

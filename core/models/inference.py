@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from core.models.base.network import Network
 from core.models.mhvae.blocks import (
     DecoderCell,
     EncoderCell,
@@ -13,7 +14,6 @@ from core.models.mhvae.blocks import (
     PosteriorHead,
     ResnetBlock,
 )
-from core.models.network import Network
 
 
 def for_inference(model: Network) -> Network:

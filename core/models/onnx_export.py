@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import UserError
+from core.models.base.network import Network
 from core.models.bundle import Bundle
 from core.models.inference import for_inference
-from core.models.network import Network
 
 TOLERANCE = 1e-4
 """Largest difference from torch, on [-1, 1], with which a file is kept."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from core.models.mhvae.config import ModelError
+from core.models.base.config import ModelError
 
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """Plane name → the RAS axis its slices are stacked along."""

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.files import replacing
+from core.models.base.config import ModelConfig, ModelError
+from core.models.base.network import Network
 from core.models.bundle import KEY, Bundle, header
-from core.models.config import ModelConfig, ModelError
 from core.models.family import family_of
-from core.models.network import Network
 
 
 def build(config: ModelConfig) -> Network:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from core.models.allocator import keep_memory
+from core.models.base.network import Network
 from core.models.bundle import Bundle
 from core.models.inference import for_inference
-from core.models.network import Network
 from core.models.onnx_export import Traceable
 from core.synthesis.devices import EXTRAS, OPENVINO
 from core.synthesis.request import SynthesisError

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.models.base.network import Network
 from core.models.bundle import Preprocessing
-from core.models.network import Network
 from core.synthesis.request import Tile
 from core.synthesis.tiles import Tiling
 

@@ -12,9 +12,9 @@ import torch
 
 from core.case import Case
 from core.errors import Cancelled
+from core.models.base.network import Network
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE
-from core.models.network import Network
 from core.synthesis.backends import Pass, build_pass
 from core.synthesis.noise import tile_noise
 from core.synthesis.request import (

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from core.models.config import ModelConfig
+from core.models.base.config import ModelConfig
 from trainer.plan.patches import score_map
 from trainer.plan.schema import Plan
 

@@ -15,9 +15,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from core.models.base.network import Network
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE, ModalityEncoder
-from core.models.network import Network
 from core.models.weights import load
 from trainer.errors import TrainerError
 from trainer.plan.schema import Plan

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.models.network import stacked
+from core.models.base.network import stacked
 from trainer.loop.discriminator import Discriminator
 from trainer.loop.losses import (
     adversarial,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from core.files import replacing
 from core.image.metrics import ssim
 from core.marks import RESEARCH_USE, WORD
-from core.models.network import Network
+from core.models.base.network import Network
 from core.models.slicing import Slicing
 from trainer.loop.losses import composite, known
 from trainer.loop.terms import EXPECTED

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from core.models.config import OneWayConfig
+from core.models.base.config import OneWayConfig
 from core.models.family import FAMILIES
 from trainer.errors import TrainerError
 from trainer.plan.patches import fits

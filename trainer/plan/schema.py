@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from core.models.config import ModelConfig
+from core.models.base.config import ModelConfig
 from core.models.family import FAMILIES
 from core.models.mhvae.config import MHVAEConfig
 from core.schema import BIG, Setting, faults, setting, settings_of, taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from core.models.config import ModelConfig, ModelError
+from core.models.base.config import ModelConfig, ModelError
 from core.schema import setting
 
 FUSIONS = ("gaussian", "authors")

@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from core.models.base.network import Network
 from core.models.mhvae.blocks import (
     DecoderCell,
     EncoderCell,
@@ -27,7 +28,6 @@ from core.models.mhvae.product_of_experts import (
     kl_divergence,
     precision_shares,
 )
-from core.models.network import Network
 
 Noise = Sequence[Tensor] | torch.Generator | None
 """Standard normal draws, coarsest level first; or where to draw them from (None: torch's own)."""

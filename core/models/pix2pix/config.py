@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from core.models.config import NORMS, OneWayConfig
+from core.models.base.config import NORMS, OneWayConfig
 from core.schema import setting
 
 PAPER = "Isola et al. 2017, section 6.1"

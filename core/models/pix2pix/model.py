@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.network import Network, stacked
-from core.models.norm import norm
+from core.models.base.network import Network, stacked
+from core.models.base.norm import norm
 from core.models.pix2pix.config import Pix2PixConfig
 
 DROPPED = 3

@@ -17,8 +17,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from core.models.base.config import ModelError
 from core.models.bundle import Bundle, Preprocessing
-from core.models.config import ModelError
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 from core.models.published.keys import DECODER, NAMES, Inferred, modern, rename

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from core.models.config import NORMS, ModelConfig, ModelError
+from core.models.base.config import NORMS, ModelConfig, ModelError
 from core.schema import setting
 
 PAPER = "Dalmaz et al. 2022, section III"

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from core.models.network import Network, stacked
-from core.models.norm import norm
+from core.models.base.network import Network, stacked
+from core.models.base.norm import norm
 from core.models.spade.config import SPADEConfig
 
 

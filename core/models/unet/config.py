@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from core.models.config import OneWayConfig
+from core.models.base.config import OneWayConfig
 from core.schema import setting
 
 

@@ -12,8 +12,8 @@ from shell_stage import open_files, put, ran, staged
 
 from app.shell.window import MainWindow
 from app.training.wizard.plan_tree import PlanTree
+from core.models.base.config import ModelConfig
 from core.models.bundle import Bundle
-from core.models.config import ModelConfig
 from core.models.pix2pix.config import Pix2PixConfig
 from core.models.resvit.config import ResViTConfig
 from trainer.plan.presets import preset

@@ -31,8 +31,8 @@ from app.training.models.window import ModelsWindow
 from core import assets
 from core.grid import Grid
 from core.io import write
+from core.models.base.config import ModelError
 from core.models.bundle import KEY, Bundle, header
-from core.models.config import ModelError
 from core.models.mhvae.config import MHVAEConfig
 from core.models.relabel import relabel
 from core.models.slicing import ORIENTATIONS, USUAL, Slicing

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from core import assets
 from core.models import bundle as bundles
 from core.models import weights
+from core.models.base.config import ModelError
 from core.models.bundle import INTENDED_USE, KEY, Bundle, Preprocessing
-from core.models.config import ModelError
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.models.base.config import ModelConfig, ModelError
+from core.models.base.network import Network, stacked
 from core.models.bundle import Bundle, header
-from core.models.config import ModelConfig, ModelError
 from core.models.family import FAMILIES, config_from_dict
 from core.models.inference import for_inference
 from core.models.mhvae.config import MHVAEConfig
-from core.models.network import Network, stacked
 from core.models.pix2pix.config import Pix2PixConfig
 from core.models.pix2pix.model import Pix2Pix
 from core.models.resvit.config import ResViTConfig

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.models.config import ModelError
+from core.models.base.config import ModelError
 from core.models.cost import macs, parameters
 from core.models.inference import for_inference
 from core.models.mhvae.config import MHVAEConfig

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from core.models.config import ModelError
+from core.models.base.config import ModelError
 from core.models.cost import macs, parameters
 from core.models.inference import for_inference
 from core.models.mhvae.blocks import (

@@ -16,8 +16,8 @@ from app.cli import main
 from core.case import Case
 from core.grid import Grid
 from core.io import write
+from core.models.base.config import ModelError
 from core.models.bundle import header
-from core.models.config import ModelError
 from core.models.mhvae.config import MHVAEConfig
 from core.models.published.checkpoint import Unstated, import_checkpoint
 from core.models.weights import load
@@ -139,7 +139,8 @@ def test_their_mvae_is_imported_and_goes_through_file_and_synthesis(tmp_path: Pa
     words = ["import-weights", str(saved(tmp_path, state)), "--authors-defaults"]
     assert main([*words, "--orientation", "LPS", "--out", str(out)]) == 0
     bundle, model = load(out)
-    assert not bundle.config.hierarchical
+    assert isinstance(bundle.config, MHVAEConfig)
+    assert bundle.config.family == "mvae"
     assert bundle.config.fusion == "authors"
     own = model.state_dict()
     assert torch.equal(own["levels.0.head.conv0.weight"], state["qz.0.conv_0.weight"])

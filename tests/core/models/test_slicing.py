@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from core.models.base.config import ModelError
 from core.models.bundle import Bundle, Preprocessing, header
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.mhvae.config import MHVAEConfig
 from core.models.slicing import ORIENTATIONS, Slicing
 from core.models.weights import build, save
 

@@ -121,15 +121,16 @@ def test_seconds_are_of_the_step_alone_and_the_first_is_left_out(
 
         return step
 
+    told: list[int] = []
     monkeypatch.setattr(estimating._Runner, "step", took(9.0, 1.0, 4.0))
-    assert runner.timed(2, adversarial=True) == 2.5
+    assert runner.timed(2, told.append, adversarial=True) == 2.5
     assert asked == [(4, True)] * 3
     monkeypatch.setattr(estimating._Runner, "step", took(estimating.PATIENCE, 7.0))
-    assert runner.timed(1, adversarial=False) == 7.0
+    assert runner.timed(1, told.append, adversarial=False) == 7.0
     monkeypatch.setattr(estimating._Runner, "step", took(estimating.PATIENCE + 1))
-    assert runner.timed(2, adversarial=False) == estimating.PATIENCE + 1
+    assert runner.timed(2, told.append, adversarial=False) == estimating.PATIENCE + 1
     monkeypatch.setattr(estimating._Runner, "step", took(1.0))
-    assert runner.timed(0, adversarial=False) == 0.0
+    assert runner.timed(0, told.append, adversarial=False) == 0.0
 
 
 def measured(

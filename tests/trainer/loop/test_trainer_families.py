@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from trainer_cohort import tiny_plan, write_cohort
 
+from core.models.base.network import stacked
 from core.models.bundle import header
 from core.models.family import FAMILIES
-from core.models.network import stacked
 from core.models.weights import build, load
 from trainer.errors import TrainerError
 from trainer.evaluation.evaluate import evaluate

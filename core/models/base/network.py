@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from core.models.config import ModelConfig
+from core.models.base.config import ModelConfig
 
 
 class Network(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from core.models.config import BATCH
+from core.models.base.config import BATCH
 
 
 def norm(kind: str, channels: int, *, affine: bool = True) -> nn.Module:
