@@ -1,7 +1,7 @@
 """The families of models: what each is called, how it is configured, where its network is.
 
-A family is a configuration (:class:`core.models.base.config.ModelConfig`, read without torch), a network
-(:class:`core.models.base.network.Network`) and, to train it, the losses of a step
+A family is a configuration (:class:`core.models.base.config.ModelConfig`, read without torch), a
+network (:class:`core.models.base.network.Network`) and, to train it, the losses of a step
 (:mod:`trainer.loop.families`). docs/developer.md adds one.
 """
 

@@ -1,3 +1,12 @@
 """Scores, statistics and the report."""
 
-__all__ = ["before_after", "choice", "evaluate", "report"]
+__all__ = [
+    "before_after",
+    "choice",
+    "costs",
+    "evaluate",
+    "figure",
+    "report",
+    "table",
+    "table_files",
+]

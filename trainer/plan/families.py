@@ -73,6 +73,8 @@ def with_family(plan: Plan, family: str, target: str = "") -> Plan:
         loss = _LOSSES[family](loss)
     if loss.gan_conditional:
         optimiser = replace(optimiser, kind="adam", rate=2e-4, rate_end=2e-5, clip=0.0)
+    if family == "resvit":  # when its transformers join, it is worse for a while
+        optimiser = replace(optimiser, diverge=0.0, give_up=0)
     old = plan.model
     if cls is type(old):
         model = old

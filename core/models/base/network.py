@@ -51,7 +51,7 @@ class Network(nn.Module):
         return [made for _ in noises]
 
     def freeze(self) -> None:
-        """Settle what training may still change; called on a copy for inference."""
+        """Settle what training may still change and let go of what only it needs, on a copy."""
 
     def noise_shapes(self, batch: int) -> list[tuple[int, ...]]:
         """Return the shape of the noise of each latent level, coarsest first; none without any."""

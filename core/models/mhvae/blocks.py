@@ -175,3 +175,16 @@ class ImageDecoder(nn.Module):
         y = F.leaky_relu(instance_norm(y), 0.2)
         y = self.conv1(F.pad(y, (3, 3, 3, 3), mode="reflect"))
         return torch.tanh(y) if self.tanh else y
+
+
+def before_a_norm(module: nn.Module) -> list[nn.Conv2d]:
+    """Return the convolutions of a cell whose bias the instance norm after them takes away."""
+    if isinstance(module, EncoderCell | PosteriorHead):
+        return [module.conv0]
+    if isinstance(module, DecoderCell):
+        return [module.widen, module.depthwise]
+    if isinstance(module, ResnetBlock):
+        return [module.conv0, module.conv1]
+    if isinstance(module, ImageDecoder):
+        return [module.conv0]
+    return []

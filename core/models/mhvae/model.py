@@ -19,6 +19,7 @@ from core.models.mhvae.blocks import (
     PosteriorHead,
     Upsample,
     VectorToMap,
+    before_a_norm,
 )
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.product_of_experts import (
@@ -180,6 +181,12 @@ class MHVAE(Network):
             shares=shares,
             without=without,
         )
+
+    def freeze(self) -> None:
+        """Let go of biases that an instance norm cancels."""
+        for module in self.modules():
+            for conv in before_a_norm(module):
+                conv.bias = None
 
     def synthesise(self, images: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
         """Follow the mean path; see :class:`Network`."""

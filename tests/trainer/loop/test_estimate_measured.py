@@ -146,9 +146,12 @@ def measured(
     monkeypatch.setattr(
         estimating._Runner, "step", lambda self, tiles, *, adversarial: seconds[adversarial]
     )
-    monkeypatch.setattr(
-        estimating._Runner, "timed", lambda self, steps, *, adversarial: steps + 0.5 * adversarial
-    )
+
+    def timed(_: object, steps: int, say: Callable[[int], None], *, adversarial: bool) -> float:
+        say(0)
+        return steps + 0.5 * adversarial
+
+    monkeypatch.setattr(estimating._Runner, "timed", timed)
     monkeypatch.setattr(estimating, "peak_mb", lambda _: next(peak))
     monkeypatch.setattr(estimating, "memory_of", lambda _: memory)
     plan = tiny_plan(Path("x"), **{"data__batch": 8, "loss__gan": 0, **settings})
@@ -162,8 +165,9 @@ def test_a_plan_that_fits_is_measured_whole(monkeypatch: pytest.MonkeyPatch) -> 
     assert (found.one_mb, found.tile_mb, found.need_mb, found.whole) == (100.0, 20.0, 260.0, True)
     assert (found.memory, found.device) == (room, "cpu")
     assert found.gpu == torch.cuda.is_available()
-    assert [step for _, step, _ in told] == [0, 1, 2, 3]
-    assert {of for *_, of in told} == {4}
+    stages = [(step, of) for _, step, of in told]
+    assert stages[:3] == [(0, 4), (1, 4), (2, 4)]
+    assert stages[3][0] == 0  # the steps of the whole are counted anew
     # A peak that was reached before stays the need.
     found, _ = measured(monkeypatch, {False: 1.0, True: 2.0}, [100.0, 90.0, 80.0], room)
     assert (found.tile_mb, found.need_mb) == (0.0, 100.0)
