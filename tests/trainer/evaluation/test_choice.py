@@ -214,8 +214,8 @@ def test_cases_trained_on_are_said_first_and_marked(tmp_path: Path) -> None:
     assert sum(line.split(",")[5] == "yes" for line in lines) == 14
     assert cautions(an_evaluation(9), []) == []
     last = spoilt.rows[-1]
-    black = np.zeros((8, 8), np.float32)
-    shown = Picture(last, black, black)
+    image = np.zeros((8, 8), np.float32)
+    shown = Picture(last, image, image)
     assert caption_of(shown).startswith("new, c8, T2+iUS → iUS: ")
     shown = replace(shown, row=replace(last, trained_on=True))
     assert caption_of(shown).startswith("new, c8 (trained on), T2+iUS → iUS: ")

@@ -121,16 +121,17 @@ def test_seconds_are_of_the_step_alone_and_the_first_is_left_out(
 
         return step
 
-    told: list[int] = []
     monkeypatch.setattr(estimating._Runner, "step", took(9.0, 1.0, 4.0))
-    assert runner.timed(2, told.append, adversarial=True) == 2.5
+    done: list[int] = []
+    assert runner.timed(2, done.append, adversarial=True) == 2.5
+    assert done == [0, 1, 2]
     assert asked == [(4, True)] * 3
     monkeypatch.setattr(estimating._Runner, "step", took(estimating.PATIENCE, 7.0))
-    assert runner.timed(1, told.append, adversarial=False) == 7.0
+    assert runner.timed(1, done.append, adversarial=False) == 7.0
     monkeypatch.setattr(estimating._Runner, "step", took(estimating.PATIENCE + 1))
-    assert runner.timed(2, told.append, adversarial=False) == estimating.PATIENCE + 1
+    assert runner.timed(2, done.append, adversarial=False) == estimating.PATIENCE + 1
     monkeypatch.setattr(estimating._Runner, "step", took(1.0))
-    assert runner.timed(0, told.append, adversarial=False) == 0.0
+    assert runner.timed(0, done.append, adversarial=False) == 0.0
 
 
 def measured(
@@ -147,8 +148,9 @@ def measured(
         estimating._Runner, "step", lambda self, tiles, *, adversarial: seconds[adversarial]
     )
 
-    def timed(_: object, steps: int, say: Callable[[int], None], *, adversarial: bool) -> float:
-        say(0)
+    def timed(_: object, steps: int, told: Callable[[int], None], *, adversarial: bool) -> float:
+        for n in range(steps + 1):
+            told(n)
         return steps + 0.5 * adversarial
 
     monkeypatch.setattr(estimating._Runner, "timed", timed)
@@ -165,15 +167,15 @@ def test_a_plan_that_fits_is_measured_whole(monkeypatch: pytest.MonkeyPatch) -> 
     assert (found.one_mb, found.tile_mb, found.need_mb, found.whole) == (100.0, 20.0, 260.0, True)
     assert (found.memory, found.device) == (room, "cpu")
     assert found.gpu == torch.cuda.is_available()
-    stages = [(step, of) for _, step, of in told]
-    assert stages[:3] == [(0, 4), (1, 4), (2, 4)]
-    assert stages[3][0] == 0  # the steps of the whole are counted anew
+    assert [what[1:] for what in told[:3]] == [(0, 4), (1, 4), (2, 4)]
+    assert told[3:] == [("whole steps", n, 4) for n in range(4)]  # the first is not timed
     # A peak that was reached before stays the need.
     found, _ = measured(monkeypatch, {False: 1.0, True: 2.0}, [100.0, 90.0, 80.0], room)
     assert (found.tile_mb, found.need_mb) == (0.0, 100.0)
-    found, _ = measured(
+    found, told = measured(
         monkeypatch, {False: 1.0, True: 2.0}, [100.0, 120.0, 260.0], room, loss__gan=1.0
     )
+    assert told[3:] == [("whole steps", n, 8) for n in range(8)]  # of both phases
     assert (found.plain_seconds, found.adversarial_seconds) == (3.0, 3.5)
 
 
@@ -191,7 +193,7 @@ def test_what_does_not_fit_or_is_slow_is_told_of_two_tiles(
         peaks = [100.0, 120.0, 1.0]
         found, told = measured(monkeypatch, quick, peaks, Memory(there, free))
         assert found.whole == fits
-        assert len(told) == 3 + fits
+        assert len(told) == (7 if fits else 3)
     assert (found.need_mb, found.plain_seconds, found.adversarial_seconds) == (need, 4.0, 8.0)
     found, _ = measured(monkeypatch, quick, [100.0, 120.0], Memory(1.0, 1.0), data__micro_batch=3)
     assert found.need_mb == 100.0 + 20.0 * 2
