@@ -146,9 +146,12 @@ def measured(
     monkeypatch.setattr(
         estimating._Runner, "step", lambda self, tiles, *, adversarial: seconds[adversarial]
     )
-    monkeypatch.setattr(
-        estimating._Runner, "timed", lambda self, steps, *, adversarial: steps + 0.5 * adversarial
-    )
+
+    def timed(_: object, steps: int, say: Callable[[int], None], *, adversarial: bool) -> float:
+        say(steps)
+        return steps + 0.5 * adversarial
+
+    monkeypatch.setattr(estimating._Runner, "timed", timed)
     monkeypatch.setattr(estimating, "peak_mb", lambda _: next(peak))
     monkeypatch.setattr(estimating, "memory_of", lambda _: memory)
     plan = tiny_plan(Path("x"), **{"data__batch": 8, "loss__gan": 0, **settings})
@@ -167,9 +170,11 @@ def test_a_plan_that_fits_is_measured_whole(monkeypatch: pytest.MonkeyPatch) -> 
     # A peak that was reached before stays the need.
     found, _ = measured(monkeypatch, {False: 1.0, True: 2.0}, [100.0, 90.0, 80.0], room)
     assert (found.tile_mb, found.need_mb) == (0.0, 100.0)
-    found, _ = measured(
+    found, told = measured(
         monkeypatch, {False: 1.0, True: 2.0}, [100.0, 120.0, 260.0], room, loss__gan=1.0
     )
+    # Both phases are one stage: four steps of each.
+    assert told[-2:] == [("whole steps", 3, 8), ("whole steps", 7, 8)]
     assert (found.plain_seconds, found.adversarial_seconds) == (3.0, 3.5)
 
 
