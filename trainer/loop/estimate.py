@@ -214,7 +214,9 @@ class _Runner:
         judges = [p for critic in critics.values() for p in critic.parameters()]
         self.judges = torch.optim.Adam(judges, lr=1e-4) if judges else None
 
-    def timed(self, steps: int, told: Callable[[int], None], *, adversarial: bool) -> float:
+    def timed(
+        self, steps: int, told: Callable[[int], None] = lambda _: None, *, adversarial: bool
+    ) -> float:
         """Return the seconds of a whole step, the first left out unless it took long.
 
         Args:

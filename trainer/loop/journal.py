@@ -74,7 +74,8 @@ class Journal:
         """Write the mean of the last steps' terms, and watch the adversarial balance."""
         for one in terms:
             known = "weighted/l1" in one
-            self.descent.add(one["weighted/l1"] + one.get("weighted/kl", 0.0) if known else None)
+            kl = one.get("weighted/kl", 0.0)  # of models with latents
+            self.descent.add(one["weighted/l1"] + kl if known else None)
         now = means(terms)
         rounded = {name: float(f"{value:.6g}") for name, value in now.items()}
         self.folder.log("step", step=step, **facts, **rounded)

@@ -23,9 +23,11 @@ from trainer.cohort.scan import scan
 from trainer.cohort.split import draw
 from trainer.errors import TrainerError
 from trainer.loop.data import cache_folder
+from trainer.loop.families import STEPPERS
 from trainer.loop.grow import initialise
+from trainer.loop.optimiser import optimiser
 from trainer.loop.schedule import Weights
-from trainer.loop.step import Stepper
+from trainer.loop.stepper import BaseStepper
 from trainer.loop.terms import Terms, add_all
 from trainer.loop.tiles import Batch, TileSampler
 from trainer.plan.fine_tune import check_start
@@ -90,16 +92,16 @@ def rate_test(plan: Plan, steps: int = STEPS, tell: Tell = lambda *_: None) -> R
         initialise(model, plan, lambda *_, **__: None)
     model = model.to(device).train()
     untouched = copy.deepcopy(model)
-    optimiser = torch.optim.Adamax(model.parameters(), lr=LOWEST)
+    stepping = optimiser(plan, model.parameters())
     presence = {case.present for case in cases}
-    steppers = [Stepper(m, {}, plan, presence) for m in (model, untouched)]
+    steppers = [STEPPERS[plan.family](m, {}, plan, presence) for m in (model, untouched)]
     weights = replace(Weights.at(plan, 0, 0.0), beta=plan.loss.beta, gan=0.0)
     rates, parts = [], []
     for n in range(steps):
         tell("testing learning rates", n, steps)
         rate = LOWEST * (HIGHEST / LOWEST) ** (n / (steps - 1))
         batch = sampler.batch(n)
-        now, before = (_loss(stepper, batch, n, weights, plan, device) for stepper in steppers)
+        now, before = (_loss(stepper, batch, n, weights) for stepper in steppers)
         part = now / before if before > 0 else math.nan
         if not math.isfinite(part):
             break
@@ -107,23 +109,22 @@ def rate_test(plan: Plan, steps: int = STEPS, tell: Tell = lambda *_: None) -> R
         parts.append(part)
         if smoothed(parts)[-1] > LOST:
             break
-        for group in optimiser.param_groups:
+        for group in stepping.param_groups:
             group["lr"] = rate
         torch.nn.utils.clip_grad_norm_(model.parameters(), plan.optimiser.clip or math.inf)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        stepping.step()
+        stepping.zero_grad(set_to_none=True)
         untouched.zero_grad(set_to_none=True)
     return judged(rates, parts, plan.optimiser.rate)
 
 
-def _loss(
-    stepper: Stepper, batch: Batch, step: int, weights: Weights, plan: Plan, device: torch.device
-) -> float:
+def _loss(stepper: BaseStepper, batch: Batch, step: int, weights: Weights) -> float:
     """Add the gradients of a step and return its loss, L1 and KL."""
+    plan = stepper.plan
     size = plan.data.micro_batch or plan.data.batch
     terms = Terms()
     for first in range(0, plan.data.batch, size):
-        piece = batch.rows(first, first + size).to(device, torch.float32)
+        piece = batch.rows(first, first + size).to(stepper.device, torch.float32)
         add_all(terms, stepper.generator(piece, first, step, weights)[0])
     return terms.get("weighted/l1", math.nan) + terms.get("weighted/kl", 0.0)
 
