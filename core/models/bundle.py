@@ -136,6 +136,8 @@ class Bundle:
         """Return the temperature for so many samples: what is asked for, else what suits them."""
         if temperature is not None:
             return temperature
+        if not self.config.levels and samples == 1:
+            return 0.0  # there is no noise to draw with
         return self.temperature or float(samples > 1)
 
     @cached_property

@@ -285,7 +285,7 @@ class Journal:
             config=plan.model,
             preprocessing=Preprocessing(*where, orientation),
             name=self.folder.path.name,
-            temperature=temperature,
+            temperature=temperature if plan.model.levels else 0.0,
             card={
                 "trained_on": f"{data.get('training_cases', '?')} cases this user brought",
                 "training": {"plan": told, **training},

@@ -90,6 +90,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(
             assert torch.equal(value, states[1][part][key]), key
     bundle, _ = load(tmp_path / "whole" / "model.safetensors")
     assert (bundle.config, bundle.config.family) == (plan.model, family)
+    assert (bundle.temperature, bundle.draws(1)) == (0, 0)  # whatever its discriminator judged
     assert bundle.card["training"]["plan"]["family"] == family
     told = [e for e in read_events(tmp_path / "whole") if e["event"] == "validation"]
     directions = {k for e in told for k in e if k.startswith("psnr/") and "expected" not in k}
