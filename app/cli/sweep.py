@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from app.cli.options import CommandError
+from app.cli.options import CommandError, checked
 from app.cli.terminal import Reporter, answer, output_folder
 from core.case import Case
 from core.errors import UserError
@@ -126,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
         device = choose_device(args.device)
         assert bundle.path is not None
         engine = Engine(load(bundle.path)[1], bundle, device)
+    with report.stage("check the input"):
+        prepared = checked(engine, prepared, report)
     with report.stage("synthesise"):
         result = engine.run(
             case,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from app.cli.options import CommandError, add_transform, measure, request_of
+from app.cli.options import CommandError, add_transform, checked, measure, request_of
 from app.cli.outputs import (
     DICOM,
     dicom_source,
@@ -152,6 +152,8 @@ def run(args: argparse.Namespace) -> int:
         device = choose_device(args.device)
         assert bundle.path is not None
         engine = Engine(load(bundle.path)[1], bundle, device)
+    with report.stage("check the input"):
+        prepared = checked(engine, prepared, report)
     with kept_samples(args, prepared, request) as each:
         with report.stage("synthesise"):
             result = engine.run(
@@ -185,6 +187,7 @@ def run(args: argparse.Namespace) -> int:
             "peak_memory_mb": round(peak_memory() / 1e6),
             **({"metrics": measured} if measured else {}),
             **({"alignment": aligned} if aligned else {}),
+            **({"input_check": prepared.checked} if prepared.checked else {}),
             "warnings": [
                 *(w for v in case.volumes.values() for w in v.warnings),
                 *prepared.warnings,

@@ -130,7 +130,7 @@ def _one(
     try:
         case.refuse()
         request, loaded = _load(args, bundle, case, targets)
-        prepared = prepare_input(loaded, bundle, request)
+        prepared = engine.check(prepare_input(loaded, bundle, request))
         result = engine.run(
             loaded,
             prepared,

@@ -57,6 +57,7 @@ class SynthesisController(QObject):
         self._state = _State()
         self._told: set[str] = set()
         self.cost = CostEstimator(context, lambda: self.running)
+        self.cost.warned.connect(self._tell)
         self.experts = Experts(context, lambda: self.running)
         self.stale = StaleResults(context, self.run, lambda: self.running)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
@@ -165,6 +166,7 @@ class SynthesisController(QObject):
         self._state.live = LivePreview(self.session, message, self._state.asked)
 
     def _progressed(self, message: Message) -> None:
+        self._tell(message.get("warnings", []))
         if self._state.live is not None:
             self._state.live.touch(message.get("regions", []))
         self.stage_changed.emit(
@@ -185,8 +187,11 @@ class SynthesisController(QObject):
         self.context.messages.info(
             f"Synthesised {names} in {message['seconds']:.0f} s. Research use only."
         )
-        # Once for the same volumes: a second run of them tells nothing new.
-        new = [str(text) for text in message.get("warnings", []) if text not in self._told]
+        self._tell(message.get("warnings", []))
+
+    def _tell(self, sentences: Sequence[str]) -> None:
+        """Say what is to be known of the inputs, once: a second run tells nothing new of them."""
+        new = [text for text in map(str, sentences) if text not in self._told]
         self._told.update(new)
         if new:
             self.context.messages.warning(" ".join(new))

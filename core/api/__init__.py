@@ -106,7 +106,8 @@ def synthesize(
 
     Returns:
         ``volumes`` and ``spread`` by modality, in the units of the case's real volume of that
-        modality or on 0…255; ``provenance`` for :func:`write`'s ``marks``.
+        modality or on 0…255; ``provenance`` for :func:`write`'s ``marks``, with ``input_check``:
+        whether each input is like the model's training.
 
     Raises:
         ModelError: the model does not know a modality.
@@ -127,7 +128,7 @@ def synthesize(
         seed=seed,
         fov=fov,
     )
-    prepared = prepare_input(case, model.bundle, request)
+    prepared = model.check(prepare_input(case, model.bundle, request))
     result = model.run(case, prepared, request)
     return on_grid(result, prepared.reference) if on_own_grid else result
 

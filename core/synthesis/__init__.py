@@ -3,6 +3,8 @@
 __all__ = [
     "backends",
     "devices",
+    "input_check",
+    "input_warning",
     "overview",
     "request",
     "score",

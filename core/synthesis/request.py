@@ -99,6 +99,8 @@ class PreparedInput:
         tiles: the work, in order.
         reference: grid of the volume that decided ``grid``, in the file's own storage order.
         warnings: sentences about the inputs' scales and fields of view.
+        checked: input → what :mod:`core.synthesis.input_check` found, for provenance; empty where
+            nothing was looked at.
     """
 
     grid: Grid
@@ -110,6 +112,7 @@ class PreparedInput:
     tiles: tuple[Tile, ...]
     reference: Grid
     warnings: tuple[str, ...] = ()
+    checked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def slices(self, array: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
         """View an (i, j, k) array as (slice, height, width)."""

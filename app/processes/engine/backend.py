@@ -62,7 +62,8 @@ class EngineBackend:
 
         Returns:
             tiles: number of tiles; paces: measured seconds per tile (empty when not asked);
-            memory: MB held now, and MB expected at the peak; device.
+            memory: MB held now, and MB expected at the peak; device; warnings: sentences about the
+            inputs, also on whether they are like the model's training.
         """
         case, request = _case(task, volumes), _request(task)
         engine = self._load(task)
@@ -71,6 +72,7 @@ class EngineBackend:
             raise Cancelled
         measure = task.get("measure", True)
         paces = self._measure(engine, case, prepared, request, cancelled) if measure else []
+        prepared = self._checked(task, engine, prepared, request, cancelled)
         now = psutil.Process().memory_info().rss
         arrays = len(request.targets) * (2 + 2 * (request.samples > 1) + _singles(request))
         return {
@@ -78,6 +80,7 @@ class EngineBackend:
             "paces": paces,
             "memory": [now / 1e6, (now + 4 * arrays * prepared.fov.size) / 1e6],
             "device": engine.device,
+            "warnings": list(prepared.warnings),
         }
 
     def run(
@@ -129,11 +132,20 @@ class EngineBackend:
                 }
             )
 
+        found: list[PreparedInput] = []
+
+        def check(unknown: PreparedInput) -> PreparedInput:
+            found.append(self._checked(task, engine, unknown, request, cancelled))
+            told = {"stage": "checking the input", "done": 0, "total": 0}
+            send({"type": "progress", **told, "warnings": list(found[0].warnings)})
+            return found[0]
+
         try:
             synthesis = engine.run(
                 case,
                 prepared,
                 request,
+                check=None if prepared.checked else check,  # the first slice must not wait for it
                 into={m: a.array for m, a in into.items()},
                 each={m: [a.array for a in arrays] for m, arrays in each.items()},
                 progress=report,
@@ -153,7 +165,7 @@ class EngineBackend:
             "pace": seconds / max(1, len(prepared.tiles)),
             "memory": psutil.Process().memory_info().rss / 1e6,
             "device": engine.device,
-            "warnings": list(prepared.warnings),
+            "warnings": list((found or [prepared])[0].warnings),
         }
 
     def shares(self, task: Message, volumes: Mapping[str, Volume]) -> Message:
@@ -209,13 +221,7 @@ class EngineBackend:
         return self._engine[1]
 
     def _prepare(self, task: Message, case: Case, request: Request) -> PreparedInput:
-        key = _Key(
-            str(task["model"]),
-            frozenset(task["volumes"].values()),
-            tuple(sorted(task["volumes"].items())),
-            request.subset,
-            str(request.fov),
-        )
+        key = _key(task, request)
         prepared = self._layouts.pop(key, None)
         if prepared is None:
             assert self._engine is not None
@@ -224,6 +230,21 @@ class EngineBackend:
         while len(self._layouts) > KEPT_LAYOUTS:
             del self._layouts[next(iter(self._layouts))]
         return refocus(prepared, request.focus)
+
+    def _checked(
+        self,
+        task: Message,
+        engine: Engine,
+        prepared: PreparedInput,
+        request: Request,
+        cancelled: IsCancelled,
+    ) -> PreparedInput:
+        """Return the layout with what its inputs look like to the model, and remember it so."""
+        if prepared.checked:
+            return prepared
+        prepared = engine.check(prepared, cancelled)
+        self._layouts[_key(task, request)] = prepared
+        return prepared
 
     def _measure(
         self,
@@ -274,6 +295,16 @@ class EngineBackend:
                 "kind": synthesis.provenance["targets"][m]["kind"],
             }
         return results
+
+
+def _key(task: Message, request: Request) -> _Key:
+    return _Key(
+        str(task["model"]),
+        frozenset(task["volumes"].values()),
+        tuple(sorted(task["volumes"].items())),
+        request.subset,
+        str(request.fov),
+    )
 
 
 def _singles(request: Request) -> int:
