@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_engine import STRANGE
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 from shell_stage import model, notes, open_files, put, ran, staged
@@ -65,6 +65,7 @@ def test_an_input_unlike_the_training_is_said_before_and_beside_the_result(
 ) -> None:
     warning = window.panels.results.warning
     assert not warning.isVisibleTo(window)
+    window.context.session.set_cursor((5, 6, 8))  # where the fake engine has shares
     before = picture_of(window)
     window.context.session.synthesis.set_form(seed=STRANGE)
     said = "The T2 does not look like a T2."
@@ -85,10 +86,10 @@ def test_an_input_unlike_the_training_is_said_before_and_beside_the_result(
     assert not warning.isVisibleTo(window)
 
 
-def picture_of(window: MainWindow) -> bytes:
+def picture_of(window: MainWindow) -> QImage:
     """The viewers as they are painted now."""
     QApplication.processEvents()
-    return bytes(window.viewers.grab().toImage().constBits())
+    return window.viewers.grab().toImage()
 
 
 def test_two_results_are_listed_chosen_named_compared_and_deleted(
