@@ -11,8 +11,9 @@ a T1, a FLAIR, a CT and a fetal brain (a third of the size, white matter brighte
 ``measure`` takes those folders and cohorts of ``mhvae-studio simulate`` (their T2 and iUS are
 ordinary cases) and writes the model's quantities. From ordinary volumes it makes more wrong ones:
 inverted, noise, voxels scrambled, blocks scrambled, one modality given as the other; and knees.
-``test`` leaves out one head after another, calibrates on the others, and counts; ``--write``
-calibrates on all of them and stores the result in a model file.
+``test`` leaves out one head after another, calibrates on the others, and counts; then also one
+kind of wrong inputs after another, so that it is judged by a calibration that never met it.
+``--write`` calibrates on all of them and stores the result in a model file.
 
 T2 volumes in random contrast, an eighth of the training's, are counted apart: they are no T2 to
 look at. All volumes are simulated.
@@ -148,21 +149,21 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def calibrated(rows: Sequence[Measured]) -> Typical:
-    """Calibrate on the ordinary ones among some volumes of one modality."""
-    ordinary = [m for m in rows if m.kind == ORDINARY]
-    return Typical.fit([m.values for m in ordinary], [m.head for m in ordinary])
+    """Calibrate on the ordinary and the wrong ones among some volumes of one modality."""
+    right = [m for m in rows if m.kind == ORDINARY]
+    wrong = [m for m in rows if m.kind not in (ORDINARY, RANDOM)]
+    return Typical.fit(
+        [m.values for m in right],
+        [m.values for m in wrong],
+        ([m.head for m in right], [m.head for m in wrong]),
+    )
 
 
-def counted(rows: Sequence[Measured]) -> dict[str, list[bool]]:
-    """Return kind → whether each was warned of, judged without its own head."""
-    found: dict[str, list[bool]] = {}
-    for head in dict.fromkeys(m.head for m in rows):
-        typical = calibrated([m for m in rows if m.head != head])
-        for m in rows:
-            if m.head == head:
-                warned = typical.distance(m.values) > typical.limit
-                found.setdefault(m.kind, []).append(warned)
-    return found
+def warned(rows: Sequence[Measured], judged: Sequence[Measured]) -> list[bool]:
+    """Return whether each of some volumes is warned of, by a calibration without their heads."""
+    heads = {m.head for m in judged}
+    typical = calibrated([m for m in rows if m.head not in heads])
+    return [typical.score(m.values) > typical.limit for m in judged]
 
 
 def test(args: argparse.Namespace) -> None:
@@ -170,11 +171,24 @@ def test(args: argparse.Namespace) -> None:
     typical: dict[str, Typical] = {}
     for modality in dict.fromkeys(m.modality for m in rows):
         own = [m for m in rows if m.modality == modality and m.values]
-        found = counted(own)
-        wrong = [w for kind, each in found.items() if kind not in (ORDINARY, RANDOM) for w in each]
-        print(f"{modality}: of {len(wrong)} wrong ones {np.mean(wrong):.1%} are warned of")
-        for kind, each in sorted(found.items()):
-            print(f"  {kind}: {sum(each)} of {len(each)}")
+        found: dict[str, list[bool]] = {}
+        unknown: dict[str, list[bool]] = {}
+        for head in dict.fromkeys(m.head for m in own):
+            here = [m for m in own if m.head == head]
+            for m, answer in zip(here, warned(own, here), strict=True):
+                found.setdefault(m.kind, []).append(answer)
+        for kind in (k for k in found if k not in (ORDINARY, RANDOM)):
+            others = [m for m in own if m.kind != kind]
+            for m in (m for m in own if m.kind == kind):
+                unknown.setdefault(kind, []).extend(warned(others, [m]))
+        false = found[ORDINARY]
+        print(f"{modality}: {sum(false)} false alarms in {len(false)} held-out cases")
+        for name, each in (("wrong ones", found), ("of a kind not calibrated with", unknown)):
+            caught = [w for k in unknown for w in each[k]]
+            print(f"  {name}: {sum(caught)} of {len(caught)} warned of ({np.mean(caught):.0%})")
+        for kind in sorted(found):
+            also = f", unknown {sum(unknown[kind])}" if kind in unknown else ""
+            print(f"  {kind}: {sum(found[kind])} of {len(found[kind])}{also}")
         typical[modality] = calibrated(own)
     if args.write:
         store(args.write, typical)

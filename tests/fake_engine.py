@@ -20,7 +20,7 @@ from core.volume import Volume
 
 STRANGE = 78
 """The seed of a run whose input is said to be unlike the training."""
-UNLIKE = {"unlike_training": True, "distance": 7.5, "limit": 1.5}
+UNLIKE = {"unlike_training": True, "score": 7.5, "limit": 1.5}
 
 
 class FakeBackend:

@@ -13,6 +13,7 @@ from app.cli.options import CommandError, checked
 from app.cli.terminal import Reporter, answer, output_folder
 from core.case import Case
 from core.errors import UserError
+from core.grid import Grid
 from core.modalities import SWEPT
 from core.models.bundle import find
 from core.synthesis.devices import DEVICES
@@ -137,10 +138,7 @@ def run(args: argparse.Namespace) -> int:
         )
     start, shape_of_box = box_of(field)
     box = field.grid.crop(start, shape_of_box)
-    cut = tuple(slice(a, a + n) for a, n in zip(start, shape_of_box, strict=True))
-    whole = result.volumes[made]
-    volume = replace(whole, voxels=np.ascontiguousarray(whole.voxels[cut]), grid=box)
-    field = replace(field, voxels=np.ascontiguousarray(field.voxels[cut]), grid=box)
+    volume, field = (_cut(v, box) for v in (result.volumes[made], field))
     marks: dict[str, Any] = {
         **result.provenance["targets"][made],
         "field_of_view": "virtual sweep",
@@ -179,6 +177,13 @@ def run(args: argparse.Namespace) -> int:
         as_json=args.json,
     )
     return 0
+
+
+def _cut(volume: Volume, box: Grid) -> Volume:
+    """Return the part of a volume that a box of its own voxels holds."""
+    start = np.rint(volume.grid.to_voxel(box.to_world((0, 0, 0)))).astype(int)
+    cut = tuple(slice(int(a), int(a) + n) for a, n in zip(start, box.shape, strict=True))
+    return replace(volume, voxels=np.ascontiguousarray(volume.voxels[cut]), grid=box)
 
 
 def _write_frames(

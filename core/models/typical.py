@@ -1,9 +1,10 @@
-"""What a model's own quantities are like on the kind of images it was trained on.
+"""What a model's own quantities are like on the kind of images it was trained on, and on others.
 
 A model that is shown something else (another contrast, another part of the body, damaged voxels)
-needs other amounts of information at its levels and gives its input back less well. How far a
-handful of such numbers may lie from those of held-out cases is calibrated once and travels with
-the model. No torch in here; :mod:`core.synthesis.input_check` measures the numbers.
+needs other amounts of information at its levels and gives its input back less well. No single
+number tells; a weighted sum of them does, calibrated once on held-out cases and on simulated wrong
+inputs (logistic regression), and it travels with the model. No torch in here;
+:mod:`core.synthesis.input_check` measures the numbers.
 """
 
 from __future__ import annotations
@@ -15,109 +16,118 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SHRINKAGE = 0.2
-"""How far correlations are drawn to zero: a few dozen cases tell them roughly."""
-FEWEST = 20
-"""Cases below which there is nothing to calibrate with."""
+RIDGE = 0.02
+"""How strongly the weights are drawn to zero: a few dozen cases tell them roughly."""
+FAR = 4.0
+"""Deviations beyond which a quantity counts no more: one wild number must not decide alone."""
+FEWEST = 10
+"""Held-out cases below which there is nothing to calibrate with."""
 MOST = 64
 """Quantities a file may name."""
+STEPS = 40
+
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Typical:
-    """The held-out cases of one modality.
+    """The calibration of one modality.
 
     Attributes:
         quantities: their names, in the order of everything else here.
-        mean: of every quantity over the cases.
-        deviation: of every quantity over the cases, above 0.
-        precision: (n, n) inverse of the shrunk matrix of correlations.
-        limit: the distance that the stated share of held-out cases stays below.
+        mean: of every quantity over the held-out cases.
+        deviation: of every quantity over these and the wrong inputs, above 0.
+        weights: of the quantities, in deviations from the mean, in the score.
+        limit: the score that all but few held-out cases stay below.
+        inside: the share of them that does.
         cases: how many held-out cases there were.
     """
 
     quantities: tuple[str, ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
-    precision: tuple[tuple[float, ...], ...]
+    weights: tuple[float, ...]
     limit: float
+    inside: float
     cases: int
 
     def __post_init__(self) -> None:
         n = len(self.quantities)
-        flat = [value for row in self.precision for value in row]
-        numbers = np.array([*self.mean, *self.deviation, self.limit, *flat], np.float64)
-        if not 0 < n <= MOST or len(self.mean) != n or len(self.deviation) != n:
+        if not 0 < n <= MOST or any(
+            len(each) != n for each in (self.mean, self.deviation, self.weights)
+        ):
             raise ValueError("the typical quantities do not belong together")
-        if len(self.precision) != n or any(len(row) != n for row in self.precision):
-            raise ValueError("the precision of the typical quantities is not square")
-        if not np.isfinite(numbers).all() or min(*self.deviation, self.limit) <= 0:
+        every = [*self.mean, *self.deviation, *self.weights, self.limit, self.inside]
+        if not np.isfinite(np.array(every, np.float64)).all() or min(self.deviation) <= 0:
             raise ValueError("the typical quantities are not all numbers in their range")
 
     @classmethod
     def fit(
         cls,
-        rows: Sequence[Mapping[str, float]],
-        groups: Sequence[object],
+        right: Sequence[Mapping[str, float]],
+        wrong: Sequence[Mapping[str, float]],
+        groups: tuple[Sequence[object], Sequence[object]],
         *,
         inside: float = 0.97,
     ) -> Typical:
-        """Calibrate on held-out cases.
+        """Calibrate on held-out cases and on inputs that are not what they are given as.
 
-        The limit comes from distances of cases to a calibration without them and without whatever
-        shares their group, so that it is not too tight.
+        The limit comes from the scores of held-out cases in calibrations without whatever shares
+        their group, so that it is not too tight.
 
         Args:
-            rows: name → value for every case, the same names in each.
-            groups: what cases have in common that must not be on both sides, the head for example.
-            inside: share of the cases that must lie below the limit.
+            right: name → value for every held-out case, the same names in each.
+            wrong: the same for every wrong input.
+            groups: of both: what cases have in common that must not be on both sides, the head for
+                example.
+            inside: share of the held-out cases that must lie below the limit.
 
         Raises:
             ValueError: there are too few cases.
         """
-        if len(rows) < FEWEST:
-            raise ValueError(f"{len(rows)} cases are too few to calibrate with, of {FEWEST}")
-        names = tuple(rows[0])
-        table = np.array([[row[name] for name in names] for row in rows], np.float64)
+        if len(right) < FEWEST or len(wrong) < FEWEST:
+            raise ValueError(
+                f"{len(right)} held-out cases and {len(wrong)} wrong inputs are too few to "
+                f"calibrate with; expected {FEWEST} of each"
+            )
+        names = tuple(right[0])
+        a, b = (np.array([[r[n] for n in names] for r in rows], float) for rows in (right, wrong))
         found: list[float] = []
-        for group in dict.fromkeys(groups):
-            own = np.array([g == group for g in groups])
-            if own.all():
+        for group in dict.fromkeys(groups[0]):
+            own, others = (np.array([g == group for g in each], bool) for each in groups)
+            if own.all() or others.all():
                 raise ValueError("one group of cases leaves nothing to compare it with")
-            moments = _moments(table[~own])
-            found += [_distance(row, *moments) for row in table[own]]
-        mean, deviation, precision = _moments(table)
+            learnt = _learn(a[~own], b[~others])
+            found += [_score(row, *learnt) for row in a[own]]
+        mean, deviation, weights = _learn(a, b)
         return cls(
             names,
             tuple(round(float(v), 6) for v in mean),
             tuple(round(float(v), 6) for v in deviation),
-            tuple(tuple(round(float(v), 6) for v in row) for row in precision),
+            tuple(round(float(v), 6) for v in weights),
             round(float(np.quantile(found, inside)), 4),
-            len(rows),
+            inside,
+            len(right),
         )
 
-    def distance(self, values: Mapping[str, float]) -> float:
-        """Return how far an input lies from the cases: 1 is an ordinary one.
-
-        The Mahalanobis distance over the square root of the number of quantities.
+    def score(self, values: Mapping[str, float]) -> float:
+        """Return how much an input is like the wrong ones; 0 where the held-out cases lie.
 
         Raises:
             KeyError: a quantity is missing.
         """
         row = np.array([values[name] for name in self.quantities])
-        return _distance(
-            row, np.array(self.mean), np.array(self.deviation), np.array(self.precision)
-        )
+        return _score(row, np.array(self.mean), np.array(self.deviation), np.array(self.weights))
 
-    def furthest(self, values: Mapping[str, float], most: int = 3) -> tuple[str, ...]:
-        """Name the quantities that stand out most, each by itself, beyond three deviations."""
-        away: dict[str, float] = {
-            name: abs(values[name] - mean) / deviation
-            for name, mean, deviation in zip(
-                self.quantities, self.mean, self.deviation, strict=True
+    def loudest(self, values: Mapping[str, float], most: int = 3) -> tuple[str, ...]:
+        """Name the quantities that add most to a score."""
+        added = {
+            name: weight * float(np.clip((values[name] - mean) / deviation, -FAR, FAR))
+            for name, mean, deviation, weight in zip(
+                self.quantities, self.mean, self.deviation, self.weights, strict=True
             )
         }
-        found = sorted((n for n in away if away[n] > 3), key=away.__getitem__, reverse=True)
+        found = sorted((n for n in added if added[n] > 0), key=lambda n: -added[n])
         return tuple(found[:most])
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,8 +136,9 @@ class Typical:
             "quantities": list(self.quantities),
             "mean": list(self.mean),
             "deviation": list(self.deviation),
-            "precision": [list(row) for row in self.precision],
+            "weights": list(self.weights),
             "limit": self.limit,
+            "inside": self.inside,
             "cases": self.cases,
         }
 
@@ -138,27 +149,38 @@ class Typical:
         Raises:
             ValueError, TypeError, KeyError: it is damaged.
         """
+        mean, deviation, weights = (
+            tuple(float(v) for v in values[name]) for name in ("mean", "deviation", "weights")
+        )
         return cls(
             tuple(str(name) for name in values["quantities"]),
-            tuple(float(v) for v in values["mean"]),
-            tuple(float(v) for v in values["deviation"]),
-            tuple(tuple(float(v) for v in row) for row in values["precision"]),
+            mean,
+            deviation,
+            weights,
             float(values["limit"]),
+            float(values["inside"]),
             int(values["cases"]),
         )
 
 
-Numbers = NDArray[np.float64]
+def _learn(right: Numbers, wrong: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Return mean, deviation and weights: ridge logistic regression, both sides of equal weight."""
+    mean = right.mean(axis=0)
+    deviation = np.concatenate([right, wrong]).std(axis=0) + 1e-3
+    z = np.clip((np.concatenate([right, wrong]) - mean) / deviation, -FAR, FAR)
+    x = np.column_stack([z, np.ones(len(z))])
+    truth = np.repeat([0.0, 1.0], [len(right), len(wrong)])
+    share = np.repeat([0.5 / len(right), 0.5 / len(wrong)], [len(right), len(wrong)])
+    ridge = np.full(x.shape[1], RIDGE)
+    ridge[-1] = 1e-6
+    found = np.zeros(x.shape[1])
+    for _ in range(STEPS):  # Newton's method
+        p = 1 / (1 + np.exp(-x @ found))
+        slope = x.T @ (share * (p - truth)) + ridge * found
+        curve = (x * (share * p * (1 - p))[:, None]).T @ x + np.diag(ridge)
+        found = found - np.linalg.solve(curve, slope)
+    return mean, deviation, found[:-1]
 
 
-def _moments(table: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    mean, deviation = table.mean(axis=0), np.maximum(table.std(axis=0, ddof=1), 1e-3)
-    z = (table - mean) / deviation
-    correlation = z.T @ z / (len(z) - 1)
-    shrunk = (1 - SHRINKAGE) * correlation + SHRINKAGE * np.eye(len(mean))
-    return mean, deviation, np.linalg.inv(shrunk)
-
-
-def _distance(row: Numbers, mean: Numbers, deviation: Numbers, precision: Numbers) -> float:
-    z = (row - mean) / deviation
-    return float(np.sqrt(np.maximum(z @ precision @ z, 0.0) / len(z)))
+def _score(row: Numbers, mean: Numbers, deviation: Numbers, weights: Numbers) -> float:
+    return float(np.clip((row - mean) / deviation, -FAR, FAR) @ weights)

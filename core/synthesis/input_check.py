@@ -4,8 +4,8 @@ A few tiles of each input go through the model alone, before the whole volume do
 are the model's own quantities: the information it takes in at every level (KL, Eq. 8), how much it
 trusts the input there, how well it gives the input back, by itself and by way of what it makes of
 the other modalities, and what these look like.
-Held-out cases have told how these vary (:class:`core.models.typical.Typical`); what lies beyond is
-said.
+Held-out cases and simulated wrong inputs have told how these vary
+(:class:`core.models.typical.Typical`); what is more like the wrong ones is said.
 
 What it can tell: another contrast, another part of the body, noise, scrambled or inverted voxels.
 What it cannot: whether a familiar-looking input is made into the right image, a fault in a place
@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from core.errors import Cancelled
@@ -33,6 +34,8 @@ TILES = 8
 BATCH = 4
 COVERED = 0.5
 """Of what the best tile of a slice shows of the field of view, from which another one may do."""
+DETAIL = 48
+"""Part of a tile's side that is the scale of detail: sulci, thin bright lines in a T2."""
 LEAST = 64
 """Pixels of an image from which a tile says something about it."""
 
@@ -59,8 +62,8 @@ def check_inputs(
         typical = bundle.typical.get(m)
         values = quantities(model, prepared, m, cancelled) if typical is not None else {}
         if typical is not None and set(typical.quantities) <= set(values):
-            distance, unusual = typical.distance(values), typical.furthest(values)
-            found.append(Checked(m, distance, typical.limit, unusual, typical.cases))
+            score, unusual = typical.score(values), typical.loudest(values)
+            found.append(Checked(m, score, typical.limit, unusual, typical.cases))
     return tuple(found)
 
 
@@ -179,6 +182,9 @@ def _of_tile(
     values["mean of the reconstruction"] = float(again.mean())
     values["contrast of the reconstruction"] = float(np.log(float(again.std()) + 1e-3))
     values["skew of the reconstruction"] = _skew(again)
+    whole = told.images[modality][n, 0].clamp(-1, 1).numpy()
+    detail = whole - ndimage.gaussian_filter(whole, max(whole.shape) / DETAIL)
+    values["skew of the reconstruction's detail"] = _skew(detail[inside])
     if back is not None:
         there = back[n, 0].clamp(-1, 1).numpy()[inside]
         values["likeness there and back"] = _correlation(own, there)

@@ -18,14 +18,14 @@ class Checked:
 
     Attributes:
         modality: which input.
-        distance: from the held-out cases; about 1 for one like them.
-        limit: what the stated share of them stays below.
-        unusual: names of the quantities that stand out most.
+        score: how much it is like wrong inputs; about 0 for one like the held-out cases.
+        limit: what the stated share of these stays below.
+        unusual: names of the quantities that add most to it.
         cases: how many held-out cases there were.
     """
 
     modality: str
-    distance: float
+    score: float
     limit: float
     unusual: tuple[str, ...]
     cases: int
@@ -33,7 +33,7 @@ class Checked:
     @property
     def unlike(self) -> bool:
         """Whether the input lies beyond the limit."""
-        return self.distance > self.limit
+        return self.score > self.limit
 
     @property
     def sentence(self) -> str:
@@ -42,9 +42,9 @@ class Checked:
             return ""
         m = self.modality
         return (
-            f"The {m} does not look like the {m} images the model was trained on (distance "
-            f"{self.distance:.2f}; nearly all of {self.cases} held-out cases stay below "
-            f"{self.limit:.2f}). Another contrast, another part of the body or damaged voxels look "
+            f"The {m} does not look like the {m} images the model was trained on (score "
+            f"{self.score:.1f}; nearly all of {self.cases} held-out cases stay below "
+            f"{self.limit:.1f}). Another contrast, another part of the body or damaged voxels look "
             f"so. Check that it is a {m}; do not rely on what is made of it. The check sees a few "
             "tiles: no warning is no proof."
         )
@@ -52,7 +52,7 @@ class Checked:
     def record(self) -> dict[str, Any]:
         """Return plain JSON values for provenance."""
         return {
-            "distance": round(self.distance, 3),
+            "score": round(self.score, 3),
             "limit": self.limit,
             "unlike_training": self.unlike,
             "unusual": list(self.unusual),
@@ -69,5 +69,5 @@ def told(provenance: Mapping[str, Any]) -> str:
     found = []
     for m, one in checked.items() if isinstance(checked, Mapping) else ():
         if isinstance(one, Mapping) and one.get("unlike_training") is True:
-            found.append(f"{m} at distance {one.get('distance')}, limit {one.get('limit')}")
+            found.append(f"{m}, score {one.get('score')}, limit {one.get('limit')}")
     return f"{SHORT.capitalize()}: {'; '.join(found)}. Do not rely on it." if found else ""

@@ -25,6 +25,7 @@ from core.image.resample import resample_inside, resample_mask
 from core.marks import synthetic_notice
 from core.models.bundle import Bundle
 from core.synthesis.tiles import Tiling
+from core.synthesis.view import Block, View, block_of, forget_parts, view_of, whole_view
 from core.version import __version__
 from core.volume import Mask, Volume, Voxels
 
@@ -90,7 +91,7 @@ class PreparedInput:
     """A case laid out for the network.
 
     Attributes:
-        grid: canonical (RAS+) grid at the model's spacing.
+        grid: canonical (RAS+) grid at the model's spacing, cut to what the tiles see.
         axis: array axis along which slices are stacked.
         images: input modality → (i, j, k) float32 in [-1, 1] on ``grid``, background -1.
         fov: (i, j, k) bool on ``grid``: where to synthesise.
@@ -142,7 +143,8 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
     """Lay a case out on the model's grid.
 
     The reference grid is that of the first volume in the model's order of modalities (the iUS when
-    there is one), turned to RAS+ and brought to the model's spacing.
+    there is one), turned to RAS+ and brought to the model's spacing; of it, the part that the tiles
+    over the field of view see.
 
     Raises:
         ModelError: the subset or a target is not the model's.
@@ -171,34 +173,25 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
     normalisers = {m: f.normaliser for m, f in facts.items()}
     first = next(iter(facts))
     grid = _model_grid(facts[first].volume, bundle.preprocessing.spacing)
-    images = {m: _image(f, grid) for m, f in facts.items() if m in request.subset}
-    fov = _target_fov(bundle, request, facts, grid)
-    if not fov.any():
+    view = _target_view(bundle, request, facts, grid)
+    if not view.mask.any():
         raise SynthesisError(
             "The field of view is empty on the model's grid: nothing to synthesise. Give a mask "
             "that overlaps the input (--fov FILE), or use the whole grid (--fov whole)."
         )
     axis = bundle.preprocessing.axis
-    plane = tuple(n for a, n in enumerate(grid.shape) if a != axis)
-    rows, columns = (_reach(fov, a) for a in range(3) if a != axis)
-    tiling = Tiling((plane[0], plane[1]), config.tile, 1 << config.pools, (rows, columns))
+    block = block_of(view, grid, axis, config.tile, 1 << max(config.pools - 1, 0))
     return PreparedInput(
-        grid=grid,
+        grid=block.grid,
         axis=axis,
-        images=images,
-        fov=fov,
+        images={m: _image(f, block.grid) for m, f in facts.items() if m in request.subset},
+        fov=block.fov,
         normalisers={m: normalisers.get(m, UNKNOWN_UNITS) for m in config.modalities},
-        tiling=tiling,
-        tiles=_order(fov, axis, tiling, grid, request.focus),
+        tiling=block.tiling,
+        tiles=_order(block, axis, request.focus),
         reference=case.volumes[first].grid,
         warnings=tuple(text for one in facts.values() for text in one.warnings),
     )
-
-
-def _reach(mask: Mask, axis: int) -> slice:
-    others = tuple(a for a in range(3) if a != axis)
-    shown = np.flatnonzero(np.any(mask, axis=others))
-    return slice(int(shown[0]), int(shown[-1]) + 1)
 
 
 # A window asks for many layouts of the same volumes (every toggle of an input is one, every move of
@@ -226,46 +219,46 @@ def _image(facts: Measured, grid: Grid) -> Voxels:
 
 
 @lru_cache(maxsize=2)
-def _swept(facts: Measured, grid: Grid) -> Mask:
-    return _read_only(resample_mask(facts.field, facts.volume.grid, grid))
+def _swept(facts: Measured, grid: Grid) -> View:
+    return _read_only(view_of(facts.field, facts.volume.grid, grid))
 
 
 @lru_cache(maxsize=2)
-def _brain(facts: Measured, grid: Grid) -> Mask:
+def _brain(facts: Measured, grid: Grid) -> View:
     volume = facts.volume
-    return _read_only(resample_mask(brain_mask(volume), volume.grid, grid))
+    return _read_only(view_of(brain_mask(volume), volume.grid, grid))
 
 
-def _read_only(mask: Mask) -> Mask:
-    mask.setflags(write=False)
-    return mask
+def _read_only(view: View) -> View:
+    view.mask.setflags(write=False)
+    return view
 
 
 def forget_volumes() -> None:
     """Let go of volumes and of what was worked out from them; the next layout starts anew."""
     for remembered in (_facts, _model_grid, _image, _swept, _brain):
         remembered.cache_clear()
+    forget_parts()
 
 
-def _target_fov(
+def _target_view(
     bundle: Bundle, request: Request, facts: Mapping[str, Measured], grid: Grid
-) -> Mask:
+) -> View:
     if isinstance(request.fov, Volume):
         mask = request.fov.canonical()
-        return resample_mask(mask.voxels > 0, mask.grid, grid)
+        return view_of(mask.voxels > 0, mask.grid, grid)
     if request.fov == "whole":
-        return np.ones(grid.shape, dtype=bool)
+        return whole_view(grid)
     for m in bundle.preprocessing.swept:
         if m in facts:
             return _swept(facts[m], grid)
     return _brain(next(iter(facts.values())), grid)
 
 
-def _order(
-    fov: Mask, axis: int, tiling: Tiling, grid: Grid, focus: tuple[float, float, float] | None
-) -> tuple[Tile, ...]:
-    """Order the tiles that touch the field of view: the focused one, its slice, then outward."""
-    planes = np.moveaxis(fov, axis, 0)
+def _order(block: Block, axis: int, focus: tuple[float, float, float] | None) -> tuple[Tile, ...]:
+    """Order the tiles that count in the field of view: the focused one, its slice, then outward."""
+    grid, tiling = block.grid, block.tiling
+    planes = np.moveaxis(block.fov, axis, 0)
     centre = (np.array(grid.shape) - 1) / 2 if focus is None else grid.to_voxel(focus)
     at = np.clip(np.round(centre), 0, np.array(grid.shape) - 1)
     row, column = (float(v) for a, v in enumerate(at) if a != axis)
@@ -276,7 +269,7 @@ def _order(
         away = abs(int(index) - float(at[axis]))
         for origin in tiling.origins:
             _, outer = tiling.overlap(origin)
-            if planes[index][outer].any():
+            if (planes[index][outer] & tiling.counts[origin]).any():
                 middle = np.array(origin) + half - 0.5
                 aside = float(np.hypot(middle[0] - row, middle[1] - column))
                 work.append(((away, aside), Tile(int(index), origin)))

@@ -73,7 +73,7 @@ def test_an_input_unlike_the_training_is_said_before_and_beside_the_result(
     again(qtbot, window)
     assert notes(window).count(said) == 1
     assert warning.isVisibleTo(window)
-    assert "T2 at distance 7.5, limit 1.5" in warning.text()
+    assert "T2, score 7.5, limit 1.5" in warning.text()
     assert window.context.session.results.current is not None
     # The pane says it too: without its record the same result has fewer words in its picture.
     told = picture_of(window)

@@ -207,7 +207,7 @@ def test_the_layout_holds_the_inputs_alone_in_the_model_s_range() -> None:
         prepare_input(Case("a", {"T2": head()}), bundle, REQUEST).normalisers["iUS"]
         == UNKNOWN_UNITS
     )
-    assert (prepared.tiling.tile, prepared.tiling.step, prepared.axis) == ((16, 16), 4, 2)
+    assert (prepared.tiling.tile, prepared.tiling.step, prepared.axis) == ((16, 16), 2, 2)
     assert prepared.tiling.plane == (24, 20)
     assert prepared.fov.all()
     mask = np.zeros(GRID.shape, np.float32)

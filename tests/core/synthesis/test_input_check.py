@@ -41,8 +41,11 @@ def engine() -> Engine:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model, bundle = MHVAE(CONFIG), Bundle(CONFIG, Preprocessing((2, 2, 2)), "small")
-    rows = [quantities(model, prepared(bundle, volume(n)), "T2") for n in range(40)]
-    typical = Typical.fit(rows, list(range(40)))
+    right, wrong = (
+        [quantities(model, prepared(bundle, volume(n, noise=noise)), "T2") for n in range(16)]
+        for noise in (False, True)
+    )
+    typical = Typical.fit(right, wrong, (list(range(16)), list(range(20, 36))))
     return Engine(model, replace(bundle, typical={"T2": typical}))
 
 
@@ -55,7 +58,7 @@ def test_noise_is_warned_of_and_a_familiar_image_is_not(engine: Engine) -> None:
     strange = engine.check(prepared(engine.bundle, volume(99, noise=True)))
     assert familiar.checked["T2"]["unlike_training"] is False
     assert not any("look like" in text for text in familiar.warnings)
-    assert strange.checked["T2"]["distance"] > strange.checked["T2"]["limit"]
+    assert strange.checked["T2"]["score"] > strange.checked["T2"]["limit"]
     assert "does not look like the T2 images" in strange.warnings[-1]
     assert "no warning is no proof" in strange.warnings[-1]
 
@@ -114,7 +117,7 @@ def test_a_model_that_was_never_calibrated_judges_nothing(engine: Engine) -> Non
     layout = prepared(engine.bundle, volume(0, noise=True))
     bare = replace(engine.bundle, typical={})
     other = replace(
-        engine.bundle, typical={"T2": Typical(("colour",), (0.0,), (1.0,), ((1.0,),), 1.0, 30)}
+        engine.bundle, typical={"T2": Typical(("colour",), (0.0,), (1.0,), (1.0,), 1.0, 0.97, 30)}
     )
     assert check_inputs(engine.model, bare, layout) == ()
     assert check_inputs(engine.model, other, layout) == ()
@@ -151,4 +154,4 @@ def test_the_built_in_models_know_noise_from_a_head(name: str, real_data: Path) 
         for v in (head, replace(head, voxels=mixed))
     ]
     assert found[1].unlike
-    assert found[1].distance > found[0].distance
+    assert found[1].score > found[0].score
