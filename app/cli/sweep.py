@@ -67,10 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from core.image.preprocess import working_grid
     from core.image.resample import resample_mask
     from core.io import read, write
-    from core.models.weights import load
-    from core.synthesis.backends import choose_device
+    from core.synthesis.open_engine import open_engine
     from core.synthesis.request import Request, prepare_input
-    from core.synthesis.synthesize import Engine
     from core.synthesis.virtual_sweep import (
         ProbeShape,
         SweepError,
@@ -124,9 +122,7 @@ def run(args: argparse.Namespace) -> int:
         )
         prepared = prepare_input(case, bundle, request)
     with report.stage("load model"):
-        device = choose_device(args.device)
-        assert bundle.path is not None
-        engine = Engine(load(bundle.path)[1], bundle, device)
+        engine = open_engine(bundle, args.device, tiles=len(prepared.tiles), tell=report.warn)
     with report.stage("check the input"):
         prepared = checked(engine, prepared, report)
     with report.stage("synthesise"):
@@ -169,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
             "frames": len(sweeps) * len(sweeps[0].offsets),
             "tiles": len(prepared.tiles),
             "model": bundle.name,
-            "device": device,
+            "device": engine.device,
             "seconds": report.timings,
             "warnings": list(prepared.warnings),
             "notice": f"Synthetic. {bundle.intended_use}",

@@ -145,13 +145,9 @@ def run(args: argparse.Namespace) -> int:
     with report.stage("prepare"):
         prepared = prepare_input(case, bundle, request)
     with report.stage("load model"):
-        from core.models.weights import load
-        from core.synthesis.backends import choose_device
-        from core.synthesis.synthesize import Engine
+        from core.synthesis.open_engine import open_engine
 
-        device = choose_device(args.device)
-        assert bundle.path is not None
-        engine = Engine(load(bundle.path)[1], bundle, device)
+        engine = open_engine(bundle, args.device, tiles=len(prepared.tiles), tell=report.warn)
     with report.stage("check the input"):
         prepared = checked(engine, prepared, report)
     with kept_samples(args, prepared, request) as each:
@@ -182,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
             "tiles": len(prepared.tiles),
             "model": bundle.name,
             "model_sha256": bundle.sha256,
-            "device": device,
+            "device": engine.device,
             "seconds": report.timings,
             "peak_memory_mb": round(peak_memory() / 1e6),
             **({"metrics": measured} if measured else {}),

@@ -21,7 +21,7 @@ from app.state.values import Kind
 from app.synthesis.cost import CostEstimator, pace_key
 from app.synthesis.experts import Experts
 from app.synthesis.live_preview import LivePreview, Question, question
-from app.synthesis.request import task
+from app.synthesis.request import device, task
 from app.synthesis.stale_results import StaleResults
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class SynthesisController(QObject):
         self._told: set[str] = set()
         self.cost = CostEstimator(context, lambda: self.running)
         self.cost.warned.connect(self._tell)
+        self.cost.told.connect(context.messages.info)
         self.experts = Experts(context, lambda: self.running)
         self.stale = StaleResults(context, self.run, lambda: self.running)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
@@ -167,6 +168,8 @@ class SynthesisController(QObject):
 
     def _progressed(self, message: Message) -> None:
         self._tell(message.get("warnings", []))
+        for sentence in message.get("told", []):
+            self.context.messages.info(sentence)
         if self._state.live is not None:
             self._state.live.touch(message.get("regions", []))
         self.stage_changed.emit(
@@ -176,7 +179,7 @@ class SynthesisController(QObject):
     def _finished(self, message: Message) -> None:
         live = self._state.live
         assert live is not None
-        key = pace_key(self.context, message["device"])
+        key = pace_key(self.context, device(self.context))
         self.context.settings.add_pace(key, float(message["pace"]))
         rows = live.finish(message)
         self.context.engine.release()

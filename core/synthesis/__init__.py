@@ -3,8 +3,10 @@
 __all__ = [
     "backends",
     "devices",
+    "fastest",
     "input_check",
     "input_warning",
+    "open_engine",
     "overview",
     "request",
     "score",

@@ -21,7 +21,7 @@ from core.models.bundle import Bundle
 from core.models.mhvae.inference import for_inference
 from core.models.mhvae.model import MHVAE
 from core.models.onnx_export import Traceable
-from core.synthesis.devices import EXTRAS, OPENVINO
+from core.synthesis.devices import BFLOAT16, EXTRAS, OPENVINO
 from core.synthesis.request import SynthesisError
 from core.volume import Voxels
 
@@ -36,8 +36,18 @@ def devices() -> list[str]:
     return found + [name for name in EXTRAS if importlib.util.find_spec(name) is not None]
 
 
+def bfloat16_here() -> bool:
+    """Tell whether this CPU multiplies in bfloat16; another one is slower at it than at float32."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):
+        return False
+
+
 def choose_device(name: str = "auto") -> str:
-    """Return the device to compute on; ``auto`` prefers a GPU and never the accelerated back end.
+    """Return the device to compute on; ``auto`` is the first exact one, a GPU where there is one.
+
+    Where there is a model, :func:`core.synthesis.fastest.choose` times what there is.
 
     Raises:
         SynthesisError: the named device is not there.
@@ -45,6 +55,8 @@ def choose_device(name: str = "auto") -> str:
     there = devices()
     if name == "auto":
         return there[0]
+    if name == BFLOAT16 and bfloat16_here():
+        return name
     if name not in there:
         extra = EXTRAS.get(name)
         hint = f" Install it with pip install 'mhvae-studio[{extra}]'." if extra else ""
@@ -80,12 +92,13 @@ class Pass(Protocol):
 
 
 class TorchPass:
-    """The exact path, on any torch device."""
+    """The exact path, on any torch device; or, in bfloat16, nearly that on a CPU."""
 
-    def __init__(self, model: MHVAE, device: str) -> None:
+    def __init__(self, model: MHVAE, device: str, *, bfloat16: bool = False) -> None:
         if device == "cpu":
             keep_memory()
         self.device = device
+        self.bfloat16 = bfloat16
         self.model = for_inference(model).to(device)
 
     def __call__(
@@ -99,7 +112,8 @@ class TorchPass:
         images = {m: torch.from_numpy(x).to(self.device) for m, x in inputs.items()}
         like = next(iter(images.values()))
         draws: dict[str, list[Tensor]] = {m: [] for m in targets}
-        with torch.inference_mode():
+        nearly = torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
+        with torch.inference_mode(), nearly:
             features = self.model.encode(images)
             for noise in noises:
                 decoded = self.model.decode(
@@ -112,7 +126,7 @@ class TorchPass:
                     kl=False,
                 )
                 for m in targets:
-                    draws[m].append(decoded.images[m][:, 0].clamp(-1, 1))
+                    draws[m].append(decoded.images[m][:, 0].float().clamp(-1, 1))
             return {m: torch.stack(d).cpu().numpy() for m, d in draws.items()}
 
 
@@ -185,7 +199,14 @@ class OpenVinoPass:
         return graph
 
 
-PASSES: dict[str, Callable[[MHVAE, Bundle], Pass]] = {OPENVINO: OpenVinoPass}
+def _bfloat16_pass(model: MHVAE, bundle: Bundle) -> Pass:
+    return TorchPass(model, "cpu", bfloat16=True)
+
+
+PASSES: dict[str, Callable[[MHVAE, Bundle], Pass]] = {
+    OPENVINO: OpenVinoPass,
+    BFLOAT16: _bfloat16_pass,
+}
 """Back ends beside torch."""
 
 

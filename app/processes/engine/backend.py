@@ -6,7 +6,7 @@ Everything that needs torch is imported here, in the engine process, and nowhere
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -21,7 +21,10 @@ from app.processes.shared_memory import SharedArray
 from core.case import Case
 from core.errors import Cancelled
 from core.grid import Grid
-from core.synthesis.backends import choose_device, devices
+from core.models.bundle import header
+from core.synthesis.backends import devices
+from core.synthesis.fastest import WORTH
+from core.synthesis.open_engine import open_engine
 from core.synthesis.request import PreparedInput, Request, Synthesis, forget_volumes, prepare_input
 from core.synthesis.score import compare_with_truth
 from core.synthesis.synthesize import Engine, OutOfMemory, Progress
@@ -48,6 +51,7 @@ class EngineBackend:
 
     def __init__(self) -> None:
         self._engine: tuple[tuple[str, str], Engine] | None = None
+        self._settled = False
         self._layouts: dict[_Key, PreparedInput] = {}
         self._arrays: list[SharedArray] = []
 
@@ -66,8 +70,9 @@ class EngineBackend:
             inputs, also on whether they are like the model's training.
         """
         case, request = _case(task, volumes), _request(task)
-        engine = self._load(task)
         prepared = self._prepare(task, case, request)
+        told: list[str] = []
+        engine = self._load(task, len(prepared.tiles), told.append)
         if cancelled():
             raise Cancelled
         measure = task.get("measure", True)
@@ -81,6 +86,7 @@ class EngineBackend:
             "memory": [now / 1e6, (now + 4 * arrays * prepared.fov.size) / 1e6],
             "device": engine.device,
             "warnings": list(prepared.warnings),
+            "told": told,
         }
 
     def run(
@@ -97,10 +103,16 @@ class EngineBackend:
         """
         started = time.perf_counter()
         case, request = _case(task, volumes), _request(task)
-        send({"type": "progress", "stage": "loading the model", "done": 0, "total": 0})
-        engine = self._load(task)
-        send({"type": "progress", "stage": "laying out", "done": 0, "total": 0})
+
+        def say(stage: str, **more: object) -> None:
+            send({"type": "progress", "stage": stage, "done": 0, "total": 0, **more})
+
+        say("laying out")
         prepared = self._prepare(task, case, request)
+        say("loading the model")
+        engine = self._load(
+            task, len(prepared.tiles), lambda found: say("loading the model", told=[found])
+        )
         if cancelled():
             raise Cancelled
         self.release()
@@ -136,8 +148,7 @@ class EngineBackend:
 
         def check(unknown: PreparedInput) -> PreparedInput:
             found.append(self._checked(task, engine, unknown, request, cancelled))
-            told = {"stage": "checking the input", "done": 0, "total": 0}
-            send({"type": "progress", **told, "warnings": list(found[0].warnings)})
+            say("checking the input", warnings=list(found[0].warnings))
             return found[0]
 
         try:
@@ -171,8 +182,8 @@ class EngineBackend:
     def shares(self, task: Message, volumes: Mapping[str, Volume]) -> Message:
         """Return the precision shares of the slice under the focus, per level."""
         case, request = _case(task, volumes), _request(task)
-        engine = self._load(task)
         prepared = self._prepare(task, case, request)
+        engine = self._load(task, 0)
         index = slice_under(prepared, request.focus)
         shares = engine.shares(prepared, request, index)
         self.release()
@@ -210,22 +221,24 @@ class EngineBackend:
         self._arrays.append(made)
         return made
 
-    def _load(self, task: Message) -> Engine:
-        from core.models.weights import load
-
-        wanted = (str(task["model"]), choose_device(str(task["device"])))
-        if self._engine is None or self._engine[0] != wanted:
+    def _load(
+        self, task: Message, tiles: int, tell: Callable[[str], None] = lambda _: None
+    ) -> Engine:
+        """Return the engine; what is chosen for little work is looked at again for much."""
+        much = tiles >= WORTH
+        wanted = (str(task["model"]), str(task["device"]))
+        if self._engine is None or self._engine[0] != wanted or (much and not self._settled):
             self._engine = None  # never two models in memory
-            bundle, model = load(*wanted)
-            self._engine = (wanted, Engine(model, bundle, wanted[1]))
+            bundle = header(wanted[0])
+            self._engine = (wanted, open_engine(bundle, wanted[1], tiles=tiles, tell=tell))
+            self._settled = much or wanted[1] != "auto"
         return self._engine[1]
 
     def _prepare(self, task: Message, case: Case, request: Request) -> PreparedInput:
         key = _key(task, request)
         prepared = self._layouts.pop(key, None)
         if prepared is None:
-            assert self._engine is not None
-            prepared = prepare_input(case, self._engine[1].bundle, request)
+            prepared = prepare_input(case, header(str(task["model"])), request)
         self._layouts[key] = prepared
         while len(self._layouts) > KEPT_LAYOUTS:
             del self._layouts[next(iter(self._layouts))]
