@@ -15,7 +15,7 @@ from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 from core.models.weights import save
 from core.synthesis import fastest
-from core.synthesis.backends import Pass, TorchPass, bfloat16_here
+from core.synthesis.backends import Pass, TorchPass, bfloat16_here, build_pass
 from core.synthesis.devices import BFLOAT16
 from core.synthesis.fastest import BATCH, WORTH, choose, own_images, timed
 from core.volume import Voxels
@@ -71,24 +71,28 @@ def paced(**speeds: tuple[float, ...]) -> fastest.Build:
 
 
 def test_the_fastest_of_the_exact_ones_is_taken(model: MHVAE, bundle: Bundle) -> None:
-    build = paced(cpu=(0.05,), openvino=(0.01,))
-    choice = timed(model, bundle, ["cpu", "openvino"], seconds=0.2, build=build)
+    build = paced(cpu=(0.4,), openvino=(0.0,))
+    choice = timed(model, bundle, ["cpu", "openvino"], seconds=0.1, build=build)
     assert choice.device == "openvino"
-    assert choice.paces["openvino"] == pytest.approx(0.01 / BATCH, abs=0.01)
-    assert choice.paces["cpu"] > choice.paces["openvino"]
+    assert choice.paces["cpu"] >= 0.4 / BATCH
     assert "Automatic uses CPU, accelerated (OpenVINO)" in choice.sentence
     assert "CPU 1" in choice.sentence  # its pace is told too
 
 
-def test_a_gain_within_the_noise_of_a_clock_changes_nothing(model: MHVAE, bundle: Bundle) -> None:
-    build = paced(cpu=(0.1,), openvino=(0.0995,))
-    assert timed(model, bundle, ["cpu", "openvino"], seconds=0.2, build=build).device == "cpu"
+def test_a_gain_within_the_noise_of_a_clock_changes_nothing(
+    model: MHVAE, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for second, taken in ((0.097, "cpu"), (0.093, "openvino")):
+        paces = iter((0.1, second))
+        monkeypatch.setattr(fastest, "_pace", lambda *_, p=paces: next(p))
+        build = paced(cpu=(0.0,), openvino=(0.0,))
+        assert timed(model, bundle, ["cpu", "openvino"], build=build).device == taken
 
 
 def test_the_timing_takes_about_the_time_it_is_given(model: MHVAE, bundle: Bundle) -> None:
     start = time.perf_counter()
     timed(model, bundle, ["cpu", "openvino"], seconds=1.0, build=paced(cpu=(0,), openvino=(0,)))
-    assert 1.0 <= time.perf_counter() - start < 6
+    assert 1.0 <= time.perf_counter() - start < 20  # whatever else the machine does
 
 
 @pytest.mark.parametrize(
@@ -105,7 +109,7 @@ def test_the_timing_takes_about_the_time_it_is_given(model: MHVAE, bundle: Bundl
 def test_what_changes_the_images_is_not_used_however_fast(
     model: MHVAE, bundle: Bundle, name: str, off: float, peak: float, used: bool
 ) -> None:
-    build = paced(**{"cpu": (0.05,), name: (0.0, off, peak)})
+    build = paced(**{"cpu": (0.4,), name: (0.0, off, peak)})
     choice = timed(model, bundle, ["cpu", name], seconds=0.1, build=build)
     assert (choice.device == name) is used
     assert (name in choice.refused) is not used
@@ -123,8 +127,8 @@ def test_it_is_timed_once_for_a_machine_and_a_model(
 ) -> None:
     monkeypatch.setattr(fastest, "candidates", lambda: ["cpu", "openvino"])
     monkeypatch.setattr(fastest, "SECONDS", 0.1)
-    build = paced(cpu=(0.05,), openvino=(0.0,))
-    slower = paced(cpu=(0.0,), openvino=(0.05,))
+    build = paced(cpu=(0.4,), openvino=(0.0,))
+    slower = paced(cpu=(0.0,), openvino=(0.4,))
     kept = tmp_path / "state" / "backends.json"
 
     def chosen(build: fastest.Build, **more: int) -> fastest.Choice:
@@ -153,15 +157,14 @@ def test_a_named_device_is_taken_without_timing(
 
 def test_the_images_it_is_timed_on_are_the_model_s_own(model: MHVAE) -> None:
     images = own_images(model)
-    assert {m: x.shape for m, x in images.items()} == dict.fromkeys(
-        CONFIG.modalities, (BATCH, 1, 16, 16)
-    )
+    assert list(images) == list(CONFIG.modalities)
+    assert {x.shape for x in images.values()} == {(BATCH, 1, 16, 16)}
     assert all(np.array_equal(x, own_images(model)[m]) for m, x in images.items())
 
 
 @pytest.mark.skipif(not bfloat16_here(), reason="this CPU has no bfloat16")
 def test_bfloat16_makes_nearly_the_same_images(model: MHVAE, bundle: Bundle) -> None:
-    exact, nearly = (fastest.build_pass(model, bundle, name) for name in ("cpu", BFLOAT16))
+    exact, nearly = (build_pass(model, bundle, name) for name in ("cpu", BFLOAT16))
     images = own_images(model)
     a, b = (p({"T2": images["T2"]}, ("iUS",), 0.0, [None])["iUS"] for p in (exact, nearly))
     assert b.dtype == np.float32
