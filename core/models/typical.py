@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RIDGE = 0.02
+RIDGE = 0.06
 """How strongly the weights are drawn to zero: a few dozen cases tell them roughly."""
-FAR = 4.0
+FAR = 3.0
 """Deviations beyond which a quantity counts no more: one wild number must not decide alone."""
 FEWEST = 10
 """Held-out cases below which there is nothing to calibrate with."""
@@ -38,6 +38,7 @@ class Typical:
         mean: of every quantity over the held-out cases.
         deviation: of every quantity over these and the wrong inputs, above 0.
         weights: of the quantities, in deviations from the mean, in the score.
+        away: weights of the same without their sign: how far, whichever way.
         limit: the score that all but few held-out cases stay below.
         inside: the share of them that does.
         cases: how many held-out cases there were.
@@ -47,6 +48,7 @@ class Typical:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     weights: tuple[float, ...]
+    away: tuple[float, ...]
     limit: float
     inside: float
     cases: int
@@ -54,10 +56,10 @@ class Typical:
     def __post_init__(self) -> None:
         n = len(self.quantities)
         if not 0 < n <= MOST or any(
-            len(each) != n for each in (self.mean, self.deviation, self.weights)
+            len(each) != n for each in (self.mean, self.deviation, self.weights, self.away)
         ):
             raise ValueError("the typical quantities do not belong together")
-        every = [*self.mean, *self.deviation, *self.weights, self.limit, self.inside]
+        every = [*self.mean, *self.deviation, *self.weights, *self.away, self.limit, self.inside]
         if not np.isfinite(np.array(every, np.float64)).all() or min(self.deviation) <= 0:
             raise ValueError("the typical quantities are not all numbers in their range")
 
@@ -68,7 +70,7 @@ class Typical:
         wrong: Sequence[Mapping[str, float]],
         groups: tuple[Sequence[object], Sequence[object]],
         *,
-        inside: float = 0.97,
+        inside: float = 0.95,
     ) -> Typical:
         """Calibrate on held-out cases and on inputs that are not what they are given as.
 
@@ -99,12 +101,13 @@ class Typical:
                 raise ValueError("one group of cases leaves nothing to compare it with")
             learnt = _learn(a[~own], b[~others])
             found += [_score(row, *learnt) for row in a[own]]
-        mean, deviation, weights = _learn(a, b)
+        mean, deviation, both = (tuple(round(float(v), 6) for v in each) for each in _learn(a, b))
         return cls(
             names,
-            tuple(round(float(v), 6) for v in mean),
-            tuple(round(float(v), 6) for v in deviation),
-            tuple(round(float(v), 6) for v in weights),
+            mean,
+            deviation,
+            both[: len(names)],
+            both[len(names) :],
             round(float(np.quantile(found, inside)), 4),
             inside,
             len(right),
@@ -116,19 +119,21 @@ class Typical:
         Raises:
             KeyError: a quantity is missing.
         """
-        row = np.array([values[name] for name in self.quantities])
-        return _score(row, np.array(self.mean), np.array(self.deviation), np.array(self.weights))
+        return float(self._added(values).sum())
 
     def loudest(self, values: Mapping[str, float], most: int = 3) -> tuple[str, ...]:
         """Name the quantities that add most to a score."""
-        added = {
-            name: weight * float(np.clip((values[name] - mean) / deviation, -FAR, FAR))
-            for name, mean, deviation, weight in zip(
-                self.quantities, self.mean, self.deviation, self.weights, strict=True
-            )
-        }
-        found = sorted((n for n in added if added[n] > 0), key=lambda n: -added[n])
-        return tuple(found[:most])
+        added = self._added(values)
+        found = [n for n in np.argsort(-added) if added[n] > 0]
+        return tuple(self.quantities[n] for n in found[:most])
+
+    def _added(self, values: Mapping[str, float]) -> Numbers:
+        """Return what every quantity adds to the score."""
+        row = np.array([values[name] for name in self.quantities])
+        z = _relative(row, np.array(self.mean), np.array(self.deviation))
+        n = len(self.quantities)
+        added: Numbers = z[:n] * np.array(self.weights) + z[n:] * np.array(self.away)
+        return added
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -137,6 +142,7 @@ class Typical:
             "mean": list(self.mean),
             "deviation": list(self.deviation),
             "weights": list(self.weights),
+            "away": list(self.away),
             "limit": self.limit,
             "inside": self.inside,
             "cases": self.cases,
@@ -149,14 +155,16 @@ class Typical:
         Raises:
             ValueError, TypeError, KeyError: it is damaged.
         """
-        mean, deviation, weights = (
-            tuple(float(v) for v in values[name]) for name in ("mean", "deviation", "weights")
+        mean, deviation, weights, away = (
+            tuple(float(v) for v in values[name])
+            for name in ("mean", "deviation", "weights", "away")
         )
         return cls(
             tuple(str(name) for name in values["quantities"]),
             mean,
             deviation,
             weights,
+            away,
             float(values["limit"]),
             float(values["inside"]),
             int(values["cases"]),
@@ -164,10 +172,10 @@ class Typical:
 
 
 def _learn(right: Numbers, wrong: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    """Return mean, deviation and weights: ridge logistic regression, both sides of equal weight."""
+    """Return mean, deviation, weights (2n): ridge logistic regression, sides of equal weight."""
     mean = right.mean(axis=0)
     deviation = np.concatenate([right, wrong]).std(axis=0) + 1e-3
-    z = np.clip((np.concatenate([right, wrong]) - mean) / deviation, -FAR, FAR)
+    z = _relative(np.concatenate([right, wrong]), mean, deviation)
     x = np.column_stack([z, np.ones(len(z))])
     truth = np.repeat([0.0, 1.0], [len(right), len(wrong)])
     share = np.repeat([0.5 / len(right), 0.5 / len(wrong)], [len(right), len(wrong)])
@@ -183,4 +191,10 @@ def _learn(right: Numbers, wrong: Numbers) -> tuple[Numbers, Numbers, Numbers]:
 
 
 def _score(row: Numbers, mean: Numbers, deviation: Numbers, weights: Numbers) -> float:
-    return float(np.clip((row - mean) / deviation, -FAR, FAR) @ weights)
+    return float(_relative(row, mean, deviation) @ weights)
+
+
+def _relative(values: Numbers, mean: Numbers, deviation: Numbers) -> Numbers:
+    """Return (…, 2n): deviations from the mean, and how far they are whichever way."""
+    z = np.clip((values - mean) / deviation, -FAR, FAR)
+    return np.concatenate([z, np.abs(z)], axis=-1)

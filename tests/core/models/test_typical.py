@@ -49,7 +49,7 @@ def test_what_makes_it_strange_is_named_and_one_wild_number_counts_no_more_than_
     typical = fitted()
     strange = {"a": 5.0, "b": -2.0, "c": 150.0}
     assert typical.loudest(strange)[0] == "c"
-    assert "c" not in typical.loudest({"a": 5.0, "b": -2.0, "c": 100.0 - 50})
+    assert typical.loudest({"a": 5.0, "b": -2.0, "c": 99.0})[:1] != ("c",)
     assert typical.score({**strange, "c": 1e9}) == typical.score({**strange, "c": 1e6})
 
 
@@ -90,6 +90,7 @@ def test_it_travels_with_the_model(tmp_path: Path) -> None:
         {"limit": float("inf")},
         {"weights": [1.0]},
         {"weights": [1.0, float("nan"), 1.0]},
+        {"away": []},
         {"quantities": []},
         {"quantities": 5},
         {"cases": "many"},

@@ -117,7 +117,8 @@ def test_a_model_that_was_never_calibrated_judges_nothing(engine: Engine) -> Non
     layout = prepared(engine.bundle, volume(0, noise=True))
     bare = replace(engine.bundle, typical={})
     other = replace(
-        engine.bundle, typical={"T2": Typical(("colour",), (0.0,), (1.0,), (1.0,), 1.0, 0.97, 30)}
+        engine.bundle,
+        typical={"T2": Typical(("colour",), (0.0,), (1.0,), (1.0,), (0.0,), 1.0, 0.97, 30)},
     )
     assert check_inputs(engine.model, bare, layout) == ()
     assert check_inputs(engine.model, other, layout) == ()
