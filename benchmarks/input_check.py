@@ -151,7 +151,7 @@ def measure(args: argparse.Namespace) -> None:
             add(*one)
 
 
-def calibrated(rows: Sequence[Measured]) -> Typical:
+def calibrated(rows: Sequence[Measured], inside: float) -> Typical:
     """Calibrate on the ordinary and the wrong ones among some volumes of one modality."""
     right = [m for m in rows if m.kind == ORDINARY]
     wrong = [m for m in rows if m.kind not in (ORDINARY, *APART)]
@@ -159,13 +159,14 @@ def calibrated(rows: Sequence[Measured]) -> Typical:
         [m.values for m in right],
         [m.values for m in wrong],
         ([m.head for m in right], [m.head for m in wrong]),
+        inside=inside,
     )
 
 
-def warned(rows: Sequence[Measured], judged: Sequence[Measured]) -> list[bool]:
+def warned(rows: Sequence[Measured], judged: Sequence[Measured], inside: float) -> list[bool]:
     """Return whether each of some volumes is warned of, by a calibration without their heads."""
     heads = {m.head for m in judged}
-    typical = calibrated([m for m in rows if m.head not in heads])
+    typical = calibrated([m for m in rows if m.head not in heads], inside)
     return [typical.score(m.values) > typical.limit for m in judged]
 
 
@@ -178,12 +179,12 @@ def test(args: argparse.Namespace) -> None:
         unknown: dict[str, list[bool]] = {}
         for head in dict.fromkeys(m.head for m in own):
             here = [m for m in own if m.head == head]
-            for m, answer in zip(here, warned(own, here), strict=True):
+            for m, answer in zip(here, warned(own, here, args.inside), strict=True):
                 found.setdefault(m.kind, []).append(answer)
         for kind in (k for k in found if k not in (ORDINARY, *APART)):
             others = [m for m in own if m.kind != kind]
             for m in (m for m in own if m.kind == kind):
-                unknown.setdefault(kind, []).extend(warned(others, [m]))
+                unknown.setdefault(kind, []).extend(warned(others, [m], args.inside))
         false = found[ORDINARY]
         print(f"{modality}: {sum(false)} false alarms in {len(false)} held-out cases")
         for name, each in (("wrong ones", found), ("of a kind not calibrated with", unknown)):
@@ -192,7 +193,7 @@ def test(args: argparse.Namespace) -> None:
         for kind in sorted(found):
             also = f", unknown {sum(unknown[kind])}" if kind in unknown else ""
             print(f"  {kind}: {sum(found[kind])} of {len(found[kind])}{also}")
-        typical[modality] = calibrated(own)
+        typical[modality] = calibrated(own, args.inside)
     if args.write:
         store(args.write, typical)
 
@@ -222,6 +223,7 @@ def main(words: Sequence[str] | None = None) -> None:
     two.set_defaults(run=measure)
     three = commands.add_parser("test")
     three.add_argument("files", type=Path, nargs="+")
+    three.add_argument("--inside", type=float, default=0.95, help="share of cases not warned of")
     three.add_argument("--write", type=Path)
     three.set_defaults(run=test)
     args = parser.parse_args(words)

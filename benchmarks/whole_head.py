@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +54,7 @@ def measure(path: Path, name: str, count: int) -> dict[str, float]:
     marks.append(time.process_time())
     on_grid(result, prepared.reference)
     marks.append(time.process_time())
-    layout, tiles, back = (b - a for a, b in zip(marks, marks[1:], strict=False))
+    layout, tiles, back = (b - a for a, b in pairwise(marks))
     pace = tiles / len(some.tiles)
     return {
         "tiles": len(prepared.tiles),

@@ -77,9 +77,8 @@ def test_an_input_unlike_the_training_is_warned_of_before_and_beside_the_result(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, t2: Path
 ) -> None:
     model = tmp_path / "calibrated.safetensors"
-    typical = Typical(
-        ("error of the reconstruction",), (-50.0,), (0.1,), (1.0,), (0.0,), 1.5, 0.97, 40
-    )
+    name = "error of the reconstruction"
+    typical = Typical((name,), (-50.0,), (0.1,), (1.0,), (0.0,), 1.5, 0.97, 40)
     bundle = Bundle(CONFIG, Preprocessing((2, 2, 2)), "calibrated", typical={"T2": typical})
     weights.save(bundle, MHVAE(CONFIG), model)
     status, out, err = run(

@@ -116,10 +116,8 @@ def test_the_same_tiles_are_looked_at_whatever_the_focus(engine: Engine) -> None
 def test_a_model_that_was_never_calibrated_judges_nothing(engine: Engine) -> None:
     layout = prepared(engine.bundle, volume(0, noise=True))
     bare = replace(engine.bundle, typical={})
-    other = replace(
-        engine.bundle,
-        typical={"T2": Typical(("colour",), (0.0,), (1.0,), (1.0,), (0.0,), 1.0, 0.97, 30)},
-    )
+    foreign = Typical(("colour",), (0.0,), (1.0,), (1.0,), (0.0,), 1.0, 0.97, 30)
+    other = replace(engine.bundle, typical={"T2": foreign})
     assert check_inputs(engine.model, bare, layout) == ()
     assert check_inputs(engine.model, other, layout) == ()
 
