@@ -24,7 +24,7 @@ from core.models.bundle import Bundle, find
 from core.registration.alignment import moved
 from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.synthesis.devices import DEVICES
-from core.synthesis.request import on_grid, prepare_input
+from core.synthesis.request import forget_volumes, on_grid, prepare_input
 from core.volume import Volume
 
 MASK = "mask"
@@ -160,9 +160,13 @@ def run(args: argparse.Namespace) -> int:
                 progress=lambda p: report.progress(p.stage, p.done, p.total, p.seconds_left),
             )
         measured = measure(case, result, prepared)
+        tiles, checks, warnings = len(prepared.tiles), prepared.checked, prepared.warnings
+        grid, used = None if args.grid == "model" else prepared.reference, engine.device
+        # What the network saw is as large as what it made, and no longer needed.
+        del prepared, engine
+        forget_volumes()
         with report.stage("write"):
             source = dicom_source(args, inputs)
-            grid = None if args.grid == "model" else prepared.reference
             saved = result if grid is None else on_grid(result, grid)
             outputs = write_result(saved, measured, args.out, args.format, source)
             del saved
@@ -175,18 +179,18 @@ def run(args: argparse.Namespace) -> int:
             "sources": {m: shown(v.source) for m, v in case.volumes.items()},
             "subset": list(request.subset),
             "targets": list(targets),
-            "tiles": len(prepared.tiles),
+            "tiles": tiles,
             "model": bundle.name,
             "model_sha256": bundle.sha256,
-            "device": engine.device,
+            "device": used,
             "seconds": report.timings,
             "peak_memory_mb": round(peak_memory() / 1e6),
             **({"metrics": measured} if measured else {}),
             **({"alignment": aligned} if aligned else {}),
-            **({"input_check": prepared.checked} if prepared.checked else {}),
+            **({"input_check": checks} if checks else {}),
             "warnings": [
                 *(w for v in case.volumes.values() for w in v.warnings),
-                *prepared.warnings,
+                *warnings,
             ],
             "notice": f"Synthetic. {bundle.intended_use}",
         },
