@@ -74,8 +74,9 @@ def test_synthesis_writes_marked_volumes_on_the_input_s_grid_and_a_picture(
 
 
 def test_an_input_unlike_the_training_is_warned_of_before_and_beside_the_result(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, t2: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, make_volume: Callable[..., Volume]
 ) -> None:
+    t2 = write(make_volume((60, 40, 12)), tmp_path / "patient-T2.nii.gz")
     model = tmp_path / "calibrated.safetensors"
     name = "error of the reconstruction"
     typical = Typical((name,), (-50.0,), (0.1,), (1.0,), (0.0,), 1.5, 0.97, 40)
