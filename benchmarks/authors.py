@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -23,12 +24,13 @@ SUBSETS = (("us",), ("t2",), ("us", "t2"))
 OURS = {"us": "iUS", "t2": "T2"}
 
 
-def authors_model(checkout: Path) -> Any:
+def authors_model(checkout: Path, hierarchical: bool = True) -> Any:
     sys.path.insert(0, str(checkout))
     from network.mhvae import MHVAE2D
+    from network.mvae import MVAE2D
 
     torch.manual_seed(0)
-    model = MHVAE2D(
+    model = (MHVAE2D if hierarchical else MVAE2D)(
         modalities=["us", "t2"],
         base_num_features=16,
         num_pool=6,
@@ -38,21 +40,23 @@ def authors_model(checkout: Path) -> Any:
         with_se=True,
         nfeat_finalblock=8,
         nb_finalblocks=6,
+        logger=logging.getLogger("authors"),
     )
     return model.eval()
 
 
-def our_model(checkout: Path) -> Any:
+def our_model(checkout: Path, hierarchical: bool = True) -> Any:
     sys.path.insert(0, str(ROOT))
-    from core.models.mhvae.model import MHVAE
     from core.models.published import checkpoint as published
     from core.models.published import keys as published_keys
+    from core.models.weights import build
 
-    state = {published_keys.modern(k): v for k, v in authors_model(checkout).state_dict().items()}
+    theirs = authors_model(checkout, hierarchical).state_dict()
+    state = {published_keys.modern(k): v for k, v in theirs.items()}
     inferred = published.infer(state, "random weights")
-    stated = published.Unstated().with_authors_defaults(inferred)
+    stated = published.Unstated(orientation="LPS").with_authors_defaults(inferred)
     config, tensors = published.convert(state, "random weights", inferred, stated)
-    model = MHVAE(config)
+    model = build(config)
     model.load_state_dict(tensors)
     return model.eval()
 
@@ -62,12 +66,12 @@ def images(batch: int) -> dict[str, torch.Tensor]:
     return {m: torch.rand(batch, 1, 192, 192, generator=generator) * 2 - 1 for m in OURS}
 
 
-def agree(checkout: Path) -> dict[str, float]:
+def agree(checkout: Path, hierarchical: bool = True) -> dict[str, float]:
     """Return the largest difference per subset with injected noise, original and fast path."""
     from torch.distributions import Normal
 
-    theirs, ours = authors_model(checkout), our_model(checkout)
-    from core.models.mhvae.inference import for_inference
+    theirs, ours = authors_model(checkout, hierarchical), our_model(checkout, hierarchical)
+    from core.models.inference import for_inference
 
     fast = for_inference(ours)
     x = images(2)
@@ -105,7 +109,7 @@ def timed(side: str, checkout: Path, batch: int, repeats: int, subset: tuple[str
     else:
         ours = our_model(checkout)
         from core.models.allocator import keep_memory
-        from core.models.mhvae.inference import for_inference
+        from core.models.inference import for_inference
 
         keep_memory()
         fast = for_inference(ours)
@@ -137,8 +141,9 @@ def main() -> None:
         side, batch, subset = args.one
         timed(side, args.checkout, int(batch), args.repeats, tuple(subset.split("+")))
         return
-    for name, difference in agree(args.checkout).items():
-        print(f"largest difference, {name}: {difference:.2g}")
+    for family in ("MHVAE", "MVAE"):
+        for name, difference in agree(args.checkout, family == "MHVAE").items():
+            print(f"largest difference, {family}, {name}: {difference:.2g}")
     for batch in args.batches:
         for subset in (("t2",), ("us", "t2")):
             row = {}

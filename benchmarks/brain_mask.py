@@ -1,7 +1,8 @@
 """The network behind the brain mask: trained on label maps of heads in any contrast, and measured.
 
-``python -m benchmarks.brain_mask train ANATOMY OUT.npz [--minutes 30]`` writes the weights that
-``core/image/brain_network.py`` reads; a run that was stopped goes on from OUT's checkpoint.
+``python -m benchmarks.brain_mask train ANATOMY OUT.npz [--minutes 30] [--from OLD.npz]`` writes the
+weights that ``core/image/brain_network.py`` reads; a run that was stopped goes on from OUT's
+checkpoint.
 ``python -m benchmarks.brain_mask score ANATOMY`` prints Dice per contrast on held-out heads.
 
 ANATOMY holds whole-head label maps with FreeSurfer numbers, as for ``mhvae-studio simulate``; every
@@ -202,10 +203,13 @@ class Network(nn.Module):
         return result
 
 
-def train(folder: Path, out: Path, minutes: float) -> None:
-    """Train for so long, and write the weights every minute."""
+def train(folder: Path, out: Path, minutes: float, start: Path | None = None) -> None:
+    """Train for so long, from other weights if they are given; write the weights every minute."""
     torch.manual_seed(0)
     network = Network()
+    if start is not None:
+        with np.load(start, allow_pickle=False) as stored:
+            network.load_state_dict({k: torch.from_numpy(stored[k]).float() for k in stored.files})
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
     checkpoint, step, spent = out.with_suffix(".pt"), 0, 0.0
     if checkpoint.exists():
@@ -214,7 +218,7 @@ def train(folder: Path, out: Path, minutes: float) -> None:
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["seconds"]
     maps = [m for n, m in enumerate(heads(folder)) if n % 4 != 3]
-    random = np.random.default_rng([1, step])
+    random = np.random.default_rng([1 + (start is not None), step])
     pool: list[tuple[Tensor, Tensor, Tensor]] = []
     begin = told = saved = time.monotonic()
     running: list[float] = []
@@ -287,10 +291,11 @@ def main() -> None:
     parser.add_argument("anatomy", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--from", dest="start", type=Path, help="weights to begin with (.npz)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.what == "train":
-        train(args.anatomy, args.out, args.minutes)
+        train(args.anatomy, args.out, args.minutes, args.start)
     else:
         score(args.anatomy)
 

@@ -173,7 +173,10 @@ def main(words: Sequence[str] | None = None) -> None:
     except UserError as error:
         raise SystemExit(f"Error: {error}") from error
     assert bundle.path is not None
-    rows = table(load(bundle.path)[1], tiles, inputs, args.target)
+    model = load(bundle.path)[1]
+    if not isinstance(model, MHVAE):
+        raise SystemExit("Error: only an MHVAE has levels to look at.")
+    rows = table(model, tiles, inputs, args.target)
     if args.json:
         facts = {"model": bundle.name, "cases": cases, "tiles": len(tiles.fov)}
         print(json.dumps({**facts, "rows": [asdict(row) for row in rows]}))

@@ -48,6 +48,7 @@ from core.case import Case  # noqa: E402
 from core.errors import UserError  # noqa: E402
 from core.io import read, write  # noqa: E402
 from core.models.bundle import find  # noqa: E402
+from core.models.mhvae.model import MHVAE  # noqa: E402
 from core.models.typical import Typical  # noqa: E402
 from core.models.weights import load, save  # noqa: E402
 from core.simulator.t2 import render_t2  # noqa: E402
@@ -126,6 +127,7 @@ def measure(args: argparse.Namespace) -> None:
     bundle = find(args.model)
     assert bundle.path is not None
     model = load(bundle.path)[1]
+    assert isinstance(model, MHVAE)
     found: list[Measured] = []
 
     def add(given: str, kind: str, head: str, volume: Volume) -> None:

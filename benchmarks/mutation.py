@@ -278,17 +278,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         room = ROOMS[name]
         with tempfile.TemporaryDirectory() as folder:
             lines = reached(room, Path(folder))
-        found = []
-        for mutant in sample(room, args.sample, args.seed):
+        found: list[dict[str, Any]] = []
+        drawn = sample(room, args.sample, args.seed)
+        for mutant in drawn:
             verdict = judge(mutant, room, lines)
             found.append({**asdict(mutant), "verdict": verdict})
             if verdict in ("survived", "not reached"):
                 print(f"{verdict}: {mutant.path}:{mutant.line} {shown(mutant)}", flush=True)
+            # It takes hours: what is known is kept should it be stopped.
+            (args.out / f"{name.replace('/', '-')}.json").write_text(json.dumps(found, indent=1))
+            print(f"{name}: {len(found)} of {len(drawn)}", file=sys.stderr, flush=True)
         killed = sum(m["verdict"] in ("killed", "timeout") for m in found)
         share = killed / max(1, len(found))
         least = min(least, share)
         print(f"{name}: {killed} of {len(found)} killed, {share:.0%}", flush=True)
-        (args.out / f"{name.replace('/', '-')}.json").write_text(json.dumps(found, indent=1))
     return int(least < args.floor)
 
 

@@ -12,7 +12,7 @@ and PSNR, inside the field of view:
 - the training images' mean value; the case's own median;
 - an LC2-style regression a·T2 + b·|∇T2| + c, fitted for least absolute error on training cases
   (and T2 from the iUS by the same recipe);
-- plain U-Nets (``benchmarks/unet.py``), the models, and the oracle: median of the draws for MAE,
+- plain U-Nets (``train --family unet``), the models, and the oracle: median of the draws for MAE,
   their mean for PSNR, its squared error times K / (K + 1) with K the draws that see a voxel. The
   oracle is scored where it is known; "there" rows give the regression and the models on those
   voxels, and parts of the gap are taken there;
@@ -153,12 +153,8 @@ def score(args: argparse.Namespace) -> None:
     engines = {Path(m).stem: _engine(m) for m in args.model}
     any_engine = next(iter(engines.values()))
     coefficients, means = _fit_on_training(args.train, any_engine, args.fit_cases)
-    unets = {}
-    for text in args.unet:
-        from unet import as_engine
-
-        target, _, path = text.partition(":")
-        unets[target] = as_engine(Path(path), any_engine, target)
+    given = (text.partition(":") for text in args.unet)
+    unets = {target: _engine(path) for target, _, path in given}
     rows: dict[str, dict[str, list[float]]] = {}
 
     def note(row: str, real: Floats, made: Floats, inside: Mask) -> None:

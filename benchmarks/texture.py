@@ -140,16 +140,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cohort", type=Path)
     parser.add_argument("--model", action="append", required=True)
-    parser.add_argument("--unet", type=Path, help="T2 to iUS, from benchmarks/unet.py")
+    parser.add_argument("--unet", type=Path, help="T2 to iUS, from train --family unet")
     parser.add_argument("--cases", type=int, default=8)
     parser.add_argument("--t2", type=Path)
     args = parser.parse_args()
     engines = {Path(m).stem: engine_of(m) for m in args.model}
-    first = next(iter(engines.values()))
     if args.unet:
-        from unet import as_engine
-
-        engines["U-Net"] = as_engine(args.unet, first, "iUS")
+        engines["U-Net"] = engine_of(args.unet)
     names = sorted(p.name.removesuffix("-T2.nii.gz") for p in args.cohort.glob("*-T2.nii.gz"))
     truth = np.nan
     for label, engine in engines.items():

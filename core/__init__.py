@@ -10,6 +10,7 @@ __all__ = [
     "grid",
     "image",
     "io",
+    "lpips",
     "marks",
     "modalities",
     "models",

@@ -229,7 +229,8 @@ def _expected(info: inspect.Type, choices: tuple[str, ...]) -> str:
             each = _expected(info.item_types[0], ()).removeprefix("a ")
             return f"{len(info.item_types)} values, each a {each}"
         case inspect.VarTupleType():
-            return "a list of words"
+            words = _expected(info.item_type, ()).removeprefix("a ").split(" ")
+            return " ".join(["a list of", *words[:-1], f"{words[-1]}s"])
         case inspect.DictType():
             each = _expected(info.value_type, ())
             return f"pairs like T2: 0.2, iUS: 0.05 of a word and {each}"

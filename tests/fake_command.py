@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+RATE = {"label": "Take the learning rate 5.0e-04", "settings": {"optimiser.rate": 5e-4}}
 FIX = {"label": "Work in parts of 2 tiles", "settings": {"data.micro_batch": 2}}
 
 
@@ -43,14 +44,17 @@ def check(source: Path) -> None:
 def estimate(source: Path) -> None:
     plan = json.loads(source.read_text())
     tell("progress", stage="a step with 1 tile", done=1, total=4)
+    tell("progress", stage="preparing cases", done=1, total=3, seconds_left=200.0)
     red = plan["data"]["micro_batch"] == 0 and plan["preset"] == "quick"
     yellow = plan["optimiser"]["epochs"] > 5000
+    tested = "--rate-test" in sys.argv
     tell(
         "done", verdict="x", light="red" if red else "yellow" if yellow else "green",
         reason="It needs 40.0 GiB; this computer has 16.0 GiB." if red else "It fits.",
         step_seconds=2.0, steps=300, epochs=3.0, total_seconds=600.0, preparing_seconds=20.0,
         need_mb=4000, there_mb=16000, free_mb=12000, measured=True, device="cpu",
-        fixes=[FIX] if red else [],
+        fixes=[FIX] if red else [RATE] if tested else [],
+        rate="Proposed: 5.0e-04." if tested else "", cache=os.environ.get("FAKE_CACHE", ""),
     )  # fmt: skip
 
 

@@ -94,6 +94,7 @@ class FakeBackend:
                 "samples": task["samples"],
                 "id": uuid.uuid4().hex,
                 **({"input_check": {"T2": UNLIKE}} if task["seed"] == STRANGE else {}),
+                **({"probe": task["sweep"]["plan"]} if "sweep" in task else {}),
             },
             "seconds": 0.1,
             "pace": 0.01,

@@ -18,7 +18,7 @@ import core.api
 import trainer.api
 from core.assets import DEMO_CASE
 from core.io import find
-from core.models.mhvae.config import ModelError
+from core.models.base.config import ModelError
 from core.registration.alignment import AlignError
 
 ROOT = Path(__file__).resolve().parents[1]

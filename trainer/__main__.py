@@ -8,7 +8,7 @@ import sys
 
 from core.errors import UserError
 
-COMMANDS = ("train", "check", "estimate", "evaluate", "runs", "ablation")
+COMMANDS = ("train", "check", "estimate", "evaluate", "runs", "ablation", "table1")
 
 
 def main(arguments: list[str] | None = None) -> int:

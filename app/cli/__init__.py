@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": "score models on a cohort and write a report",
     "runs": "list training runs; ask one to pause, finish or stop",
     "ablation": "train and compare MVAE and MHVAE, without and with GAN",
+    "table1": "train and compare Pix2Pix, SPADE, ResViT, U-Net, MVAE and MHVAE",
     "export": "write a model for others: its file, a card, ONNX",
     "self-test": "load the built-in model, synthesise a small volume, check it",
 }

@@ -44,14 +44,19 @@ class Files(Protocol):
 
 
 class Flat:
-    """``CASE-MODALITY.nii.gz``, all in one folder."""
+    """``CASE-MODALITY.nii.gz``, all in one folder; without an ending the folders of series.
+
+    Args:
+        root: the folder.
+        suffix: ending of files; empty for DICOM series.
+    """
 
     def __init__(self, root: Path, suffix: str) -> None:
-        self.root, self._suffix = root, suffix
+        self.root, self._ending = root, f".{suffix}" if suffix else ""
 
     def volume(self, case: CohortCase, modality: str, part: str = "") -> str:
         """See :class:`Files`."""
-        return f"{'-'.join(filter(None, (case.id, modality, part)))}.{self._suffix}"
+        return "-".join(filter(None, (case.id, modality, part))) + self._ending
 
     def label(self, case: CohortCase, path: Path) -> str:
         """See :class:`Files`."""
@@ -160,7 +165,7 @@ def _entities(case_id: str) -> str:
 
 def record_of(files: Files, name: str) -> Path:
     """Return where the record beside a volume is."""
-    ending = next((e for e in ENDINGS if name.lower().endswith(e)), Path(name).suffix)
+    ending = next((e for e in ENDINGS if name.lower().endswith(e)), "")
     return files.root / f"{name.removesuffix(ending)}.json"
 
 

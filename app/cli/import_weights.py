@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from app.cli.terminal import answer
-from core.models.mhvae.config import ModelError
+from core.models.base.config import ModelError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spacing", type=float, metavar="MM", help="mm per pixel it was trained on"
     )
+    parser.add_argument(
+        "--orientation",
+        metavar="LPS",
+        help="directions (R or L, A or P, S or I) in which rows, columns and slices of "
+        "its training images count up",
+    )
+    parser.add_argument(
+        "--orientation-of",
+        type=Path,
+        metavar="FILE",
+        help="take the orientation from how an image it was trained on is stored",
+    )
     parser.add_argument("--squeeze-excitation", type=_yes, metavar="yes|no")
     parser.add_argument("--residual", type=_yes, metavar="yes|no")
     parser.add_argument("--last-activation", choices=("tanh", "identity"))
@@ -38,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--authors-defaults",
         action="store_true",
-        help="accept the defaults of the authors' training script for what is not stated",
+        help="accept the defaults of the authors' training script for what is not stated; the "
+        "orientation has none",
     )
     parser.add_argument("--name", help="name of the model; the checkpoint's unless told otherwise")
     parser.add_argument(
@@ -56,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         return _inspect(args)
     if args.out is None:
         raise ModelError("Say where the model goes: --out MODEL.safetensors.")
-    from core.models.mhvae.cost import parameters
+    from core.models.cost import parameters
     from core.models.published.checkpoint import Unstated, import_checkpoint
     from core.models.weights import save
 
@@ -66,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         stated=Unstated(
             tile=args.tile,
             spacing=args.spacing,
+            orientation=_orientation(args),
             squeeze_excitation=args.squeeze_excitation,
             residual=args.residual,
             last_activation=args.last_activation,
@@ -87,12 +101,28 @@ def run(args: argparse.Namespace) -> int:
             "parameters": parameters(model),
             "tile": list(saved.config.tile),
             "spacing_mm": list(saved.preprocessing.spacing),
+            "slices": f"{saved.preprocessing.orientation}: {saved.preprocessing.slicing.sentence}",
             "assumed": saved.card["assumed"],
             "sha256": saved.sha256,
         },
         as_json=args.json,
     )
     return 0
+
+
+def _orientation(args: argparse.Namespace) -> str | None:
+    """Return the orientation that was stated, in letters or by an image."""
+    stated: str | None = args.orientation
+    if args.orientation_of is None:
+        return stated
+    from core.io import read_headers
+
+    if stated:
+        raise ModelError("Give --orientation or --orientation-of, not both.")
+    header = read_headers(args.orientation_of)[0]
+    if header.grid is None:
+        raise ModelError(header.problem)
+    return header.grid.axis_codes
 
 
 def _inspect(args: argparse.Namespace) -> int:

@@ -55,25 +55,32 @@ def _computer() -> dict[str, Any]:
 def _model(bundle: Bundle) -> dict[str, Any]:
     from itertools import combinations
 
-    from core.models.mhvae.cost import macs, parameters
+    from core.models.cost import macs, parameters
+    from core.models.mhvae.config import MHVAEConfig
     from core.models.weights import build
 
-    modalities = bundle.config.modalities
+    config, modalities = bundle.config, bundle.config.modalities
     subsets = [s for n in range(1, len(modalities) + 1) for s in combinations(modalities, n)]
     import torch
 
     with torch.device("meta"):
-        count = parameters(build(bundle.config))
+        count = parameters(build(config))
     return {
         "name": bundle.name,
         "modalities": list(modalities),
-        "levels": bundle.config.levels,
-        "tile": list(bundle.config.tile),
+        "family": config.family,
+        "levels": config.levels,
+        "tile": list(config.tile),
         "spacing_mm": list(bundle.preprocessing.spacing),
         "plane": bundle.preprocessing.plane,
-        "fusion": bundle.config.fusion,
+        "orientation": bundle.preprocessing.orientation,
+        **({"fusion": config.fusion} if isinstance(config, MHVAEConfig) else {}),
         "parameters": count,
-        "macs_per_tile": {"+".join(s): macs(bundle.config, s) for s in subsets},
+        "macs_per_tile": {
+            "+".join(s): macs(config, s, made)
+            for s in subsets
+            if (made := [m for m in modalities if config.serves(s, m)])
+        },
         "schema": SCHEMA,
         "sha256": bundle.sha256,
         "intended_use": bundle.intended_use,

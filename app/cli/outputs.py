@@ -75,9 +75,22 @@ def write_result(
     return outputs
 
 
+def check_samples(args: argparse.Namespace, temperature: float) -> None:
+    """Hold ``--keep-samples`` against what is drawn.
+
+    Raises:
+        CommandError: there is nothing to keep.
+    """
+    if args.keep_samples and (args.samples < 2 or not temperature):
+        raise CommandError(
+            f"--keep-samples: expected at least two samples at a temperature above 0; found "
+            f"{args.samples} at {temperature:g}. Add, for example, --samples 8 --temperature 1."
+        )
+
+
 @contextmanager
 def kept_samples(
-    args: argparse.Namespace, prepared: PreparedInput, request: Request
+    args: argparse.Namespace, prepared: PreparedInput, request: Request, folder: Path
 ) -> Iterator[dict[str, list[Voxels]]]:
     """Give target → an array for each sample; on disk, so that memory does not grow with them.
 
@@ -87,13 +100,8 @@ def kept_samples(
     if not args.keep_samples:
         yield {}
         return
-    if request.samples < 2 or not request.temperature:
-        raise CommandError(
-            f"--keep-samples: expected at least two samples at a temperature above 0; found "
-            f"{request.samples} at {request.temperature:g}. Add, for example, --samples 8 "
-            "--temperature 1."
-        )
-    with TemporaryDirectory(dir=args.out, prefix=".mhvae-") as scratch:
+    check_samples(args, request.temperature)
+    with TemporaryDirectory(dir=folder, prefix=".mhvae-") as scratch:
         yield {
             m: [
                 np.memmap(Path(scratch) / f"{m}-{n}", np.float32, "w+", shape=prepared.grid.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from app.cli.options import CommandError, checked
 from app.cli.terminal import Reporter, answer, output_folder
 from core.case import Case
 from core.errors import UserError
-from core.grid import Grid
 from core.modalities import SWEPT
 from core.models.bundle import find
 from core.synthesis.devices import DEVICES
-from core.volume import Volume
+
+if TYPE_CHECKING:
+    from core.synthesis.sweep_plan import Place, SweepPlan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sweeps", type=int, default=1, metavar="N", help="turned by 180/N degrees each"
     )
     parser.add_argument("--length", type=float, default=60.0, metavar="MM", help="of a sweep")
+    parser.add_argument(
+        "--turn", type=float, default=0.0, metavar="DEG", help="of the probe about its beam"
+    )
+    parser.add_argument(
+        "--tilt", type=float, default=0.0, metavar="DEG", help="of the frames about their face"
+    )
     parser.add_argument("--step", type=float, default=0.5, metavar="MM", help="between frames")
     parser.add_argument("--pixel", type=float, default=0.5, metavar="MM", help="of the frames")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
@@ -56,35 +63,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-_LIMITS = {
-    "width": (5.0, 200.0), "depth": (5.0, 250.0), "length": (0.0, 200.0), "step": (0.05, 20.0),
-    "pixel": (0.1, 5.0), "sweeps": (1, 20),
-}  # fmt: skip
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from core.image.preprocess import working_grid
-    from core.image.resample import resample_mask
-    from core.io import read, write
+    from core.io import read
     from core.synthesis.open_engine import open_engine
     from core.synthesis.request import Request, prepare_input
-    from core.synthesis.virtual_sweep import (
-        ProbeShape,
-        SweepError,
-        box_of,
-        brain_of,
-        entry_above,
-        place,
-        swept_field,
-    )
+    from core.synthesis.sweep_export import Watched, cut_out, export_sweep, labels_in
+    from core.synthesis.sweep_field import brain_on_grid, field_of, surface_in
 
-    for name, (low, high) in _LIMITS.items():
-        if not low <= getattr(args, name) <= high:
-            raise CommandError(
-                f"--{name} {getattr(args, name):g}: expected {low:g} to {high:g}. Change it."
-            )
     target = _point("--target", args.target)
+    entry = None if args.entry == "auto" else _point("--entry", args.entry)
+    plan = _plan(args, entry or target, target)
+    if entry is not None:
+        plan.laid()  # what cannot be is told before anything is read
     bundle = find(args.model)
     inputs = _inputs(args.input, bundle.config.modalities)
     made = next((m for m in SWEPT if m in bundle.config.modalities and m not in inputs), "")
@@ -97,21 +88,13 @@ def run(args: argparse.Namespace) -> int:
     report = Reporter()
     with report.stage("read"):
         volumes = {m: replace(read(p), modality=m) for m, p in inputs.items()}
-        labels = None if args.labels is None else read(args.labels).canonical()
+        labels = None if args.labels is None else read(args.labels)
         case = Case("command line", volumes)
     with report.stage("place"):
-        first = next(iter(volumes.values()))
-        brain = brain_of(first)
-        surface = entry_above(brain, target)
-        entry = surface if args.entry == "auto" else _point("--entry", args.entry)
-        shape = ProbeShape(args.probe, args.width, args.depth)
-        sweeps = place(
-            shape, entry, target, sweeps=args.sweeps, length=args.length, step=args.step,
-            pixel=args.pixel,
-        )  # fmt: skip
-        grid = working_grid(first, bundle.preprocessing.spacing)
-        seen = resample_mask(brain.voxels > 0, brain.grid, grid)
-        field = swept_field(sweeps, grid, seen)
+        brain = brain_on_grid(case, bundle)
+        surface = surface_in(case, bundle).above(np.array(target))
+        plan = replace(plan, entry_ras=entry or _rounded(surface))
+        field = field_of(plan.laid(), brain)
         request = Request(
             tuple(m for m in bundle.config.modalities if m in inputs),
             (made,),
@@ -132,37 +115,30 @@ def run(args: argparse.Namespace) -> int:
             request,
             progress=lambda p: report.progress(p.stage, p.done, p.total, p.seconds_left),
         )
-    start, shape_of_box = box_of(field)
-    box = field.grid.crop(start, shape_of_box)
-    volume, field = (_cut(v, box) for v in (result.volumes[made], field))
-    marks: dict[str, Any] = {
+    volume, field = cut_out(result.volumes[made], field)
+    marks = {
         **result.provenance["targets"][made],
         "field_of_view": "virtual sweep",
-        "probe": {
-            "kind": shape.kind, "width_mm": shape.width, "depth_mm": shape.depth,
-            "entry_ras": [round(float(x), 3) for x in entry],
-            "target_ras": [round(float(x), 3) for x in target],
-            "sweeps": args.sweeps, "length_mm": args.length, "step_mm": args.step,
-        },
-    }  # fmt: skip
+        "probe": plan.to_dict(),
+    }
     with report.stage("write"):
-        outputs = {made: str(write(volume, args.out / f"sweep-{made}.nii.gz", marks=marks))}
         carried = None
         if labels is not None:
-            carried = _labels_in(labels, field)
-            if not carried.voxels.any():
-                raise SweepError(
-                    f"{args.labels.name}: expected labels in the sweep; it sees none of them. Move "
-                    "the target onto what is labelled, or leave out --labels."
-                )
-            outputs["labels"] = str(write(carried, args.out / "sweep-labels.nii.gz"))
-        for n, sweep in enumerate(sweeps, 1):
-            outputs |= _write_frames(args, report, n, sweep, volume, carried)
+            carried = labels_in(labels, field, args.labels.name)
+        outputs = export_sweep(
+            plan,
+            volume,
+            args.out,
+            marks=marks,
+            labels=carried,
+            pictures=not args.no_png,
+            watched=Watched(lambda what, done, all_: report.progress(what, done, all_, None)),
+        )
     answer(
         {
             "outputs": outputs,
-            "entry": [round(float(x), 2) for x in entry],
-            "frames": len(sweeps) * len(sweeps[0].offsets),
+            "entry": plan.entry_ras,
+            "frames": sum(len(sweep.offsets) for sweep in plan.laid()),
             "tiles": len(prepared.tiles),
             "model": bundle.name,
             "device": engine.device,
@@ -175,68 +151,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _cut(volume: Volume, box: Grid) -> Volume:
-    """Return the part of a volume that a box of its own voxels holds."""
-    start = np.rint(volume.grid.to_voxel(box.to_world((0, 0, 0)))).astype(int)
-    cut = tuple(slice(int(a), int(a) + n) for a, n in zip(start, box.shape, strict=True))
-    return replace(volume, voxels=np.ascontiguousarray(volume.voxels[cut]), grid=box)
+def _plan(args: argparse.Namespace, entry: Place, target: Place) -> SweepPlan:
+    from core.synthesis.sweep_plan import LIMITS, SweepPlan
+
+    given = {
+        "width_mm": args.width, "depth_mm": args.depth, "length_mm": args.length,
+        "step_mm": args.step, "pixel_mm": args.pixel, "sweeps": args.sweeps,
+        "turn_deg": args.turn, "tilt_deg": args.tilt,
+    }  # fmt: skip
+    for name, (low, high) in LIMITS.items():
+        if not low <= given[name] <= high:
+            raise CommandError(
+                f"--{name.partition('_')[0]} {given[name]:g}: expected {low:g} to {high:g}. "
+                "Change it."
+            )
+    return SweepPlan(entry, target, args.probe, **given)
 
 
-def _write_frames(
-    args: argparse.Namespace, report: Reporter, n: int, sweep: Any, volume: Volume,
-    labels: Volume | None,
-) -> dict[str, str]:  # fmt: skip
-    """Write one sweep: tracked frames, and pictures in pairs."""
-    from core.io.sweep_writer import ENDING, write_sweep
-
-    def progress(done: int, total: int) -> None:
-        report.progress(f"frames of sweep {n}", done, total, None)
-
-    # What no real volume tells the unit of is made in 0 to 255.
-    images = np.clip(np.rint(sweep.frames(volume, progress=progress)), 0, 255).astype(np.uint8)
-    stem, outputs = f"sweep-{n}", {}
-    path = args.out / f"{stem}{ENDING}"
-    write_sweep(path, images, sweep.calibration, sweep.poses, synthetic=True)
-    outputs[f"sweep {n}"] = str(path)
-    classes = None
-    if labels is not None:
-        classes = sweep.frames(labels, nearest=True).astype(np.uint8)
-        path = args.out / f"{stem}-labels{ENDING}"
-        write_sweep(path, classes, sweep.calibration, sweep.poses, synthetic=False)
-        outputs[f"sweep {n} labels"] = str(path)
-    if not args.no_png:
-        outputs[f"sweep {n} pictures"] = str(_write_pictures(args.out / stem, images, classes))
-    return outputs
-
-
-def _write_pictures(folder: Path, images: Any, classes: Any) -> Path:
-    from PIL import Image, PngImagePlugin
-
-    from core.marks import SYNTHETIC_MARK
-
-    folder.mkdir(exist_ok=True)
-    told = PngImagePlugin.PngInfo()
-    told.add_text("Comment", SYNTHETIC_MARK)
-    for k in range(images.shape[2]):
-        picture = Image.fromarray(np.ascontiguousarray(images[:, :, k].T))
-        picture.save(folder / f"frame-{k:04d}.png", pnginfo=told)
-        if classes is not None:
-            label = Image.fromarray(np.ascontiguousarray(classes[:, :, k].T))
-            label.save(folder / f"frame-{k:04d}-labels.png")
-    return folder
-
-
-def _labels_in(labels: Volume, field: Volume) -> Volume:
-    from core.image.resample import resample
-
-    values = np.rint(resample(labels.voxels, labels.grid, field.grid, order=0))
-    if values.min() < 0 or values.max() > 255:
-        raise CommandError(
-            f"--labels: expected label numbers from 0 to 255, which the pictures can hold; found "
-            f"{values.min():.0f} to {values.max():.0f}. Renumber them."
-        )
-    inside = np.where(field.voxels > 0, values, 0).astype(np.float32)
-    return Volume(inside, field.grid, "", "labels of the sweep")
+def _rounded(point: Any) -> Place:
+    right, anterior, superior = (round(float(x), 3) for x in point)
+    return right, anterior, superior
 
 
 def _inputs(texts: list[str], modalities: tuple[str, ...]) -> dict[str, Path]:
@@ -253,14 +187,14 @@ def _inputs(texts: list[str], modalities: tuple[str, ...]) -> dict[str, Path]:
     return pairs
 
 
-def _point(option: str, text: str) -> Any:
+def _point(option: str, text: str) -> Place:
     try:
-        point = np.array([float(part) for part in text.split(",")])
-        if point.shape != (3,) or not np.isfinite(point).all():
+        right, anterior, superior = (float(part) for part in text.split(","))
+        if not np.isfinite([right, anterior, superior]).all():
             raise ValueError
     except ValueError:
         raise UserError(
             f"{option} {text}: expected three numbers of mm, right, anterior, superior, such as "
             f"{option}=12.5,-30,40. Write {option}= in front of a negative number."
         ) from None
-    return point
+    return right, anterior, superior

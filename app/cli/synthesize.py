@@ -150,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
         engine = open_engine(bundle, args.device, tiles=len(prepared.tiles), tell=report.warn)
     with report.stage("check the input"):
         prepared = checked(engine, prepared, report)
-    with kept_samples(args, prepared, request) as each:
+    with kept_samples(args, prepared, request, args.out) as each:
         with report.stage("synthesise"):
             result = engine.run(
                 case,

@@ -20,13 +20,15 @@ from app.cli.cohort_files import (
     record_of,
     told_of,
 )
+from app.cli.cohort_outputs import CaseWriter, sample_part
 from app.cli.options import CommandError, measure, request_of
+from app.cli.outputs import DICOM, check_samples, kept_samples
 from app.cli.terminal import Reporter, answer, output_folder
 from core.case import Case
 from core.errors import UserError, disk_sentence
 from core.files import replacing
 from core.grid import Grid
-from core.io import read, read_headers, write
+from core.io import read, read_headers
 from core.models.bundle import Bundle, find
 from core.synthesis.request import Request, on_grid, prepare_input
 from core.synthesis.synthesize import Engine
@@ -48,16 +50,8 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(f"--cohort takes its volumes from the cohort; leave out --{option}.")
     if args.register != "none":
         raise CommandError("--cohort takes aligned cases; align them with mhvae-studio prepare.")
-    if args.format == "dicom":
-        raise CommandError(
-            "--format dicom writes one case; for a cohort choose another format, or call the "
-            "command for each case with --input."
-        )
-    if args.keep_samples:
-        raise CommandError(
-            "--keep-samples is for one case; call the command for each case with --input."
-        )
     bundle = find(args.model)
+    check_samples(args, bundle.draws(args.samples, args.temperature))
     targets = tuple(dict.fromkeys(args.target))
     if not targets:
         raise CommandError("--cohort needs --target MODALITY: what to make of every case.")
@@ -103,7 +97,7 @@ def _files(args: argparse.Namespace, cases: Sequence[CohortCase]) -> Files:
     if not args.bids:
         if args.out.resolve() == args.cohort.resolve():
             raise CommandError("--out is the cohort itself; choose another folder.")
-        return Flat(args.out, args.format)
+        return Flat(args.out, "" if args.format == DICOM else args.format)
     if args.format != "nii.gz":
         raise CommandError("--bids writes NIfTI; leave out --format.")
     return Bids(args.out, args.cohort, cases, whole=args.fov == "whole")
@@ -125,39 +119,46 @@ def _one(
         case.refuse()
         request, loaded = _load(args, bundle, case, targets)
         prepared = engine.check(prepare_input(loaded, bundle, request))
-        result = engine.run(
-            loaded,
-            prepared,
-            request,
-            progress=lambda p: report.progress(case.id, p.done, p.total, p.seconds_left),
-        )
-        measured = measure(loaded, result, prepared)
-        grid = loaded.volumes[request.subset[0]].grid
-        saved = result if args.grid == "model" else on_grid(result, grid)
+        with kept_samples(args, prepared, request, files.root) as each:
+            result = engine.run(
+                loaded,
+                prepared,
+                request,
+                each=each,
+                progress=lambda p: report.progress(case.id, p.done, p.total, p.seconds_left),
+            )
+            measured = measure(loaded, result, prepared)
+            names = names_of(case)
+            marks: dict[str, dict[str, Any]] = {
+                m: {
+                    **files.about(case, m, request.subset),
+                    **result.provenance["targets"][m],
+                    "sources": {n: names[n] for n in loaded.volumes},
+                    **({"metrics": measured[m]} if m in measured else {}),
+                }
+                for m in targets
+            }
+            first = loaded.volumes[request.subset[0]].grid
+            grid = None if args.grid == "model" else first
+            writer = CaseWriter(args, files, case, request.subset)
+            samples = writer.samples(result, each, grid, marks)
+        saved = result if grid is None else on_grid(result, grid)
         labels = _carry_labels(case, saved.volumes[targets[0]].grid, files)
         row["labels"] = " ".join(labels["files"])
         row["reason"] = " ".join(
             [*(f"{doubt}." for doubt in case.doubts), *prepared.warnings, *labels["left"]]
         )
         row["inputs"] = " ".join(request.subset)
-        names = names_of(case)
         row["sources"] = "; ".join(f"{m} {names[m]}" for m in loaded.volumes)
-        row["files"] = " ".join(files.volume(case, m) for m in targets)
+        row["files"] = " ".join([*(files.volume(case, m) for m in targets), *samples])
         scores = measured.get(targets[0], {})
         row |= {k: scores[k] for k in ("psnr_db", "ssim") if k in scores}
         row["outcome"], row["seconds"] = "done", round(time.perf_counter() - began, 1)
         key = _key(args, bundle, case, targets)
         for m in targets:
-            marks = {
-                **files.about(case, m, request.subset),
-                **result.provenance["targets"][m],
-                "sources": {n: names[n] for n in loaded.volumes},
-            }
-            if m in measured:
-                marks["metrics"] = measured[m]
             # Last, because a mean that is there says that its case is finished.
-            marks["cohort"] = {"key": key, "row": row}
-            write(saved.volumes[m], _ready(files, files.volume(case, m)), marks=marks)
+            done = {"cohort": {"key": key, "row": row}}
+            writer.put(saved.volumes[m], "", marks[m], done)
     except (UserError, OSError) as error:
         reason = disk_sentence(error) if isinstance(error, OSError) else str(error)
         row |= {"outcome": "failed", "reason": reason}
@@ -237,7 +238,8 @@ def _key(args: argparse.Namespace, bundle: Bundle, case: CohortCase, targets: Se
         if p.exists()
     ]
     settings = [args.temperature, args.samples, args.seed, args.fov, args.grid, args.format]
-    settings += [args.bids]
+    settings += [args.bids, *(["samples"] if args.keep_samples else [])]
+    settings += [args.dicom_patient] if args.format == DICOM else []
     decides = [bundle.sha256, list(targets), settings, stamps]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
@@ -255,11 +257,13 @@ def _kept(
         key = _key(args, bundle, case, targets)
     except OSError:  # a file vanished meanwhile; whoever reads the case says which
         return None
+    parts = [sample_part(n + 1) for n in range(args.samples)] if args.keep_samples else []
     for m in targets:
         name = files.volume(case, m)
+        made = [name, *(files.volume(case, m, part) for part in parts)]
         try:
             told = told_of(record_of(files, name))
-            if told["key"] != key or not (files.root / name).is_file():
+            if told["key"] != key or not all((files.root / x).exists() for x in made):
                 return None
             row = {**told["row"], "outcome": "kept"}
         except (OSError, ValueError, KeyError, TypeError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from app.files.work import Work
 from app.shared.commands import Command
 from app.shared.context import Context
 from app.state.messages import Action
-from app.state.values import Kind
+from app.state.values import Kind, Layer
 from core.assets import DEMO_CASE
 from core.io import ENDINGS
 
@@ -208,7 +208,9 @@ class FilesController(QObject):
         layers = self.context.session.layers
         origins = [o for x in layers if (o := self.opener.origins.get(x.id)) and o.series]
         patient = origins[0] if origins else None
-        dialog = SaveVolume(layers, layer_id, self._parent, patient=patient is not None)
+        dialog = SaveVolume(
+            layers, layer_id, self._parent, patient=patient is not None, samples=self._samples
+        )
         if dialog.exec() != SaveVolume.DialogCode.Accepted:
             return
         layer = dialog.layer
@@ -219,13 +221,21 @@ class FilesController(QObject):
             folder = self.dialogs.target("Save as a DICOM series, in a new folder", stem, ALL_FILES)
             if folder is not None:
                 keep = dialog.keep_patient
-                self.saver.save_series(layer, folder, dialog.grid, patient, keep=keep)
+                self.saver.save_series(
+                    layer, folder, dialog.grid, patient, keep=keep, samples=dialog.samples
+                )
             return
         path = self.dialogs.target("Save volume", stem + dialog.suffix, ALL_FILES, dialog.suffix)
         if path is not None:
             if not path.name.lower().endswith(dialog.suffix):
                 path = path.with_name(path.name + dialog.suffix)
-            self.saver.save_volume(layer, path, dialog.grid, lambda _: None)
+            self.saver.save_volume(layer, path, dialog.grid, lambda _: None, dialog.samples)
+
+    def _samples(self, layer: Layer) -> Sequence[Layer]:
+        """Return the single samples that a layer is the mean of."""
+        if layer.result is None or layer.id != layer.result.layer_id:
+            return ()
+        return self.context.session.results.samples(layer.result)
 
     def ask_screenshot(self) -> None:
         """Ask where to save a picture of the viewers."""

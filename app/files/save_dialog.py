@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -32,6 +32,7 @@ class SaveVolume(QDialog):
         active: id of the one to begin with.
         parent: owner.
         patient: whether a volume of the case came from DICOM, with a patient to keep.
+        samples: returns the single samples that a layer is the mean of.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class SaveVolume(QDialog):
         parent: QWidget | None = None,
         *,
         patient: bool = False,
+        samples: Callable[[Layer], Sequence[Layer]] = lambda _: (),
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Save volume")
@@ -60,6 +62,12 @@ class SaveVolume(QDialog):
         )
         self._patient.setChecked(patient)
         self._has_patient = patient
+        self._samples_of = samples
+        self._every = QCheckBox()
+        self._every.setToolTip(
+            "Every draw as a file of its own beside the mean, NAME-sample-01 and so on; each says "
+            "which sample of which seed it is"
+        )
         self._notice = QLabel(
             "Marked as synthetic in the header and in a JSON file beside it. Research use only."
         )
@@ -69,6 +77,7 @@ class SaveVolume(QDialog):
         form.addRow("Grid", self._grid)
         form.addRow("Format", self._format)
         form.addRow("", self._patient)
+        form.addRow("", self._every)
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
         )
@@ -105,6 +114,11 @@ class SaveVolume(QDialog):
         """Whether a series belongs to the patient and study of the DICOM input."""
         return self._has_patient and self._patient.isChecked()
 
+    @property
+    def samples(self) -> Sequence[Layer]:
+        """The single samples to save as well."""
+        return self._samples_of(self.layer) if self._every.isChecked() else ()
+
     def _show_patient(self) -> None:
         self._patient.setVisible(self._has_patient and self.suffix == DICOM)
 
@@ -126,6 +140,11 @@ class SaveVolume(QDialog):
             places = [self._grid.findData(i) for i in made_from]
             self._grid.setCurrentIndex(next((n for n in places if n > 0), 1))
         self._notice.setVisible(layer.made_by_model)
+        count = len(self._samples_of(layer))
+        self._every.setText(f"Keep samples: all {count} as well")
+        self._every.setVisible(count > 0)
+        if not count:
+            self._every.setChecked(False)
 
 
 def describe(grid: Grid) -> str:

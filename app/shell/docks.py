@@ -20,6 +20,7 @@ from app.shell.messages import MessageList
 from app.synthesis.experts_panel import ExpertsPanel
 from app.synthesis.panel import SynthesisPanel
 from app.synthesis.results_panel import ResultsPanel
+from app.synthesis.sweep.panel import SweepPanel
 from app.viewer.window_level import WindowLevel
 
 WIDTH = 244
@@ -36,6 +37,7 @@ class Panels:
     results: ResultsPanel
     experts: ExpertsPanel
     align: AlignPanel
+    sweep: SweepPanel
     messages: MessageList
 
 
@@ -46,6 +48,7 @@ class Docks:
     all: tuple[QDockWidget, ...]
     experts: QDockWidget
     align: QDockWidget
+    sweep: QDockWidget
     messages: QDockWidget
 
 
@@ -72,7 +75,7 @@ class Upright(QScrollArea):
 
 
 def build_docks(window: QMainWindow, panels: Panels) -> Docks:
-    """Put the window's panels into docks: case and align left, synthesis and results right."""
+    """Put the window's panels into docks: what is given left, what is made right."""
     area = Qt.DockWidgetArea
     left, right, bottom = (
         area.LeftDockWidgetArea,
@@ -84,18 +87,22 @@ def build_docks(window: QMainWindow, panels: Panels) -> Docks:
     results = _dock(window, "Results", Upright(panels.results), right)
     experts = _dock(window, "Experts", Upright(panels.experts), right)
     align = _dock(window, "Align", panels.align, left)
+    sweep = _dock(window, "Sweep", Upright(panels.sweep), left)
     messages = _dock(window, "Messages", panels.messages, bottom)
     window.tabifyDockWidget(results, experts)
     window.tabifyDockWidget(case, align)
+    window.tabifyDockWidget(align, sweep)
     case.raise_()
     results.raise_()
     align.hide()
+    sweep.hide()
     messages.hide()
     window.resizeDocks([case, synthesis], [WIDTH, WIDTH], Qt.Orientation.Horizontal)
     window.resizeDocks([synthesis, results], [430, 470], Qt.Orientation.Vertical)
     window.setCorner(Qt.Corner.BottomLeftCorner, left)
     window.setCorner(Qt.Corner.BottomRightCorner, right)
-    return Docks((case, synthesis, align, results, experts, messages), experts, align, messages)
+    docks = (case, synthesis, align, sweep, results, experts, messages)
+    return Docks(docks, experts, align, sweep, messages)
 
 
 def _above(upper: QWidget, lower: QWidget) -> QWidget:

@@ -33,7 +33,14 @@ class StatusBar(QStatusBar):
         self.busy.setRange(0, 0)
         self.busy.setFixedWidth(80)
         self.busy.setMaximumHeight(self.fontMetrics().height())
-        self.engine = QLabel(ENGINE_WORDS[client.state])
+        self.engine = QLabel()
+        for text in (
+            ENGINE_WORDS.values()
+        ):  # the widest word has room from the start: nothing moves, nothing clips
+            self.engine.setText(text)
+            room = max(self.engine.minimumWidth(), self.engine.sizeHint().width())
+            self.engine.setMinimumWidth(room)
+        self.engine.setText(ENGINE_WORDS[client.state])
         self.addWidget(self.values, 1)
         self.addPermanentWidget(self.work)
         self.addPermanentWidget(self.busy)

@@ -45,6 +45,9 @@ from app.synthesis.controller import SynthesisController
 from app.synthesis.experts_panel import ExpertsPanel
 from app.synthesis.panel import SynthesisPanel
 from app.synthesis.results_panel import ResultsPanel
+from app.synthesis.sweep.commands import sweep_commands
+from app.synthesis.sweep.controller import SweepController
+from app.synthesis.sweep.panel import SweepPanel
 from app.training.controller import TrainingController
 from app.viewer.area import ViewerArea
 from app.viewer.commands import mouse_commands, viewer_commands
@@ -62,7 +65,7 @@ class MainWindow(QMainWindow):
 
     Attributes:
         context: what every room is handed.
-        viewers, files, alignment, synthesis, training: the rooms.
+        viewers, files, alignment, synthesis, sweep, training: the rooms.
     """
 
     painted = Signal()
@@ -90,6 +93,7 @@ class MainWindow(QMainWindow):
         self.files = FilesController(self.context, self, self.viewers.render_image)
         self.synthesis = SynthesisController(self.context)
         self.alignment = AlignmentController(self.context, self.files, self.viewers)
+        self.sweep = SweepController(self.context, self.files, self.synthesis, self.viewers)
         self.training = TrainingController(self.context, self)
         self._to_open: list[Path] = []
         self._leaving = False
@@ -126,6 +130,7 @@ class MainWindow(QMainWindow):
         context.undo.clear()
         self.training.close()
         self.files.close()
+        self.sweep.close()
         self.synthesis.close()
         context.jobs.close()
         self.files.recovery.close()  # after the threads that may write it
@@ -187,6 +192,7 @@ class MainWindow(QMainWindow):
             results=ResultsPanel(context, self.files.ask_save),
             experts=ExpertsPanel(self.synthesis),
             align=AlignPanel(self.alignment),
+            sweep=SweepPanel(self.sweep),
             messages=MessageList(context.messages),
         )
         self.docks = build_docks(self, self.panels)
@@ -211,11 +217,13 @@ class MainWindow(QMainWindow):
                 *mouse_commands(self.context.session),
                 *appearance_commands(self.context, self._look),
                 *self.synthesis.commands(),
+                *sweep_commands(self.sweep),
                 *self.training.commands(),
                 *help_commands(self.help),
             ]
         )
         self.panels.align.use(self.commands.actions)
+        self.panels.sweep.use(self.commands.actions)
 
     def _connect(self) -> None:
         session, files = self.context.session, self.files
@@ -227,6 +235,8 @@ class MainWindow(QMainWindow):
         self.message_bar.history_wanted.connect(self.docks.messages.show)
         self.alignment.panel_wanted.connect(self.docks.align.show)
         self.alignment.panel_wanted.connect(self.docks.align.raise_)
+        self.sweep.panel_wanted.connect(self.docks.sweep.show)
+        self.sweep.panel_wanted.connect(self.docks.sweep.raise_)
         self.panels.case.menu_wanted.connect(self._show_layer_menu)
         self.panels.results.card_wanted.connect(self.training.show_card)
         self.training.wizard.case_wanted.connect(self._open_to_align)
@@ -243,6 +253,8 @@ class MainWindow(QMainWindow):
             session.synthesis.form_changed,
             self.synthesis.running_changed,
             self.alignment.changed,
+            self.sweep.placement.changed,
+            self.sweep.exporter.stage_changed,
             self.context.undo.indexChanged,
         ):
             changed.connect(lambda *_: self.commands.refresh())

@@ -312,13 +312,16 @@ class Layers(QObject):
             shared = (layer.kind,)
         elif not self.display.lock_window or layer.kind not in shared:
             return [layer]
-        if not layer.modality:
+        if not layer.modality or layer.own_units:
             return [layer]
-        return [x for x in self.layers if x.kind in shared and x.modality == layer.modality]
+        same = (x for x in self.layers if x.kind in shared and x.modality == layer.modality)
+        return [x for x in same if not x.own_units]
 
     def _first_window(self, layer: Layer) -> Window:
         auto, modality = layer.auto, layer.modality
         if not modality:
+            return auto
+        if layer.own_units:
             return auto
         if layer.kind in (Kind.DIFFERENCE, Kind.SIGMA):
             same = [x for x in self._window_group(layer) if x.id != layer.id]

@@ -85,7 +85,15 @@ class Result:
     def title(self) -> str:
         """A few words that tell it from the others of the case."""
         what = self.name or f"{self.target} from {' + '.join(self.subset)}"
+        if not self.name and self.probe:
+            what += ", sweep"
         return f"#{self.number} {what}"
+
+    @property
+    def probe(self) -> Mapping[str, Any]:
+        """The plan of the virtual sweep it is; empty for others."""
+        told = self.provenance.get("probe")
+        return told if isinstance(told, Mapping) else {}
 
     @property
     def asked(self) -> str:

@@ -113,7 +113,9 @@ class SynthesisChoices(QObject):
         new = replace(self.form, **edit)
         if new.model != self.form.model:
             new = self._drawn_as_the_model_does(new)
-        if new.samples > 1 and new.temperature == 0:
+        if self._one_image(new):
+            new = replace(new, temperature=0.0, samples=1)
+        elif new.samples > 1 and new.temperature == 0:
             new = replace(new, temperature=1.0)  # several draws at 0 would all be one
         if new != self.form:
             self.form = new
@@ -123,7 +125,25 @@ class SynthesisChoices(QObject):
     def _drawn_as_the_model_does(self, form: Form) -> Form:
         """Return the form with the temperature its model's images are meant to be drawn at."""
         found = [b for b in self.models if str(b.path) == form.model]
+        if self._one_image(form):
+            form = replace(form, samples=1)
         return replace(form, temperature=found[0].draws(form.samples)) if found else form
+
+    def _one_image(self, form: Form) -> bool:
+        """Tell whether the form's model has no noise to draw other images with."""
+        return any(str(b.path) == form.model and not b.config.levels for b in self.models)
+
+    @property
+    def draws_samples(self) -> bool:
+        """Whether the chosen model can make more than one image of an input."""
+        return not self._one_image(self.form)
+
+    def unserved(self, target: str) -> str:
+        """Return why the model cannot make a target of the inputs; empty when it can."""
+        if self.bundle is None or not self.subset():
+            return ""
+        config, subset = self.bundle.config, self.subset()
+        return "" if config.serves(subset, target) else config.refusal(subset, target)
 
     def restore_form(self, form: Form) -> None:
         """Take over a project's choices; its model is named, and kept as it was if unknown."""
@@ -141,9 +161,10 @@ class SynthesisChoices(QObject):
         return tuple(m for m in self.modalities if m in on)
 
     def targets(self) -> tuple[str, ...]:
-        """Return the outputs: everything that is no input, and what was ticked."""
+        """Return the outputs: everything that is no input, and what was ticked, if served."""
         subset = self.subset()
-        return tuple(m for m in self.modalities if m not in subset or m in self.form.targets)
+        wanted = (m for m in self.modalities if m not in subset or m in self.form.targets)
+        return tuple(m for m in wanted if not self.unserved(m))
 
     def blind(self) -> str:
         """Return why the model sees nothing, in a sentence; empty when it sees something."""
@@ -160,7 +181,9 @@ class SynthesisChoices(QObject):
         if blind:
             return blind
         if not self.targets():
-            return (
+            missing = [m for m in self.modalities if m not in self.subset()]
+            told = next((text for m in missing if (text := self.unserved(m))), "")
+            return told or (
                 "No output: every volume is an input. Untick Input of one to synthesise it from "
                 "the others, or tick an output."
             )

@@ -124,6 +124,7 @@ class Tool(StrEnum):
     MOVE = "move"  # drag the moving volume
     LANDMARKS = "landmarks"  # place and drag point pairs
     WINDOW = "window"  # adjust window and level
+    PROBE = "probe"  # place a virtual probe
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,11 @@ class Layer:
     def is_image(self) -> bool:
         """Whether the layer is drawn as an image of its own (everything but label maps)."""
         return self.kind is not Kind.LABEL
+
+    @property
+    def own_units(self) -> bool:
+        """Whether its values are not those of the case's volumes of its modality."""
+        return self.result is not None and bool(self.result.probe)
 
     @property
     def made_by_model(self) -> bool:

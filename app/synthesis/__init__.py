@@ -1,3 +1,3 @@
 """Running the model on the case: panel, results, experts."""
 
-__all__ = ["controller", "experts_panel", "panel", "results_panel"]
+__all__ = ["controller", "experts_panel", "panel", "results_panel", "sweep"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,12 @@ from app.state.values import Kind
 from app.synthesis.cost import CostEstimator, pace_key
 from app.synthesis.experts import Experts
 from app.synthesis.live_preview import LivePreview, Question, question
-from app.synthesis.request import device, task
+from app.synthesis.request import device, sweep_obstacle, sweep_task, task
 from app.synthesis.stale_results import StaleResults
 
 if TYPE_CHECKING:
     from core.models.bundle import Bundle
+    from core.volume import Volume
 
 RERUN_DELAY_MS = 350
 
@@ -35,6 +36,7 @@ class _State:
     run: EngineJob | None = None
     live: LivePreview | None = None
     again: bool = False
+    probe: Mapping[str, Any] | None = None
     asked: Question | None = None
 
 
@@ -60,7 +62,7 @@ class SynthesisController(QObject):
         self.cost.warned.connect(self._tell)
         self.cost.told.connect(context.messages.info)
         self.experts = Experts(context, lambda: self.running)
-        self.stale = StaleResults(context, self.run, lambda: self.running)
+        self.stale = StaleResults(context, self._renew, lambda: self.running)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
         self._rerun_timer.timeout.connect(self._rerun)
         self.asked.form_edited.connect(self._keep_form)
@@ -75,6 +77,11 @@ class SynthesisController(QObject):
     def running(self) -> bool:
         """Whether a run is under way."""
         return self._state.run is not None
+
+    @property
+    def sweeping(self) -> bool:
+        """Whether a virtual sweep is under way."""
+        return self.running and self._state.asked is not None and bool(self._state.asked.probe)
 
     def commands(self) -> list[Command]:
         """Return the commands of the menu Synthesis."""
@@ -124,7 +131,19 @@ class SynthesisController(QObject):
 
     def run(self) -> None:
         """Start a run, or start again when one is under way."""
-        obstacle = self.asked.obstacle()
+        self._start(None)
+
+    def run_sweep(self, plan: Mapping[str, Any]) -> None:
+        """Start a virtual sweep, or start again when a run is under way.
+
+        Args:
+            plan: see :class:`core.synthesis.sweep_plan.SweepPlan`.
+        """
+        self._start(plan)
+
+    def _start(self, probe: Mapping[str, Any] | None) -> None:
+        self._state.probe = probe
+        obstacle = self.asked.obstacle() if probe is None else sweep_obstacle(self.asked)
         if obstacle:
             self.context.messages.error(obstacle)
             return
@@ -135,8 +154,8 @@ class SynthesisController(QObject):
         self.cost.stop()
         self.experts.cancel()
         engine = self.context.engine
-        self._state.asked = question(self.session)
-        job = engine.submit("run", task(self.context), self.asked.volumes())
+        self._state.asked = question(self.session, probe)
+        job = engine.submit("run", *self._order(probe))
         self._state.run = job
         job.prepared.connect(self._prepared)
         job.progressed.connect(self._progressed)
@@ -146,6 +165,13 @@ class SynthesisController(QObject):
         starting = engine.state == "starting"
         self.stage_changed.emit(Stage("starting the engine" if starting else "handing over"))
         self.running_changed.emit(True)
+
+    def _order(self, probe: Mapping[str, Any] | None) -> tuple[Message, dict[str, Volume]]:
+        """Return a task, and the volumes it needs."""
+        volumes = self.asked.volumes()
+        if probe is None:
+            return task(self.context), volumes
+        return sweep_task(self.context, {"plan": dict(probe)}), volumes
 
     def cancel(self) -> None:
         """Stop the run; what was there before stays."""
@@ -179,8 +205,9 @@ class SynthesisController(QObject):
     def _finished(self, message: Message) -> None:
         live = self._state.live
         assert live is not None
-        key = pace_key(self.context, device(self.context))
-        self.context.settings.add_pace(key, float(message["pace"]))
+        if not live.asked.probe:  # its key tells of another number of inputs
+            key = pace_key(self.context, device(self.context))
+            self.context.settings.add_pace(key, float(message["pace"]))
         rows = live.finish(message)
         self.context.engine.release()
         self._end()
@@ -210,18 +237,30 @@ class SynthesisController(QObject):
                 actions.append(Action(f"Smaller batch ({half})", lambda: self._retry(batch=half)))
             if form.device != "cpu" and self.context.engine.devices[:1] != ["cpu"]:
                 actions.append(Action("CPU", lambda: self._retry(device="cpu")))
-        self.context.messages.error(failure.sentence, actions or [Action("Run again", self.run)])
+        again = [Action("Run again", self._start_again)]
+        self.context.messages.error(failure.sentence, actions or again)
 
     def _cancelled(self) -> None:
         self._drop_live()
         again = self._state.again
         self._end()
         if again:
-            self.run()
+            self._start_again()
 
     def _retry(self, **edit: Any) -> None:
         self.asked.set_form(**edit)
-        self.run()
+        self._start_again()
+
+    def _renew(self) -> None:
+        """Make what is under way, or else is shown, again from where the volumes are now."""
+        current = self.results.current
+        if not self.running:
+            self._state.probe = (current.probe or None) if current else None
+        self._start_again()
+
+    def _start_again(self) -> None:
+        """Start what was asked for last."""
+        self._start(self._state.probe)
 
     def _drop_live(self) -> None:
         if self._state.live is not None:

@@ -102,7 +102,7 @@ class Experts(QObject):
     def request(self) -> None:
         """Ask for the shares of the slice under the cursor, unless a run is under way."""
         context, asked = self._context, self._context.session.synthesis
-        if self._running() or self._job or asked.blind():
+        if self._running() or self._job or asked.blind() or not asked.draws_samples:
             return
         # Shares need no output; the request must name one.
         wanted = {**task(context), "targets": list(asked.subset())}

@@ -179,7 +179,13 @@ class ExpertsPanel(QWidget):
         found = self.shares.at(self.session.cursor) if self.shares else {}
         self.bars.show_shares(self.shares.experts if self.shares and found else (), found)
         self.bars.setVisible(bool(found))
-        blind = self.controller.asked.blind()
+        asked = self.controller.asked
+        blind = asked.blind()
+        if asked.bundle is not None and not asked.draws_samples:
+            blind = (
+                f"{asked.bundle.name} is a {asked.bundle.config.family} model, which fuses no "
+                "experts; there are no shares to show."
+            )
         self.hint.setText(
             ""
             if found

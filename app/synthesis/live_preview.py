@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from app.processes.shared_memory import SharedArray
 from app.state.record import Given, Result, new_id
 from app.state.session import Session
 from app.state.values import Compare, Kind, Layout
+from app.synthesis.request import sweep_roles
 from core.grid import Grid
 from core.marks import UNFINISHED_MARK
 from core.volume import Volume
@@ -29,6 +30,7 @@ class Question:
         model: name of the model.
         temperature, seed, samples: as in the form.
         limits: what the model is known not to do.
+        probe: the plan of a virtual sweep; empty for a run of the whole region.
     """
 
     subset: tuple[str, ...]
@@ -38,11 +40,13 @@ class Question:
     seed: int
     samples: int
     limits: str = ""
+    probe: Mapping[str, Any] = field(default_factory=dict)
 
     def answered_by(self, result: Result) -> bool:
         """Tell whether a result is what this would give."""
         return (
             (result.subset, result.model) == (self.subset, self.model)
+            and result.probe == self.probe
             and (result.temperature, result.samples) == (self.temperature, self.samples)
             and (result.seed == self.seed or self.temperature == 0)
             and result.given.keys() == self.given.keys()
@@ -53,17 +57,21 @@ class Question:
         )
 
 
-def question(session: Session) -> Question:
-    """Return what a run would be asked now."""
+def question(session: Session, probe: Mapping[str, Any] | None = None) -> Question:
+    """Return what a run would be asked now, of the whole region or of a virtual sweep."""
     asked, form = session.synthesis, session.synthesis.form
     layers = session.case_layers()
+    subset = sweep_roles(asked)[0] if probe else asked.subset()
+    if probe:  # nothing else is looked at, and nothing is compared with
+        layers = {m: layers[m] for m in subset}
     return Question(
-        subset=asked.subset(),
+        subset=subset,
         given={m: Given(x.id, x.name, x.volume.grid) for m, x in layers.items()},
         model=asked.bundle.name if asked.bundle else "",
         temperature=form.temperature,
         seed=form.seed,
-        samples=form.samples,
+        samples=1 if probe else form.samples,
+        probe=probe or {},
         limits=str(asked.bundle.card.get("limits", "")) if asked.bundle else "",
     )
 
@@ -99,7 +107,8 @@ class LivePreview:
             self.records[modality] = record
         session.results.choose(next(iter(self.records.values())).id)
         session.set_columns(())  # what was asked for is shown, whatever stood there
-        self._show()
+        if not asked.probe:  # a sweep is looked at where its probe is placed
+            self._show()
 
     def touch(self, regions: Iterable[Sequence[Sequence[int]]]) -> None:
         """Say which blocks of every live layer have new voxels."""
@@ -155,7 +164,10 @@ class LivePreview:
             kind="reconstruction" if modality in asked.subset else "synthesis",
             subset=asked.subset,
             metrics={},
-            provenance={"notice": UNFINISHED_MARK},
+            provenance={
+                "notice": UNFINISHED_MARK,
+                **({"probe": asked.probe} if asked.probe else {}),
+            },
             given=asked.given,
             model=asked.model,
             temperature=asked.temperature,
@@ -201,7 +213,8 @@ class LivePreview:
             if live not in self.session:
                 continue
             layer = self.session.layer(live)
-            if self.session.find(Kind.REAL, modality) is None and layer.window == layer.auto:
+            alone = bool(self.asked.probe) or self.session.find(Kind.REAL, modality) is None
+            if alone and layer.window == layer.auto:
                 values = layer.volume.voxels[region]
                 inside = values[values != 0]
                 if inside.size:

@@ -82,6 +82,9 @@ class SynthesisPanel(QWidget):
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.stage = ElidedLabel()
+        self._of_noise = {
+            box: box.toolTip() for box in (self.image, self.temperature, self.samples)
+        }
         self._lay_out()
         self._connect()
         self._show_models()
@@ -172,6 +175,7 @@ class SynthesisPanel(QWidget):
             with QSignalBlocker(box):
                 box.setValue(value)
         self.seed.setEnabled(form.temperature > 0)
+        self._show_noise()
         with QSignalBlocker(self.rerun):
             self.rerun.setChecked(form.rerun)
         with QSignalBlocker(self.model):
@@ -186,6 +190,22 @@ class SynthesisPanel(QWidget):
             asked.obstacle() or "Synthesise; the tile under the cursor comes first"
         )
 
+    def _show_noise(self) -> None:
+        """Grey what is for models that draw samples, and say why."""
+        draws = self.asked.draws_samples
+        bundle = self.asked.bundle
+        why = (
+            ""
+            if draws or bundle is None
+            else (
+                f"{bundle.name} is a {bundle.config.family} model: it makes one image of an input, "
+                "without noise, samples or a σ map"
+            )
+        )
+        for box, tip in self._of_noise.items():
+            box.setEnabled(draws)
+            box.setToolTip(why or tip)
+
     def _show_outputs(self) -> None:
         modalities = self.asked.modalities
         if [box.text() for box in self._boxes] != list(modalities):
@@ -198,12 +218,15 @@ class SynthesisPanel(QWidget):
                 self._outputs.insertWidget(n, box)
         subset, targets = self.asked.subset(), self.asked.targets()
         for box in self._boxes:
-            given = box.text() in subset
+            given, why = box.text() in subset, self.asked.unserved(box.text())
             with QSignalBlocker(box):
                 box.setChecked(box.text() in targets)
-            box.setEnabled(given)
+            box.setEnabled(given and not why)
             box.setToolTip(
-                "Also reconstruct this input" if given else "Synthesised because it is no input"
+                why
+                or (
+                    "Also reconstruct this input" if given else "Synthesised because it is no input"
+                )
             )
 
     def _say_outputs(self) -> None:

@@ -319,6 +319,8 @@ def why(result: Result, *, live: bool) -> str:
             f"{n} {metric_text(n, v)} {unit(n)}".strip() for n, v in _by_name(result)
         )
         return f"{judged}. Inside the field of view both have, against {result.truth_name}."
+    if result.probe:
+        return "No metrics: a virtual sweep is compared with nothing."
     if result.truth_name:
         return f"No metrics: {result.truth_name} and the result have no field of view in common."
     return (

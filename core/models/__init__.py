@@ -2,11 +2,20 @@
 
 __all__ = [
     "allocator",
+    "base",
     "bundle",
+    "cost",
+    "family",
+    "inference",
     "mhvae",
     "model_card",
     "onnx_export",
+    "pix2pix",
     "published",
     "relabel",
+    "resvit",
+    "slicing",
+    "spade",
+    "unet",
     "weights",
 ]

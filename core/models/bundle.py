@@ -17,15 +17,16 @@ from typing import Any
 
 from core import assets
 from core.modalities import SWEPT
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.base.config import ModelConfig, ModelError
+from core.models.family import config_from_dict
+from core.models.slicing import PLANES, USUAL, Slicing
 from core.models.typical import Typical
 from core.version import __version__
 
-SCHEMA = 1
+SCHEMA = 2
+"""Raised when a file holds what older programs would read wrong: 2 with the slices' orientation."""
 KEY = "mhvae_studio"
 SUFFIX = ".safetensors"
-PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
-"""Plane name → the RAS axis its slices are stacked along."""
 
 _LINE = 120
 """Most characters of a name."""
@@ -45,12 +46,15 @@ class Preprocessing:
         percentiles: low and high percentile mapped to -255/256 and 1, inside the field of view.
         swept: modalities whose image exists only where a probe passed; their field of view limits
             what is synthesised.
+        orientation: which way rows, columns and slices count up, as three letters
+            (:mod:`core.models.slicing`); the plane's usual one when empty.
     """
 
     spacing: tuple[float, float, float] = (0.5, 0.5, 0.5)
     plane: str = "axial"
     percentiles: tuple[float, float] = (0.0, 99.95)
     swept: tuple[str, ...] = SWEPT
+    orientation: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "swept", tuple(self.swept))
@@ -71,11 +75,30 @@ class Preprocessing:
             )
         if not all(isinstance(name, str) for name in self.swept):
             raise ModelError(f"A model's swept modalities must be names; found {self.swept!r}.")
+        slicing = Slicing(self.orientation or USUAL[self.plane])
+        if slicing.plane != self.plane:
+            raise ModelError(
+                f"A model of {self.plane} slices cannot have their orientation as "
+                f"{self.orientation!r}, which is {slicing.plane}."
+            )
+        object.__setattr__(self, "orientation", slicing.orientation)
+
+    @property
+    def slicing(self) -> Slicing:
+        """How a canonical (RAS+) array becomes slices."""
+        return Slicing(self.orientation)
 
     @property
     def axis(self) -> int:
         """Axis of a canonical (RAS+) array along which slices are stacked."""
         return PLANES[self.plane]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, without the usual orientation: older programs know no other."""
+        values = asdict(self)
+        if self.slicing.usual:
+            del values["orientation"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,7 @@ class Bundle:
     """What a model file says about itself.
 
     Attributes:
-        config: the architecture.
+        config: family and architecture.
         preprocessing: spacing, plane, intensity map.
         name: short name on screen.
         card: free fields shown to users: summary, training, data, metrics, limits, licence, …
@@ -97,7 +120,7 @@ class Bundle:
             model was never calibrated, and then no input is warned of.
     """
 
-    config: MHVAEConfig
+    config: ModelConfig
     preprocessing: Preprocessing = Preprocessing()
     name: str = "untitled"
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -134,10 +157,11 @@ class Bundle:
         """Return the header as JSON."""
         return json.dumps(
             {
-                "schema": SCHEMA,
+                "schema": 1 if self.preprocessing.slicing.usual else SCHEMA,
                 "name": self.name,
+                "family": self.config.family,
                 "config": self.config.to_dict(),
-                "preprocessing": asdict(self.preprocessing),
+                "preprocessing": self.preprocessing.to_dict(),
                 "card": dict(self.card),
                 "intended_use": self.intended_use,
                 "program": self.program,
@@ -166,7 +190,7 @@ class Bundle:
             )
         try:
             return cls(
-                config=MHVAEConfig.from_dict(values["config"]),
+                config=config_from_dict(values["config"], values.get("family")),
                 preprocessing=Preprocessing(**values["preprocessing"]),
                 name=_line(values["name"]),
                 card=_card(values["card"]),

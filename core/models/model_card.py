@@ -20,10 +20,9 @@ def model_facts(bundle: Bundle) -> Mapping[str, Any]:
         "Trained on": card.get("trained_on", "") or _training(card),
         "Limits": card.get("limits", ""),
         "Metrics": card.get("metrics", {}),
-        "Works on": f"{made.plane} slices of {spacing} mm, tiles of "
+        "Works on": f"{made.slicing.sentence} ({made.orientation}), {spacing} mm, tiles of "
         f"{config.tile[0]} × {config.tile[1]} pixels",
-        "Architecture": f"{'MHVAE' if config.hierarchical else 'MVAE'}, {config.levels} levels, "
-        f"{config.base_features} to {config.max_features} features, fusion {config.fusion}",
+        "Architecture": config.words,
         "Settings that were not in the weights": card.get("assumed", ""),
         "History": card.get("history", ""),
         "Licence": card.get("licence", ""),

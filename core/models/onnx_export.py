@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import UserError
+from core.models.base.network import Network
 from core.models.bundle import Bundle
-from core.models.mhvae.inference import for_inference
-from core.models.mhvae.model import MHVAE
+from core.models.inference import for_inference
 
 TOLERANCE = 1e-4
 """Largest difference from torch, on [-1, 1], with which a file is kept."""
@@ -34,7 +34,7 @@ class Traceable(nn.Module):
     """
 
     def __init__(
-        self, model: MHVAE, subset: Sequence[str], targets: Sequence[str], noisy: bool
+        self, model: Network, subset: Sequence[str], targets: Sequence[str], noisy: bool
     ) -> None:
         super().__init__()
         self.model, self.subset, self.targets, self.noisy = model, subset, targets, noisy
@@ -43,14 +43,12 @@ class Traceable(nn.Module):
         """Return one (B, 1, H, W) image in [-1, 1] for each target."""
         images = dict(zip(self.subset, tensors, strict=False))
         noise = list(tensors[len(self.subset) :])
-        out = self.model(
-            images, temperature=float(self.noisy), noise=noise, outputs=self.targets, kl=False
-        )
-        return tuple(out.images[m] for m in self.targets)
+        (made,) = self.model.draw(images, self.targets, float(self.noisy), [noise])
+        return tuple(made[m] for m in self.targets)
 
 
 def write_onnx(
-    bundle: Bundle, model: MHVAE, subset: Sequence[str], targets: Sequence[str], path: Path
+    bundle: Bundle, model: Network, subset: Sequence[str], targets: Sequence[str], path: Path
 ) -> float:
     """Write ONNX that makes targets of one subset, and compare it with torch.
 
@@ -73,8 +71,7 @@ def write_onnx(
         ModelError: the subset or a target is not the model's.
         ExportError: a package is missing, or the result differs from torch's.
     """
-    bundle.config.check_subset(tuple(subset))
-    bundle.config.check_subset(tuple(targets))
+    bundle.config.check(tuple(subset), tuple(targets))
     try:
         import onnx
         import onnxruntime
@@ -84,7 +81,7 @@ def write_onnx(
             f"ONNX needs the package {error.name}, which is not installed. Install it with pip "
             "install 'mhvae-studio[onnx]'."
         ) from error
-    network = Traceable(for_inference(model), subset, targets, True)
+    network = Traceable(for_inference(model), subset, targets, bool(model.noise_shapes(1)))
     generator = torch.Generator().manual_seed(0)
 
     def example(batch: int) -> tuple[Tensor, ...]:

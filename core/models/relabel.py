@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.files import replacing
+from core.models.base.config import ModelError
 from core.models.bundle import KEY, Bundle, header
-from core.models.mhvae.config import ModelError
 
 _HEAD = 8
 """A safetensors file begins with the length of its JSON header, eight bytes, little-endian."""

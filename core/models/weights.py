@@ -5,6 +5,7 @@ Needs torch; :mod:`core.models.bundle` does not.
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +15,20 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.files import replacing
+from core.models.base.config import ModelConfig, ModelError
+from core.models.base.network import Network
 from core.models.bundle import KEY, Bundle, header
-from core.models.mhvae.config import MHVAEConfig, ModelError
-from core.models.mhvae.model import MHVAE
-from core.models.mhvae.mvae import MVAE
+from core.models.family import family_of
 
 
-def build(config: MHVAEConfig) -> MHVAE:
-    """Return an untrained model for a configuration."""
-    return (MHVAE if config.hierarchical else MVAE)(config)
+def build(config: ModelConfig) -> Network:
+    """Return an untrained network for a configuration of any family."""
+    module, _, name = family_of(config.family).network.partition(":")
+    network: Network = getattr(importlib.import_module(module), name)(config)
+    return network
 
 
-def load(path: str | os.PathLike[str], device: str = "cpu") -> tuple[Bundle, MHVAE]:
+def load(path: str | os.PathLike[str], device: str = "cpu") -> tuple[Bundle, Network]:
     """Load a bundle and its model, in float32, in evaluation mode.
 
     Raises:

@@ -2,6 +2,7 @@
 
 __all__ = [
     "backends",
+    "brain_surface",
     "devices",
     "fastest",
     "input_check",
@@ -10,6 +11,10 @@ __all__ = [
     "overview",
     "request",
     "score",
+    "sweep_export",
+    "sweep_field",
+    "sweep_plan",
     "synthesize",
+    "view",
     "virtual_sweep",
 ]

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from core.models.allocator import keep_memory
+from core.models.base.network import Network
 from core.models.bundle import Bundle
-from core.models.mhvae.inference import for_inference
-from core.models.mhvae.model import MHVAE
+from core.models.inference import for_inference
 from core.models.onnx_export import Traceable
 from core.synthesis.devices import BFLOAT16, EXTRAS, OPENVINO
 from core.synthesis.request import SynthesisError
@@ -94,7 +94,7 @@ class Pass(Protocol):
 class TorchPass:
     """The exact path, on any torch device; or, in bfloat16, nearly that on a CPU."""
 
-    def __init__(self, model: MHVAE, device: str, *, bfloat16: bool = False) -> None:
+    def __init__(self, model: Network, device: str, *, bfloat16: bool = False) -> None:
         if device == "cpu":
             keep_memory()
         self.device = device
@@ -110,30 +110,20 @@ class TorchPass:
     ) -> dict[str, Voxels]:
         """See :class:`Pass`."""
         images = {m: torch.from_numpy(x).to(self.device) for m, x in inputs.items()}
-        like = next(iter(images.values()))
-        draws: dict[str, list[Tensor]] = {m: [] for m in targets}
+        there = [None if n is None else [x.to(self.device) for x in n] for n in noises]
         nearly = torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
         with torch.inference_mode(), nearly:
-            features = self.model.encode(images)
-            for noise in noises:
-                decoded = self.model.decode(
-                    features,
-                    len(like),
-                    like=like,
-                    temperature=temperature,
-                    noise=None if noise is None else [n.to(self.device) for n in noise],
-                    outputs=targets,
-                    kl=False,
-                )
-                for m in targets:
-                    draws[m].append(decoded.images[m][:, 0].float().clamp(-1, 1))
-            return {m: torch.stack(d).cpu().numpy() for m, d in draws.items()}
+            draws = self.model.draw(images, targets, temperature, there)
+            return {
+                m: torch.stack([made[m][:, 0].float().clamp(-1, 1) for made in draws]).cpu().numpy()
+                for m in targets
+            }
 
 
 class OpenVinoPass:
     """The same network compiled by OpenVINO in float32; converted once, then cached on disk."""
 
-    def __init__(self, model: MHVAE, bundle: Bundle) -> None:
+    def __init__(self, model: Network, bundle: Bundle) -> None:
         # Its converter reports its use to a server and keeps a client id in the home folder; where
         # the package for that cannot be imported, it does neither.
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
@@ -199,18 +189,18 @@ class OpenVinoPass:
         return graph
 
 
-def _bfloat16_pass(model: MHVAE, bundle: Bundle) -> Pass:
+def _bfloat16_pass(model: Network, bundle: Bundle) -> Pass:
     return TorchPass(model, "cpu", bfloat16=True)
 
 
-PASSES: dict[str, Callable[[MHVAE, Bundle], Pass]] = {
+PASSES: dict[str, Callable[[Network, Bundle], Pass]] = {
     OPENVINO: OpenVinoPass,
     BFLOAT16: _bfloat16_pass,
 }
 """Back ends beside torch."""
 
 
-def build_pass(model: MHVAE, bundle: Bundle, device: str) -> Pass:
+def build_pass(model: Network, bundle: Bundle, device: str) -> Pass:
     """Return what runs a model on a device that :func:`choose_device` gave."""
     build = PASSES.get(device)
     return TorchPass(model, device) if build is None else build(model, bundle)

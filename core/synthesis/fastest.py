@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from core.files import write_text
+from core.models.base.network import Network
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE
 from core.synthesis.backends import Pass, bfloat16_here, build_pass, choose_device, devices
@@ -41,7 +42,7 @@ EXACT = (0.1, 1.0)
 NEARLY = (1.0, 8.0)
 """The same for bfloat16."""
 
-Build = Callable[[MHVAE, Bundle, str], Pass]
+Build = Callable[[Network, Bundle, str], Pass]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Choice:
 
 def choose(
     name: str,
-    model: MHVAE,
+    model: Network,
     bundle: Bundle,
     *,
     tiles: int = WORTH,
@@ -99,7 +100,7 @@ def choose(
         SynthesisError: the named device is not there.
     """
     there = candidates()
-    if name != "auto" or len(there) == 1:
+    if name != "auto" or len(there) == 1 or not isinstance(model, MHVAE):
         return Choice(choose_device(name), {}, {})
     path = (folder or _state()) / "backends.json"
     key = f"{_machine(there)}-{bundle.sha256[:16]}"

@@ -23,6 +23,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from core.errors import Cancelled
+from core.models.base.network import Network
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE, MHVAEOutput
 from core.synthesis.input_warning import Checked
@@ -46,7 +47,7 @@ def never() -> bool:
 
 
 def check_inputs(
-    model: MHVAE, bundle: Bundle, prepared: PreparedInput, cancelled: Callable[[], bool] = never
+    model: Network, bundle: Bundle, prepared: PreparedInput, cancelled: Callable[[], bool] = never
 ) -> tuple[Checked, ...]:
     """Compare every input of a prepared case with what the model was trained on.
 
@@ -58,6 +59,8 @@ def check_inputs(
         Cancelled: ``cancelled`` said so.
     """
     found = []
+    if not isinstance(model, MHVAE):
+        return ()
     for m in prepared.images:
         typical = bundle.typical.get(m)
         values = quantities(model, prepared, m, cancelled) if typical is not None else {}
@@ -68,7 +71,7 @@ def check_inputs(
 
 
 def checked_input(
-    model: MHVAE, bundle: Bundle, prepared: PreparedInput, cancelled: Callable[[], bool] = never
+    model: Network, bundle: Bundle, prepared: PreparedInput, cancelled: Callable[[], bool] = never
 ) -> PreparedInput:
     """Return the case with what the check found: among its warnings, and for provenance.
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.models.base.network import Network
 from core.models.bundle import Preprocessing
-from core.models.mhvae.model import MHVAE
 from core.synthesis.request import Tile
 from core.synthesis.tiles import Tiling
 
@@ -31,7 +31,7 @@ PLANES = 128
 
 
 def tile_noise(
-    model: MHVAE,
+    model: Network,
     preprocessing: Preprocessing,
     tiling: Tiling,
     tiles: Sequence[Tile],
@@ -51,7 +51,8 @@ def tile_noise(
         seed: of the request.
         sample: number of the draw.
     """
-    spacing, axis, pools = preprocessing.spacing, preprocessing.axis, model.config.pools
+    spacing, axis = preprocessing.spacing, preprocessing.axis
+    pools = model.config.stride.bit_length() - 1
     pixel = max(mm for n, mm in enumerate(spacing) if n != axis)
     first = tiling.rows[0], tiling.columns[0]
     levels = []

@@ -24,6 +24,7 @@ from core.image.preprocess import Measured, image_on, measure, working_grid
 from core.image.resample import resample_inside, resample_mask
 from core.marks import synthetic_notice
 from core.models.bundle import Bundle
+from core.models.slicing import Slicing
 from core.synthesis.tiles import Tiling
 from core.synthesis.view import Block, View, block_of, forget_parts, view_of, whole_view
 from core.version import __version__
@@ -92,7 +93,7 @@ class PreparedInput:
 
     Attributes:
         grid: canonical (RAS+) grid at the model's spacing, cut to what the tiles see.
-        axis: array axis along which slices are stacked.
+        slicing: how an array on ``grid`` becomes the model's slices.
         images: input modality → (i, j, k) float32 in [-1, 1] on ``grid``, background -1.
         fov: (i, j, k) bool on ``grid``: where to synthesise.
         normalisers: modality → map between model range and the volume's units.
@@ -105,7 +106,7 @@ class PreparedInput:
     """
 
     grid: Grid
-    axis: int
+    slicing: Slicing
     images: Mapping[str, Voxels]
     fov: Mask
     normalisers: Mapping[str, Normaliser]
@@ -115,9 +116,14 @@ class PreparedInput:
     warnings: tuple[str, ...] = ()
     checked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def axis(self) -> int:
+        """Array axis along which slices are stacked."""
+        return self.slicing.axis
+
     def slices(self, array: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
         """View an (i, j, k) array as (slice, height, width)."""
-        return np.moveaxis(array, self.axis, 0)
+        return self.slicing.slices(array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,13 +155,24 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
     Raises:
         ModelError: the subset or a target is not the model's.
         CaseError: the volumes do not overlap.
-        SynthesisError: an input is missing from the case, or nothing lies in the field of view.
+        SynthesisError: an input is missing from the case, nothing lies in the field of view, or
+            noise is asked of a model that has none.
         PreprocessError: a volume would be larger than any head on the model's grid.
         IntensityError: an input is empty or constant.
     """
     config = bundle.config
-    config.check_subset(request.subset)
-    config.check_subset(request.targets)
+    config.check(request.subset, request.targets)
+    if request.temperature and not config.levels:
+        raise SynthesisError(
+            f"{bundle.name} is a {config.family} model, which makes one image of an input and has "
+            "no noise to draw others with. Use one sample at temperature 0, or an MHVAE."
+        )
+    return lay_out(case, bundle, request)
+
+
+def lay_out(case: Case, bundle: Bundle, request: Request) -> PreparedInput:
+    """Do the same for a request that no model need be able to serve, to look at the volumes."""
+    config = bundle.config
     missing = [m for m in request.subset if m not in case.volumes]
     if missing:
         raise SynthesisError(
@@ -179,16 +196,16 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
             "The field of view is empty on the model's grid: nothing to synthesise. Give a mask "
             "that overlaps the input (--fov FILE), or use the whole grid (--fov whole)."
         )
-    axis = bundle.preprocessing.axis
-    block = block_of(view, grid, axis, config.tile, 1 << max(config.pools - 1, 0))
+    slicing = bundle.preprocessing.slicing
+    block = block_of(view, grid, slicing, config.tile, max(config.stride // 2, 1))
     return PreparedInput(
         grid=block.grid,
-        axis=axis,
+        slicing=slicing,
         images={m: _image(f, block.grid) for m, f in facts.items() if m in request.subset},
         fov=block.fov,
         normalisers={m: normalisers.get(m, UNKNOWN_UNITS) for m in config.modalities},
         tiling=block.tiling,
-        tiles=_order(block, axis, request.focus),
+        tiles=_order(block, slicing, request.focus),
         reference=case.volumes[first].grid,
         warnings=tuple(text for one in facts.values() for text in one.warnings),
     )
@@ -255,18 +272,20 @@ def _target_view(
     return _brain(next(iter(facts.values())), grid)
 
 
-def _order(block: Block, axis: int, focus: tuple[float, float, float] | None) -> tuple[Tile, ...]:
+def _order(
+    block: Block, slicing: Slicing, focus: tuple[float, float, float] | None
+) -> tuple[Tile, ...]:
     """Order the tiles that count in the field of view: the focused one, its slice, then outward."""
     grid, tiling = block.grid, block.tiling
-    planes = np.moveaxis(block.fov, axis, 0)
+    planes = slicing.slices(block.fov)
     centre = (np.array(grid.shape) - 1) / 2 if focus is None else grid.to_voxel(focus)
     at = np.clip(np.round(centre), 0, np.array(grid.shape) - 1)
-    row, column = (float(v) for a, v in enumerate(at) if a != axis)
+    along, row, column = slicing.pixel(at, grid.shape)
     half = np.array(tiling.tile) / 2
 
     work: list[tuple[tuple[float, float], Tile]] = []
     for index in np.flatnonzero(planes.any(axis=(1, 2))):
-        away = abs(int(index) - float(at[axis]))
+        away = abs(int(index) - along)
         for origin in tiling.origins:
             _, outer = tiling.overlap(origin)
             if (planes[index][outer] & tiling.counts[origin]).any():

@@ -12,6 +12,7 @@ import torch
 
 from core.case import Case
 from core.errors import Cancelled
+from core.models.base.network import Network
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE
 from core.synthesis.backends import Pass, build_pass
@@ -61,8 +62,8 @@ class Shares:
     Attributes:
         index: slice along the stacking axis of the model's grid.
         experts: ``"prior"`` first, then the inputs in the model's order.
-        maps: level number l (L … 1) → (experts, height, width) float32 on the slice's pixels; sums
-            to 1 over experts inside computed tiles, 0 elsewhere.
+        maps: level number l (L … 1) → (experts, a, b) float32 over the model's grid without its
+            stacking axis; sums to 1 over experts inside computed tiles, 0 elsewhere.
     """
 
     index: int
@@ -79,7 +80,7 @@ class Engine:
         device: one of :func:`core.synthesis.backends.devices`.
     """
 
-    def __init__(self, model: MHVAE, bundle: Bundle, device: str = "cpu") -> None:
+    def __init__(self, model: Network, bundle: Bundle, device: str = "cpu") -> None:
         self.bundle = bundle
         self.device = device
         self.model = model
@@ -203,8 +204,14 @@ class Engine:
         """Compute the experts' precision shares over one slice, on the mean path.
 
         Raises:
-            SynthesisError: the slice has nothing inside the field of view.
+            SynthesisError: the slice has nothing inside the field of view, or the model's family
+                knows no experts.
         """
+        if not isinstance(self.model, MHVAE):
+            raise SynthesisError(
+                f"{self.bundle.name} is a {self.bundle.config.family} model, which fuses no "
+                "experts; there are no shares to show. Choose an MHVAE."
+            )
         tiles = [t for t in prepared.tiles if t.index == index]
         if not tiles:
             raise SynthesisError(
@@ -238,8 +245,16 @@ class Engine:
                     values = full[:, 0].cpu().numpy()[:, inner[0], inner[1]]
                     sums[levels - row][:, outer[0], outer[1]] += weight * values
         safe = np.maximum(total, 1e-6)
+        on_grid = prepared.slicing.volume
         return Shares(
-            index, experts, {level: np.asarray(s / safe, np.float32) for level, s in sums.items()}
+            index,
+            experts,
+            {
+                level: np.ascontiguousarray(
+                    on_grid((s / safe)[:, None]).squeeze(1 + prepared.axis), np.float32
+                )
+                for level, s in sums.items()
+            },
         )
 
 
@@ -311,6 +326,4 @@ class _SliceBuffers:
                 self.spread[m][index] = np.where(inside, sigma, np.float32(0))
 
     def _region(self, index: int, area: tuple[slice, slice]) -> Region:
-        region = list(area)
-        region.insert(self.prepared.axis, slice(index, index + 1))
-        return (region[0], region[1], region[2])
+        return self.prepared.slicing.block(index, area, self.prepared.grid.shape)

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.grid import Grid
 from core.image.resample import resample_mask
+from core.models.slicing import Slicing
 from core.synthesis.tiles import Tiling
 from core.volume import Mask
 
@@ -76,7 +79,7 @@ def view_of(mask: Mask, source: Grid, grid: Grid) -> View:
     return View((start[0], start[1], start[2]), found)
 
 
-def block_of(view: View, grid: Grid, axis: int, tile: tuple[int, int], step: int) -> Block:
+def block_of(view: View, grid: Grid, slicing: Slicing, tile: tuple[int, int], step: int) -> Block:
     """Lay tiles over a region that is not empty, and cut the grid to what they see.
 
     The tiles lie where they would on the whole grid, with as much around the region as there is.
@@ -84,26 +87,44 @@ def block_of(view: View, grid: Grid, axis: int, tile: tuple[int, int], step: int
     Args:
         view: the region.
         grid: the whole grid.
-        axis: along which slices are stacked.
+        slicing: how an array on it becomes slices.
         tile: height and width of a tile.
         step: tiles lie multiples of it apart.
     """
-    box = [
+    box = tuple(
         slice(s.start + at, s.stop + at) for s, at in zip(reach(view.mask), view.start, strict=True)
-    ]
-    a, b = (n for n in range(3) if n != axis)
-    tiling = Tiling((grid.shape[a], grid.shape[b]), tile, step, (box[a], box[b]))
-    cut = list(box)
-    for n, starts, size in ((a, tiling.rows, tile[0]), (b, tiling.columns, tile[1])):
-        cut[n] = slice(max(starts[0], 0), min(starts[-1] + size, grid.shape[n]))
+    )
+    ends = [slicing.pixel([s.start for s in box], grid.shape)]
+    ends.append(slicing.pixel([s.stop - 1 for s in box], grid.shape))
+    rows, columns = (
+        slice(int(min(e[n] for e in ends)), int(max(e[n] for e in ends)) + 1) for n in (1, 2)
+    )
+    _, height, width = slicing.slices(np.broadcast_to(np.False_, grid.shape)).shape
+    tiling = Tiling((height, width), tile, step, (rows, columns))
+    area = (
+        slice(max(tiling.rows[0], 0), min(tiling.rows[-1] + tile[0], height)),
+        slice(max(tiling.columns[0], 0), min(tiling.columns[-1] + tile[1], width)),
+    )
+    cut = list(slicing.block(0, area, grid.shape))
+    cut[slicing.axis] = box[slicing.axis]
     start = (cut[0].start, cut[1].start, cut[2].start)
     shape = (cut[0].stop - start[0], cut[1].stop - start[1], cut[2].stop - start[2])
     fov = np.zeros(shape, dtype=bool)
     there = tuple(slice(s.start - at, s.stop - at) for s, at in zip(box, start, strict=True))
     own = tuple(slice(s.start - at, s.stop - at) for s, at in zip(box, view.start, strict=True))
     fov[there] = view.mask[own]
-    inner = (there[a], there[b])
-    return Block(_part(grid, start, shape), fov, Tiling((shape[a], shape[b]), tile, step, inner))
+    inner = (
+        slice(rows.start - area[0].start, rows.stop - area[0].start),
+        slice(columns.start - area[1].start, columns.stop - area[1].start),
+    )
+    plane = (area[0].stop - area[0].start, area[1].stop - area[1].start)
+    return Block(_part(grid, start, shape), fov, Tiling(plane, tile, step, inner))
+
+
+def part_of(values: NDArray[Any], grid: Grid, part: Grid) -> NDArray[Any]:
+    """View the values of a grid on a part of it that is made of the same voxels."""
+    start = np.rint(grid.to_voxel(part.to_world((0, 0, 0)))).astype(int)
+    return values[tuple(slice(int(a), int(a) + n) for a, n in zip(start, part.shape, strict=True))]
 
 
 def reach(mask: Mask) -> Box:

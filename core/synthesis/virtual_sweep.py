@@ -1,7 +1,8 @@
 """A virtual ultrasound probe on the brain: where its frames lie, and what they show.
 
 The probe stands still in its direction and slides across it; every frame is a plane (lateral,
-depth). Several sweeps over one place are turned against each other.
+depth), upright or tilted about its face. Several sweeps over one place are turned against each
+other.
 """
 
 from __future__ import annotations
@@ -12,12 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from core.errors import UserError
 from core.grid import Grid
-from core.image.brain_mask import brain_mask
-from core.simulator.probe import frame_of
 from core.volume import Mask, Volume, Voxels
 
 Kind = Literal["convex", "linear"]
@@ -56,6 +54,16 @@ class ProbeShape:
             return self.width / 2
         return (self.radius + self.depth) * float(np.sin(self.half_angle))
 
+    def outline(self) -> NDArray[np.float64]:
+        """Return the edge of the image as a closed line, (points, 2) mm: lateral, depth."""
+        if self.kind == "linear":
+            half, deep = self.width / 2, self.depth
+            return np.array([[-half, 0], [half, 0], [half, deep], [-half, deep], [-half, 0]])
+        angles = np.linspace(-self.half_angle, self.half_angle, 25)
+        beams = np.stack([np.sin(angles), np.cos(angles)], axis=1)
+        face, end = self.radius * beams, (self.radius + self.depth) * beams[::-1]
+        return np.concatenate([face, end, face[:1]]) - [0, self.radius]
+
     def inside(self, lateral: Point, depth: Point) -> Mask:
         """Tell which points of a frame (mm from the middle of the face) the image shows."""
         if self.kind == "linear":
@@ -75,6 +83,7 @@ class VirtualSweep:
         axes: (3, 3), rows are unit vectors along lateral, sweep and depth, RAS.
         offsets: (frames,) mm, where each frame lies along the sweep.
         pixel: mm, of the frames.
+        tilt: of every frame about the lateral axis in its face, radians; positive looks ahead.
     """
 
     shape: ProbeShape
@@ -82,6 +91,7 @@ class VirtualSweep:
     axes: NDArray[np.float64]
     offsets: Point
     pixel: float
+    tilt: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -102,10 +112,17 @@ class VirtualSweep:
         return matrix
 
     @property
+    def frame_axes(self) -> NDArray[np.float64]:
+        """(3, 3), rows are unit vectors along lateral, across the frame, and its depth, RAS."""
+        lateral, sweep, depth = self.axes
+        cosine, sine = np.cos(self.tilt), np.sin(self.tilt)
+        return np.stack([lateral, cosine * sweep - sine * depth, cosine * depth + sine * sweep])
+
+    @property
     def poses(self) -> NDArray[np.float64]:
         """(frames, 4, 4) mm of the probe → RAS mm."""
         poses = np.tile(np.eye(4), (len(self.offsets), 1, 1))
-        poses[:, :3, :3] = self.axes.T
+        poses[:, :3, :3] = self.frame_axes.T
         poses[:, :3, 3] = self.entry + self.offsets[:, None] * self.axes[1]
         return poses
 
@@ -115,23 +132,41 @@ class VirtualSweep:
         x = (np.arange(width) - (width - 1) / 2) * self.pixel
         return self.shape.inside(x[:, None], (np.arange(height) * self.pixel)[None])
 
-    def covers(self, grid: Grid) -> Mask:
-        """Return which voxels of a grid some frame passes through, (i, j, k)."""
+    def covers(self, grid: Grid, margin: float = 0.0) -> Mask:
+        """Return which voxels of a grid some frame passes through, (i, j, k).
+
+        Args:
+            grid: whose voxels.
+            margin: mm along the sweep by which they may miss the first and the last frame.
+        """
         local = self.axes @ grid.affine[:3, :3]
         start = self.axes @ (grid.affine[:3, 3] - self.entry)
         ends = self.offsets[[0, -1]]
-        half = self.pixel / 2
+        half = self.pixel / 2 + margin
+        cosine, tangent = np.cos(self.tilt), np.tan(self.tilt)
         out = np.zeros(grid.shape, bool)
-        i = np.arange(grid.shape[0])[:, None]
-        j = np.arange(grid.shape[1])[None]
-        for k in range(grid.shape[2]):
+        (i0, i1), (j0, j1), (k0, k1) = self._box(grid, half)
+        i, j = np.arange(i0, i1)[:, None], np.arange(j0, j1)[None]
+        for k in range(k0, k1):
             lateral, along, depth = (
                 local[a, 0] * i + local[a, 1] * j + local[a, 2] * k + start[a] for a in range(3)
             )
+            along = along - tangent * depth  # where the face is of the frame through a voxel
             swept = (along >= ends[0] - half) & (along <= ends[1] + half)
             if swept.any():
-                out[:, :, k] = swept & self.shape.inside(lateral, depth)
+                inside = self.shape.inside(lateral, depth / cosine)
+                out[i0:i1, j0:j1, k] = swept & inside
         return out
+
+    def _box(self, grid: Grid, half: float) -> NDArray[np.int_]:
+        """Return first and last + 1 voxel of each axis around all frames, ``half`` mm thick."""
+        flat = self.shape.outline()
+        edge = self.entry + flat[:, :1] * self.axes[0] + flat[:, 1:] * self.frame_axes[2]
+        along = self.offsets[[0, -1]] + [-half, half]
+        at = grid.to_voxel((edge + along[:, None, None] * self.axes[1]).reshape(-1, 3))
+        # One voxel more: the outline of an arc is a chain of chords.
+        ends = [np.floor(at.min(axis=0)) - 1, np.ceil(at.max(axis=0)) + 2]
+        return np.clip(np.stack(ends, axis=1).astype(int), 0, np.array(grid.shape)[:, None])
 
     def frames(
         self,
@@ -150,6 +185,8 @@ class VirtualSweep:
         Returns:
             (width, height, frames) float32, 0 outside the fan and outside the volume.
         """
+        from scipy import ndimage
+
         width, height = self.size
         shown = self.fan()
         x, y = np.nonzero(shown)
@@ -164,31 +201,6 @@ class VirtualSweep:
         return out
 
 
-def entry_above(brain: Volume, target: Point) -> Point:
-    """Return the point of the brain's surface nearest to a target, not from below it, RAS mm.
-
-    Args:
-        brain: a mask, non-zero inside.
-        target: RAS mm.
-
-    Raises:
-        SweepError: the target lies outside the brain.
-    """
-    inside = brain.voxels > 0
-    at = np.rint(brain.grid.to_voxel(target)).astype(int)
-    if (at < 0).any() or (at >= inside.shape).any() or not inside[tuple(at)]:
-        raise SweepError(
-            f"--target {_told(target)}: expected a point inside the brain; it lies outside of what "
-            "the T2 shows as brain. Give RAS millimetres, as the window's status bar shows them."
-        )
-    surface = inside & ~ndimage.binary_erosion(inside)
-    points = brain.grid.to_world(np.argwhere(surface))
-    # A craniotomy is above or beside the target: the skull's base lies below.
-    above = points[points[:, 2] >= target[2]]
-    points = above if len(above) else points
-    return np.asarray(points[np.linalg.norm(points - target, axis=1).argmin()], float)
-
-
 def place(
     shape: ProbeShape,
     entry: Point,
@@ -198,6 +210,8 @@ def place(
     length: float = 60.0,
     step: float = 0.5,
     pixel: float = 0.5,
+    turn: float = 0.0,
+    tilt: float = 0.0,
 ) -> tuple[VirtualSweep, ...]:
     """Lay sweeps through an entry, looking at a target; each is turned by 180°/``sweeps``.
 
@@ -209,34 +223,41 @@ def place(
         length: of each, mm.
         step: between frames, mm.
         pixel: of the frames, mm.
+        turn: of the first sweep about its beam, radians.
+        tilt: of the frames about their face, radians.
 
     Raises:
         SweepError: entry and target are one point.
     """
+    from core.simulator.probe import frame_of  # a window starts without the simulator
+
     direction = np.asarray(target, float) - np.asarray(entry, float)
     if np.linalg.norm(direction) < 1:
         raise SweepError(
-            f"Entry {_told(entry)} and target {_told(target)}: expected 1 mm or more between them, "
-            "to know where the probe looks. Move one."
+            f"Entry {told_point(entry)} and target {told_point(target)}: expected 1 mm or more "
+            "between them, to know where the probe looks. Move one."
         )
     half = round(length / (2 * step))
     offsets = np.arange(-half, half + 1, dtype=np.float64) * step
+    start, turns = np.asarray(entry, float), [turn + n * np.pi / sweeps for n in range(sweeps)]
     return tuple(
-        VirtualSweep(shape, np.asarray(entry, float), frame_of(direction, n * np.pi / sweeps),
-                     offsets, pixel)
-        for n in range(sweeps)
-    )  # fmt: skip
+        VirtualSweep(shape, start, frame_of(direction, by), offsets, pixel, tilt) for by in turns
+    )
 
 
-def swept_field(sweeps: Sequence[VirtualSweep], grid: Grid, brain: Mask) -> Volume:
+def swept_field(
+    sweeps: Sequence[VirtualSweep], grid: Grid, brain: Mask, margin: float = 0.0
+) -> Volume:
     """Return where the sweeps see brain, as a mask volume on ``grid``.
+
+    ``margin``: mm by which voxels may miss the outer frames.
 
     Raises:
         SweepError: nowhere.
     """
     field = np.zeros(grid.shape, bool)
     for sweep in sweeps:
-        field |= sweep.covers(grid)
+        field |= sweep.covers(grid, margin)
     field &= brain
     if not field.any():
         raise SweepError(
@@ -257,11 +278,6 @@ def box_of(field: Volume) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return (i, j, k), (ni, nj, nk)
 
 
-def brain_of(volume: Volume) -> Volume:
-    """Return the brain of a T2 as a mask volume on its canonical grid."""
-    canonical = volume.canonical()
-    return Volume(brain_mask(canonical).astype(np.float32), canonical.grid, "", "brain")
-
-
-def _told(point: Point) -> str:
+def told_point(point: Point) -> str:
+    """Return a position as people type it."""
     return ",".join(f"{x:.4g}" for x in point)

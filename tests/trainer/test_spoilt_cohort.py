@@ -170,9 +170,9 @@ def test_pairs_are_held_out_first_and_every_group_gives_its_share() -> None:
 
 
 def test_too_few_to_judge_is_said() -> None:
-    assert fewest_tests() == 10  # 24 comparisons of 2 / 2**10 reach 0.047
-    assert "9 pairs" in doubts({"validation": 3, "test": 9})[0]
-    assert not doubts({"validation": 3, "test": 10})
+    assert fewest_tests() == 9  # 8 comparisons of 2 / 2**9 reach 0.031
+    assert "8 pairs" in doubts({"validation": 3, "test": 8})[0]
+    assert not doubts({"validation": 3, "test": 9})
     assert len(doubts({"validation": 0, "test": 0})) == 2
 
 
@@ -210,13 +210,18 @@ def test_a_terminal_s_run_is_listed_and_its_evaluation_printed(
     assert run in known_runs()
     capsys.readouterr()
     words = ["evaluate", str(spoilt), "--model", str(run), "--out", str(tmp_path / "report")]
-    assert main(words) == 0
+    words += ["--slices", "1"]
+    assert main([*words, "--cases", "all"]) == 0
     printed = capsys.readouterr().out
     assert "T2 → iUS" in printed
     assert "PSNR, gain matched, dB" in printed
     assert "run was trained on its iUS and T2; its scores prove nothing" in printed
-    assert main([*words, "--test-of", str(run)]) == 0
-    assert "was trained on" not in capsys.readouterr().out
+    assert "All cases, also those run was trained on." in printed
+    assert main(["evaluate", str(run), "--slices", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "was trained on" not in printed
+    assert "Only the test cases of run." in printed
+    assert (run / "report" / "report.html").is_file()
 
 
 def test_the_estimate_speaks_of_worth() -> None:
@@ -227,7 +232,7 @@ def test_the_estimate_speaks_of_worth() -> None:
     told = " ".join(assess(plan, found, Count(100, 12, pairs=pairs)).worth)
     assert "12 training pairs are few" in told
     assert "Fine-tune the built-in model" in told
-    assert "fewer than 10 cannot show a difference" in told
+    assert "fewer than 9 cannot show a difference" in told
     many = Count(1, 400, pairs={"training": 400, "validation": 40, "test": 40})
     begun = plan.override({"start_from": "m"})
     assert not assess(begun, found, many).worth

@@ -58,10 +58,12 @@ def train(
 
 def evaluate(
     models: Where | Iterable[Where],
-    cohort: Where,
+    cohort: Where | None = None,
     *,
     out: Where | None = None,
     test_of: Where | None = None,
+    cases: str | None = None,
+    lpips_weights: Iterable[Where] = (),
     max_slices: int = 0,
     device: str = "auto",
     about: str = "",
@@ -70,9 +72,12 @@ def evaluate(
 
     Args:
         models: model files or run folders.
-        cohort: folder of the cases, or a CSV that lists them.
+        cohort: folder of the cases, or a CSV that lists them; a run's own without it.
         out: folder for the report (HTML, CSV, JSON, pictures); none is written without it.
-        test_of: a run's folder, to use only the test cases of its split.
+        test_of: the run whose split says which are test cases, where it is not a model's own.
+        cases: ``"test"``, ``"validation"``, ``"training"`` or ``"all"``; without it the test cases
+            on a run's own cohort, else all.
+        lpips_weights: local files with backbone and heads of LPIPS, one or two.
         max_slices: score at most so many slices of a case, evenly spaced; 0 for all.
         device: as for ``core.api.load_model``.
         about: one sentence about the cases, for the report.
@@ -84,13 +89,26 @@ def evaluate(
         TrainerError: there is nothing to evaluate on, or the report cannot be written.
         ModelError: a model cannot be read.
     """
+    from trainer.evaluation.choice import choose
     from trainer.evaluation.evaluate import evaluate as score
     from trainer.evaluation.report import write_report
 
     given = [models] if isinstance(models, str | os.PathLike) else list(models)
-    paths = [Path(m) / "model.safetensors" if Path(m).is_dir() else Path(m) for m in given]
-    split = None if test_of is None else Path(test_of) / "split.json"
-    result = score(paths, Path(cohort), split=split, max_slices=max_slices, device=device)
+    chosen = choose(
+        [Path(m) for m in given],
+        None if cohort is None else Path(cohort),
+        test_of=None if test_of is None else Path(test_of),
+        part=cases,
+    )
+    weights = [Path(w) for w in lpips_weights]
+    result = score(
+        chosen.models,
+        chosen.cohort,
+        only=chosen,
+        max_slices=max_slices,
+        lpips=weights,
+        device=device,
+    )
     if out is not None:
         write_report(result, Path(out), data=about)
     return result

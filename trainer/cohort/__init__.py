@@ -2,6 +2,7 @@
 
 __all__ = [
     "cache",
+    "cache_size",
     "case",
     "check",
     "likeness",

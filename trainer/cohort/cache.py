@@ -21,7 +21,6 @@ from core.image.preprocess import image_on, measure, working_grid
 from core.image.resample import resample_mask
 from core.io import read
 from core.modalities import SWEPT, reference_of
-from core.models.bundle import PLANES
 from core.volume import Volume
 from trainer.cohort.case import CohortCase
 from trainer.cohort.expected import expected_on, in_range, read_expected
@@ -44,7 +43,7 @@ class CachedCase:
         patient: pseudonym of the patient.
         array: (slices, M + E + 1, H, W) float16, memory-mapped: M modalities in [-1, 1],
             background exactly -1, then E expected echoes likewise, then the field of view as 0/1;
-            slices run along the plane's normal.
+            slices run along the plane's normal, H and W as the plan's orientation says.
         present: modalities the case has; an absent one is -1 everywhere.
         coverage: (slices,) field-of-view pixels per slice.
         hashes: modality → hash of its source voxels: names data without names.
@@ -109,7 +108,7 @@ def _preprocess(
     stacked = np.stack([*channels, fov.astype(np.float32)]).astype(np.float16)
     hashes = {m: content_hash(v) for m, v in volumes.items()}
     small = {m: coarse(v) for m, v in volumes.items()}
-    return np.moveaxis(stacked, 1 + PLANES[plan.plane], 0), hashes, small, warnings
+    return np.moveaxis(plan.slicing.slices(stacked), 1, 0), hashes, small, warnings
 
 
 def _expected(case: CohortCase, modalities: tuple[str, ...]) -> tuple[str, ...]:
@@ -132,6 +131,7 @@ def _key(case: CohortCase, plan: DataPlan, modalities: tuple[str, ...]) -> str:
     sources += [case.expected[m] for m in _expected(case, modalities)]
     stamps = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sources]
     decides = [VERSION, modalities, plan.spacing, plan.plane, plan.percentiles, stamps]
+    decides += [] if plan.slicing.usual else [plan.slicing.orientation]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 

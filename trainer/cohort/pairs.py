@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from math import ceil, log2
+from math import floor, log2
 from typing import Protocol
 
 SIGNIFICANT = 0.05
+"""p below which a difference is called one."""
+ENOUGH_CASES = 8
+"""Below this no p-value is given: the smallest possible one would not be small."""
 METRICS = 4
 """Of the report: PSNR, gain-matched PSNR, SSIM, MAE."""
 FEWEST_TO_TRAIN = 30
@@ -36,17 +39,35 @@ def pairs_in(cases: Iterable[HasImages], ids: Collection[str] | None = None) -> 
 
 
 def comparisons(modalities: int) -> int:
-    """Return how many comparisons a report of before and after corrects for."""
-    return (2**modalities - 1) * modalities * METRICS
+    """Return how many comparisons a report of before and after corrects for.
+
+    One per metric and missing target; a target that was an input is reconstructed, which is no
+    hypothesis about synthesis. The subsets of n modalities lack n (2ⁿ⁻¹ - 1) targets in all.
+    """
+    return modalities * (2 ** (modalities - 1) - 1) * METRICS
+
+
+def smallest_p(cases: int, tests: int = 1) -> float:
+    """Return the smallest p that Holm's correction can leave.
+
+    The smallest two-sided Wilcoxon signed-rank p of n cases is 2 / 2ⁿ, when every case differs the
+    same way; Holm multiplies the smallest p of a family by the number of its tests.
+
+    Args:
+        cases: compared in each test.
+        tests: in the family.
+    """
+    return float(min(1.0, tests * 2 / 2**cases))
+
+
+def fewest_cases(tests: int) -> int:
+    """Return the cases with which one of so many tests can reach p < 0.05 at all."""
+    return max(ENOUGH_CASES, floor(log2(2 * tests / SIGNIFICANT)) + 1)
 
 
 def fewest_tests(modalities: int = 2) -> int:
-    """Return the pairs with which p < 0.05 can be reached at all.
-
-    The smallest two-sided Wilcoxon p of n cases is 2 / 2ⁿ, and Holm multiplies the smallest of a
-    report by the number of its comparisons.
-    """
-    return ceil(log2(2 * comparisons(modalities) / SIGNIFICANT))
+    """Return the test pairs with which a report of before and after can reach p < 0.05 at all."""
+    return fewest_cases(comparisons(modalities))
 
 
 def no_pairs(modalities: tuple[str, ...], cases: int) -> str:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from trainer.commands.rows import TableRow, train_rows
 from trainer.commands.settings import add_settings, setting
-from trainer.commands.train import say
 from trainer.plan.new import PRESETS, plan_for
-from trainer.run.folder import is_run
-from trainer.run.state import describe_run
 
-ROWS = (("mvae", 0.0), ("mvae", 1.0), ("mhvae", 0.0), ("mhvae", 1.0))
-"""Family and λ_GAN of each row."""
+ROWS = tuple(TableRow(family, gan=gan) for family in ("mvae", "mhvae") for gan in (0.0, 1.0))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,22 +27,12 @@ def run(args: argparse.Namespace) -> int:
     """Train the four rows one after another, each resumed where it was, and compare them."""
     from trainer.evaluation.evaluate import evaluate
     from trainer.evaluation.report import write_report
-    from trainer.loop.loop import train
 
     settings = dict(setting(text) for text in args.set)
-    folders = []
-    for family, gan in ROWS:
-        folder = args.out / f"{family}-gan{gan:g}"
-        folders.append(folder)
-        begun = is_run(folder)
-        if begun and describe_run(folder).state == "finished":
-            continue
-        row = {**settings, "family": family, "loss.gan": gan}
-        plan = plan_for(args.source, args.preset, None, row)
-        say(f"{folder.name}:")
-        state = train(plan, folder, resume=begun, say=say).state
-        if state != "finished":
-            return 130 if state == "terminated" else 0
+    state = train_rows(ROWS, args.source, args.preset, args.out, settings)
+    if state != "finished":
+        return 130 if state == "terminated" else 0
+    folders = [args.out / row.name for row in ROWS]
     result = evaluate(
         [folder / "model.safetensors" for folder in folders],
         args.test or Path(plan_for(args.source, args.preset).cohort),

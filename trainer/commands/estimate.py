@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from trainer.commands.pace import Pace
 from trainer.commands.settings import add_settings, setting
 from trainer.plan.new import PRESETS, plan_for
 
@@ -24,6 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grow", action="store_true", help="a model one level finer than the one of --from"
     )
+    parser.add_argument(
+        "--rate-test",
+        type=int,
+        nargs="?",
+        const=60,
+        metavar="STEPS",
+        help="test learning rates too, by so many real steps at a rising rate (60)",
+    )
     add_settings(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
@@ -38,14 +47,27 @@ def run(args: argparse.Namespace) -> int:
     settings = dict(setting(text) for text in args.set)
     plan = plan_for(args.source, args.preset, args.start_from, settings, grow=args.grow)
 
+    pace, shown = Pace(), {""}
+
     def tell(stage: str, done: int, total: int) -> None:
+        left = pace.left(stage, done, total)
         if args.events:
             event = {"event": "progress", "stage": stage, "done": done, "total": total}
-            print(json.dumps(event), flush=True)
-        else:
-            print(stage, file=sys.stderr, flush=True)
+            print(json.dumps(event | ({} if left is None else {"seconds_left": left})), flush=True)
+            return
+        line = stage if left is None else f"{stage}, about {_duration(left)} left of this"
+        # The first line of a stage, and the first that knows how long it takes.
+        if (known := f"{stage}{left is None}") not in shown:
+            shown.add(known)
+            print(line, file=sys.stderr, flush=True)
 
     found = estimate(plan, tell=tell)
+    if args.rate_test is not None and found.verdict != "impossible":
+        from trainer.loop.estimate_verdict import with_rate
+        from trainer.loop.rate_test import rate_test
+
+        tested = rate_test(plan, args.rate_test, tell)
+        found = with_rate(found, plan, tested.rate, tested.sentence)
     facts = {**asdict(found), "light": found.light}
     if args.events:
         print(json.dumps({"event": "done", **facts}), flush=True)
@@ -59,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{found.step_seconds:.2f} s, about {found.epochs:.1f} epochs, after ", end="")
         print(f"{_duration(found.preparing_seconds)} of preparing")
         print(f"disk: {found.disk_mb} MiB more, {found.disk_free_mb} free, in {found.cache}")
+        if found.rate:
+            print(f"rate: {found.rate}")
         for sentence in found.worth:
             print(f"worth: {sentence}")
         for fix in found.fixes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.files import replacing
+from core.models.family import FAMILIES
 from trainer.cohort.scan import scan
 from trainer.cohort.split import Split, placed_by, read_split
 from trainer.commands.settings import add_settings, setting
@@ -39,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", type=Path, metavar="FILE", help="a split.json: cases placed by hand, not drawn"
     )
-    parser.add_argument("--family", choices=("mhvae", "mvae"), help="mvae: the one-level ablation")
+    parser.add_argument(
+        "--family", choices=tuple(FAMILIES), help="network to train (default: the plan's, or mhvae)"
+    )
+    parser.add_argument(
+        "--target", default="", metavar="MODALITY", help="what a network of one direction makes"
+    )
     add_settings(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing while it trains")
     parser.add_argument(
@@ -60,9 +66,15 @@ def run(args: argparse.Namespace) -> int:
         plan = change_run(args.out, dict(setting(text) for text in args.set))
     else:
         settings = dict(setting(text) for text in args.set)
-        if args.family:
-            settings["family"] = args.family
-        plan = plan_for(args.source, args.preset, args.start_from, settings, grow=args.grow)
+        plan = plan_for(
+            args.source,
+            args.preset,
+            args.start_from,
+            settings,
+            grow=args.grow,
+            family=args.family or "",
+            target=args.target,
+        )
     if args.plan_only:
         plan.save(args.out)
         print(args.out)

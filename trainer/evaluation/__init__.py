@@ -1,3 +1,3 @@
 """Scores, statistics and the report."""
 
-__all__ = ["before_after", "evaluate", "report"]
+__all__ = ["before_after", "choice", "evaluate", "report"]

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
+from trainer.cohort.pairs import ENOUGH_CASES, SIGNIFICANT
+from trainer.evaluation.statistics import Comparison, Summary
 
 UNITS = {
     "psnr": ("PSNR", "dB", 1.0, 2),
@@ -38,9 +39,6 @@ def in_order(metrics: Iterable[str]) -> list[str]:
 
 
 LOWER_IS_BETTER = ("lpips", "mae", "l1")
-SURE = 0.05
-"""p below which a change is called one."""
-
 Key = tuple[str, tuple[str, ...], str, str]
 """Model, inputs, target, metric."""
 
@@ -53,11 +51,13 @@ class Change:
         direction: ``"T2 → iUS"``.
         reconstruction: whether the target was an input.
         metric: name and unit.
-        before, after: mean (sd) over cases.
+        before, after: mean (sd) over cases; the value alone of one case.
         change: after minus before, with its 95 % bootstrap interval.
-        p: Holm-corrected Wilcoxon p, or why there is none.
+        p: Holm-corrected Wilcoxon p, or why there is none; see :func:`p_of`.
         verdict: ``"better"``, ``"worse"`` (p < 0.05 and the interval excludes 0) or
             ``"unsure"``.
+        cases: that both models have.
+        smallest_p: the smallest p so many cases can reach; ``None`` for a reconstruction.
     """
 
     direction: str
@@ -68,6 +68,8 @@ class Change:
     change: str
     p: str
     verdict: str
+    cases: int
+    smallest_p: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -86,7 +88,7 @@ def changes(
         factor, digits = scale_of(metric)
         sign = -factor if first == before else factor
         low, high = sorted((sign * contest.low, sign * contest.high))
-        sure = metric in UNITS and contest.p_holm is not None and contest.p_holm < SURE
+        sure = metric in UNITS and contest.p_holm is not None and contest.p_holm < SIGNIFICANT
         better = ((low > 0) - (high < 0)) * (-1 if metric in LOWER_IS_BETTER else 1) * sure
         key = (tuple(inputs.split("+")), target, metric)
         found.append(
@@ -94,21 +96,37 @@ def changes(
                 direction=f"{inputs} → {target}",
                 reconstruction=target in key[0],
                 metric=title_of(metric),
-                before=_mean(table.get((before, *key)), factor, digits),
-                after=_mean(table.get((after, *key)), factor, digits),
+                before=mean_of(table.get((before, *key)), factor, digits),
+                after=mean_of(table.get((after, *key)), factor, digits),
                 change=f"{sign * contest.difference:+.{digits}f} "
                 + (f"({low:+.{digits}f} … {high:+.{digits}f})" if low == low else "(one case)"),
-                p=f"{contest.p_holm:.2g}"
-                if contest.p_holm is not None
-                else f"too few cases ({contest.cases} of {ENOUGH_CASES})",
+                p=p_of(contest),
                 verdict={1: "better", -1: "worse"}.get(better, "unsure"),
+                cases=contest.cases,
+                smallest_p=contest.smallest,
             )
         )
     names = [title_of(m) for m in in_order({c.label[4] for c in contests})]
     return sorted(found, key=lambda c: (c.reconstruction, c.direction, names.index(c.metric)))
 
 
-def _mean(summary: Summary | None, factor: float, digits: int) -> str:
+def p_of(contest: Comparison) -> str:
+    """Return a comparison's corrected p, with the smallest that was possible where that is large.
+
+    A reconstruction is not tested; under 8 cases there is no p.
+    """
+    if not contest.tested:
+        return "not tested"
+    p = f"too few cases ({contest.cases} of {ENOUGH_CASES})"
+    if contest.p_holm is not None:
+        p = f"{contest.p_holm:.2g}"
+    return f"{p}; smallest possible {contest.smallest:.2g}" if contest.out_of_reach else p
+
+
+def mean_of(summary: Summary | None, factor: float, digits: int) -> str:
+    """Write a mean (sd) with its factor and decimals; a dash for none."""
     if summary is None or not summary.cases:
         return "–"
+    if summary.cases == 1:  # one case has no spread
+        return f"{summary.mean * factor:.{digits}f}"
     return f"{summary.mean * factor:.{digits}f} ({summary.sd * factor:.{digits}f})"

@@ -7,32 +7,34 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.case import Case
 from core.errors import UserError
 from core.image import metrics
-from core.io import read
+from core.lpips.distance import Distance
+from core.lpips.layouts import HOW, NOT_COMPUTED
+from core.lpips.weights import Weights
+from core.lpips.weights import load as load_lpips
 from core.models.bundle import Bundle
 from core.models.weights import load as load_bundle
 from core.synthesis.backends import choose_device
-from core.synthesis.request import PreparedInput, Request, prepare_input
+from core.synthesis.request import PreparedInput, Request
 from core.synthesis.synthesize import Engine, Progress
-from core.volume import Volume
-from trainer.cohort.case import CohortCase
-from trainer.cohort.likeness import content_hash
 from trainer.cohort.scan import names_of, scan
 from trainer.errors import TrainerError
+from trainer.evaluation.aligned_case import AlignedCase, lay_out, seen_in_training
 from trainer.evaluation.authors_protocol import slice_scores
-from trainer.evaluation.perceptual import Perceptual
+from trainer.evaluation.choice import Chosen
 
 Floats = NDArray[np.float32]
 STEPS = 1000
 """Progress is told in so many parts of a case."""
 PROTOCOLS = ("masked", "authors")
+OF_A_RUN = {"model": "", "model-last": ", last step"}
+"""Stem of a run's model file → what stands after the run's name."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Row:
         target: the modality compared with its real image.
         scores: metric → value: ``psnr`` dB, ``ssim`` and ``lpips`` in 0…1, ``mae`` on [-1, 1],
             ``psnr_gain`` after the best gain and offset (``masked`` protocol only).
+        trained_on: whether the model's card names images of the case as its training's.
     """
 
     model: str
@@ -53,6 +56,7 @@ class Row:
     inputs: tuple[str, ...]
     target: str
     scores: dict[str, float]
+    trained_on: bool = False
 
     @property
     def reconstruction(self) -> bool:
@@ -82,6 +86,10 @@ class Evaluation:
     perceptual: str
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
     """Case → modality → name of the file used."""
+    weights: Weights | None = None
+    """What LPIPS was computed with."""
+    chosen: str = ""
+    """Which of a cohort's cases these are, in a sentence."""
 
 
 def evaluate(
@@ -90,8 +98,9 @@ def evaluate(
     *,
     protocol: str = "masked",
     split: Path | None = None,
+    only: Chosen | None = None,
     max_slices: int = 0,
-    lpips: Path | None = None,
+    lpips: Sequence[Path] = (),
     device: str = "auto",
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Evaluation:
@@ -102,8 +111,10 @@ def evaluate(
         cohort: folder or CSV of the cases.
         protocol: ``"masked"`` (inside the field of view) or ``"authors"``.
         split: a run's ``split.json``; only its test cases are used.
+        only: cases chosen in another way; see :mod:`trainer.evaluation.choice`.
         max_slices: score at most this many slices per case, evenly spaced; 0 = all.
-        lpips: file with LPIPS weights; without it LPIPS is not computed.
+        lpips: files with LPIPS weights, as :func:`core.lpips.weights.load` takes them; without
+            them LPIPS is not computed.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
         progress: told (done, total) in thousandths of a case of a model, every few tiles.
 
@@ -113,8 +124,8 @@ def evaluate(
     """
     if protocol not in PROTOCOLS:
         raise TrainerError(f"There is no protocol {protocol!r}; choose {' or '.join(PROTOCOLS)}.")
-    perceptual = Perceptual.load(lpips) if lpips else None
     chosen = choose_device(device)
+    perceptual, weights = load_lpips(lpips) if lpips else (None, None)
     loaded: dict[str, tuple[Bundle, Engine]] = {}
     for path, label in zip(models, labels(models), strict=True):
         bundle, model = load_bundle(path)
@@ -124,8 +135,13 @@ def evaluate(
     if split is not None:
         wanted = set(json.loads(split.read_text(encoding="utf-8"))["test"])
         cases = [case for case in cases if case.id in wanted]
+    if only is not None and only.ids is not None:
+        cases = [case for case in cases if case.id in only.ids]
     if not cases:
-        raise TrainerError(f"{cohort.name} holds no test case of this split; nothing to evaluate.")
+        raise TrainerError(
+            f"{cohort.name} holds no {only.part if only else 'test'} case of this split; nothing "
+            "to evaluate. Choose other cases, or all."
+        )
 
     rows: list[Row] = []
     pictures: list[Picture] = []
@@ -136,12 +152,13 @@ def evaluate(
         shared: dict[tuple[Any, ...], AlignedCase] = {}
         for label, (bundle, engine) in loaded.items():
             config = bundle.config
-            look = (config.modalities, config.tile, config.pools, bundle.preprocessing)
+            look = (config.modalities, config.tile, config.stride, bundle.preprocessing)
             try:
                 if look not in shared:
-                    shared[look] = _lay_out(case, bundle)
-                if told := _seen_in_training(shared[look], bundle):
-                    problems.append(f"{case.id}: {label} {told}")
+                    shared[look] = lay_out(case, bundle)
+                seen = seen_in_training(shared[look], bundle)
+                if seen:
+                    problems.append(f"{case.id}: {label} {seen}")
 
                 def part(share: float, done: int = done) -> None:
                     progress(done + int(share * STEPS), total)
@@ -149,8 +166,9 @@ def evaluate(
                 for picture in _one_case(
                     label, engine, shared[look], protocol, max_slices, perceptual, part
                 ):
-                    rows.append(picture.row)
-                    pictures.append(picture)
+                    row = replace(picture.row, trained_on=bool(seen))
+                    rows.append(row)
+                    pictures.append(replace(picture, row=row))
             except UserError as error:
                 problems.append(f"{case.id}: {error}")
             done += STEPS
@@ -163,52 +181,25 @@ def evaluate(
         rows,
         pictures,
         sorted(set(problems)),
-        f"LPIPS weights {perceptual.sha256[:16]}" if perceptual else "LPIPS not computed",
+        str(weights) if weights else f"{NOT_COMPUTED}: no weights were given. {HOW.rstrip('.')}",
         {case.id: names_of(case) for case in cases if any(r.case == case.id for r in rows)},
+        weights,
+        only.told if only else "",
     )
 
 
 def labels(models: Sequence[Path]) -> list[str]:
-    """Name models by file, or by folder where the file is a run's ``model.safetensors``.
+    """Name models by file, or by folder where the file is a run's best or last weights.
 
     Raises:
         TrainerError: two would have one name.
     """
-    names = [p.resolve().parent.name if p.stem == "model" else p.stem for p in models]
+    names = [
+        p.resolve().parent.name + OF_A_RUN[p.stem] if p.stem in OF_A_RUN else p.stem for p in models
+    ]
     if len(set(names)) < len(names):
         raise TrainerError(f"Two of the models have one name: {', '.join(names)}. Rename one file.")
     return names
-
-
-@dataclass(frozen=True, eq=False)
-class AlignedCase:
-    """A case as a model looks at it: its volumes, their preparation, the field of view given."""
-
-    case: Case
-    prepared: PreparedInput
-    fov: Literal["auto"] | Volume
-
-
-def _lay_out(case: CohortCase, bundle: Bundle) -> AlignedCase:
-    case.refuse()
-    names = bundle.config.modalities
-    volumes = {m: replace(read(case.files[m]), modality=m) for m in names if m in case.files}
-    loaded = Case(case.id, volumes)
-    fov: Literal["auto"] | Volume = read(case.fov) if case.fov else "auto"
-    present = tuple(volumes)
-    return AlignedCase(
-        loaded, prepare_input(loaded, bundle, Request(present, present, fov=fov)), fov
-    )
-
-
-def _seen_in_training(laid_out: AlignedCase, bundle: Bundle) -> str:
-    """Say that a model was trained on images of a case; empty when it was not, as far as known."""
-    data = bundle.card.get("data")
-    images = set(data.get("images", ())) if isinstance(data, dict) else set()
-    known = [
-        m for m, v in laid_out.case.volumes.items() if images and content_hash(v)[:16] in images
-    ]
-    return f"was trained on its {' and '.join(known)}; its scores prove nothing" if known else ""
 
 
 def _one_case(
@@ -217,7 +208,7 @@ def _one_case(
     laid_out: AlignedCase,
     protocol: str,
     max_slices: int,
-    perceptual: Perceptual | None,
+    perceptual: Distance | None,
     part: Callable[[float], None],
 ) -> Iterator[Picture]:
     loaded, everything, fov = laid_out.case, laid_out.prepared, laid_out.fov
@@ -233,11 +224,14 @@ def _one_case(
         def told(p: Progress, number: int = number) -> None:
             part((number + p.done / max(1, p.total)) / len(subsets))
 
-        request = Request(subset, present, fov=fov)
+        served = tuple(m for m in present if engine.bundle.config.serves(subset, m))
+        if not served:
+            continue
+        request = Request(subset, served, fov=fov)
         images = {m: everything.images[m] for m in subset}
         given = replace(everything, images=images, tiles=tiles)
         result = engine.run(loaded, given, request, progress=told)
-        for m in present:
+        for m in served:
             scale = everything.normalisers[m]
             values = scale.forward(result.volumes[m].voxels, everything.fov)
             made = _planes(everything, values)[..., slices]
@@ -276,7 +270,7 @@ def _score(
     made: Floats,
     mask: NDArray[np.bool_],
     protocol: str,
-    perceptual: Perceptual | None,
+    perceptual: Distance | None,
 ) -> dict[str, float]:
     if protocol == "authors":
         per_slice = slice_scores(real, made)
@@ -292,5 +286,5 @@ def _score(
             "psnr_gain": metrics.psnr(real, metrics.match_gain(real, made, mask), mask),
         }
     if perceptual:
-        scores["lpips"] = perceptual.distance(real, made)
+        scores["lpips"] = perceptual.volumes(real, made)
     return scores

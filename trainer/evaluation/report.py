@@ -15,10 +15,26 @@ from core.files import write_text
 from core.tables import safe_cell
 from trainer.errors import TrainerError
 from trainer.evaluation.before_after import Key, changes
+from trainer.evaluation.best_last import best_and_last, which_steps
 from trainer.evaluation.evaluate import Evaluation, Row
+from trainer.evaluation.learning_picture import draw_learning
 from trainer.evaluation.report_html import caption_of, draw, to_html, worst
-from trainer.evaluation.statistics import Comparison, Summary, compare, holm, summarise
+from trainer.evaluation.statistics import (
+    Comparison,
+    Summary,
+    compare,
+    family,
+    holm,
+    out_of_reach,
+    summarise,
+)
 from trainer.evaluation.verdict import verdicts
+from trainer.run.learning import Learning
+
+LEARNING = "learning.png"
+
+NAMED = 5
+"""Cases that a sentence names."""
 
 
 def write_report(
@@ -27,6 +43,8 @@ def write_report(
     *,
     data: str = "",
     pair: tuple[str, str] | None = None,
+    ends: tuple[str, str] | None = None,
+    learning: Learning | None = None,
 ) -> dict[str, Path]:
     """Write ``report.html``, ``scores.csv``, ``report.json`` and the worst cases' pictures.
 
@@ -35,6 +53,9 @@ def write_report(
         folder: made when missing.
         data: one sentence about the cases, for example that they are simulated.
         pair: labels of the models before and after a training, for a table of their own.
+        ends: labels of a run's best and of its last weights, for another; the last ones are in no
+            other comparison.
+        learning: the run's validations, for a picture.
 
     Returns:
         kind → file, without the pictures.
@@ -43,12 +64,14 @@ def write_report(
         TrainerError: the folder cannot be written.
     """
     table = summaries(evaluation.rows)
-    contests = comparisons(evaluation)
+    last = ends[1] if ends else None
+    contests = comparisons(evaluation, without=last)
     changed = changes(*pair, table, contests) if pair else []
-    cases = len({row.case for row in evaluation.rows})
-    known = {m for bundle in evaluation.models.values() for m in bundle.config.modalities}
-    sentences = verdicts(changed, cases, len(known))
-    pictures = worst(evaluation.pictures)
+    sentences = verdicts(changed, family(contests))
+    spoilt = cautions(evaluation, contests)
+    pictures = worst([p for p in evaluation.pictures if p.row.model != last])
+    beside = best_and_last(*ends, evaluation.rows, table) if ends else []
+    steps = which_steps(*(evaluation.models[label] for label in ends)) if ends else ""
     paths = {
         "html": folder / "report.html",
         "csv": folder / "scores.csv",
@@ -57,13 +80,29 @@ def write_report(
     told = {
         "pair": pair and {"before": pair[0], "after": pair[1]},
         "verdicts": sentences,
+        "cautions": spoilt,
         "before_after": [c.to_dict() for c in changed],
+        "best_last": [b.to_dict() for b in beside],
+        "best_last_steps": steps,
+        "learning": learning and {"file": LEARNING, "caption": learning.sentence},
         "pictures": [
             {"file": f"worst-{n}.png", "caption": caption_of(p)} for n, p in enumerate(pictures, 1)
         ],
     }
     texts: dict[str, Callable[[], str]] = {
-        "html": lambda: to_html(evaluation, table, contests, data, changed, sentences),
+        "html": lambda: to_html(
+            evaluation,
+            table,
+            contests,
+            data,
+            pictures,
+            changed,
+            sentences,
+            spoilt,
+            beside,
+            steps,
+            learning,
+        ),
         "csv": lambda: to_csv(evaluation.rows),
         "json": lambda: json.dumps(
             {**to_json(evaluation, table, contests, data), **told}, indent=1
@@ -73,6 +112,9 @@ def write_report(
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("worst-*.png"):
             old.unlink()
+        (folder / LEARNING).unlink(missing_ok=True)
+        if learning:
+            (folder / LEARNING).write_bytes(draw_learning(learning))
         for number, picture in enumerate(pictures, 1):
             (folder / f"worst-{number}.png").write_bytes(draw(picture))
         for kind, path in paths.items():
@@ -95,9 +137,16 @@ def summaries(rows: Iterable[Row]) -> dict[Key, Summary]:
     return {key: summarise(v) for key, v in values.items()}
 
 
-def comparisons(evaluation: Evaluation) -> list[Comparison]:
-    """Compare every two models in every direction and metric; Holm over the whole table."""
-    names = list(evaluation.models)
+def comparisons(evaluation: Evaluation, without: str | None = None) -> list[Comparison]:
+    """Compare every two models in every direction and metric; Holm over the missing targets.
+
+    A target that was an input is compared, but not tested: copying it is no hypothesis.
+
+    Args:
+        evaluation: what was measured.
+        without: label of a model that stands in no comparison.
+    """
+    names = [name for name in evaluation.models if name != without]
     scores = {
         (r.model, r.case, r.inputs, r.target, metric): value
         for r in evaluation.rows
@@ -115,8 +164,27 @@ def comparisons(evaluation: Evaluation) -> list[Comparison]:
                     [scores.get((name, case, *kind), nan) for case in cases]
                     for name in (first, second)
                 )
-                found.append(compare(label, one, other))
+                found.append(compare(label, one, other, tested=kind[1] not in kind[0]))
     return holm([c for c in found if c.cases])
+
+
+def cautions(evaluation: Evaluation, contests: Sequence[Comparison]) -> list[str]:
+    """Return what spoils a reader's trust in the scores, a sentence each, and which cases they are.
+
+    Cases that a model was trained on, and tests that could not have shown anything.
+    """
+    found = [evaluation.chosen] if evaluation.chosen else []
+    cases = len({row.case for row in evaluation.rows})
+    for model in evaluation.models:
+        seen = sorted({r.case for r in evaluation.rows if r.model == model and r.trained_on})
+        if seen:
+            named = ", ".join(seen[:NAMED]) + (" …" if len(seen) > NAMED else "")
+            found.append(
+                f"{model} was trained on {len(seen)} of the {cases} cases ({named}): what it "
+                "scores on them proves nothing."
+            )
+    told = out_of_reach(contests)
+    return [*found, told] if told else found
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -125,11 +193,12 @@ def to_csv(rows: Iterable[Row]) -> str:
     names = sorted({name for row in rows for name in row.scores})
     stream = io.StringIO()
     writer = csv.writer(stream)
-    writer.writerow(["model", "case", "inputs", "target", "kind", *names])
+    writer.writerow(["model", "case", "inputs", "target", "kind", "trained on", *names])
     for row in rows:
         kind = "reconstruction" if row.reconstruction else "synthesis"
         texts = [safe_cell(t) for t in (row.model, row.case, "+".join(row.inputs), row.target)]
-        writer.writerow([*texts, kind, *(_number(row.scores.get(n)) for n in names)])
+        seen = "yes" if row.trained_on else "no"
+        writer.writerow([*texts, kind, seen, *(_number(row.scores.get(n)) for n in names)])
     return stream.getvalue()
 
 
@@ -147,6 +216,7 @@ def to_json(
         "data": data,
         "protocol": evaluation.protocol,
         "lpips": evaluation.perceptual,
+        "lpips_weights": asdict(evaluation.weights) if evaluation.weights else None,
         "models": {name: {"sha256": b.sha256} for name, b in evaluation.models.items()},
         "rows": [
             _finite({**asdict(r), "reconstruction": r.reconstruction}) for r in evaluation.rows

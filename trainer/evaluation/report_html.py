@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.pages import render
-from trainer.evaluation.before_after import Change, Key, in_order, scale_of, title_of
+from trainer.evaluation.before_after import Change, Key, in_order, p_of, scale_of, title_of
+from trainer.evaluation.best_last import Beside
 from trainer.evaluation.evaluate import Evaluation, Picture
-from trainer.evaluation.statistics import ENOUGH_CASES, Comparison, Summary
+from trainer.evaluation.learning_picture import draw_learning
+from trainer.evaluation.statistics import Comparison, Summary
 from trainer.evaluation.verdict import EXPLAINED
+from trainer.run.learning import Learning
 
 WORST = 3
 
@@ -41,13 +44,17 @@ def to_html(
     table: dict[Key, Summary],
     contests: Sequence[Comparison],
     data: str,
+    pictures: Sequence[Picture],
     changed: Sequence[Change] = (),
     told: Sequence[str] = (),
+    cautions: Sequence[str] = (),
+    beside: Sequence[Beside] = (),
+    steps: str = "",
+    learning: Learning | None = None,
 ) -> str:
     """Return the page: it loads nothing from elsewhere and every name in it is escaped."""
     cases = len({row.case for row in evaluation.rows})
     about = [
-        *told,
         f"{cases} cases, scored slice by slice, averaged per case; mean (sd) over cases.",
         "Protocol of the authors' script: whole image, own range per slice, row-wise SSIM."
         if evaluation.protocol == "authors"
@@ -59,15 +66,17 @@ def to_html(
     metrics = in_order({k[3] for k in table})
     return render(
         "report.html",
+        told=[*told, *cautions],
         about=" ".join(a for a in about if a),
         changes=[_change(c) for c in changed],
         score_heads=["Model", "Inputs → target", *(title_of(m) for m in metrics)],
         scores=_scores(table, metrics),
         contests=[_contest(c) for c in contests],
-        pictures=[
-            {"caption": caption_of(p), "data": base64.b64encode(draw(p)).decode()}
-            for p in worst(evaluation.pictures)
-        ],
+        beside=[_beside(b) for b in beside],
+        steps=steps,
+        learning=learning
+        and {"caption": learning.sentence, "data": _base64(draw_learning(learning))},
+        pictures=[{"caption": caption_of(p), "data": _base64(draw(p))} for p in pictures],
         problems=evaluation.problems,
         sources=evaluation.sources,
     )
@@ -76,6 +85,15 @@ def to_html(
 def _change(c: Change) -> Line:
     texts = (c.direction, c.metric, c.before, c.after, c.change, c.p)
     return Line([Cell(t) for t in texts], c.reconstruction)
+
+
+def _beside(b: Beside) -> Line:
+    texts = (b.direction, b.metric, b.best, b.last, b.difference)
+    return Line([Cell(t) for t in texts], b.reconstruction)
+
+
+def _base64(png: bytes) -> str:
+    return base64.b64encode(png).decode()
 
 
 def _scores(table: dict[Key, Summary], metrics: Sequence[str]) -> list[Line]:
@@ -103,11 +121,9 @@ def _contest(c: Comparison) -> Line:
     first, second, inputs, target, metric = c.label
     factor, digits = scale_of(metric)
     d, low, high = (f"{v * factor:.{digits}f}" for v in (c.difference, c.low, c.high))
-    few = f"too few cases ({c.cases} of {ENOUGH_CASES})"
-    p = few if c.p_holm is None else f"{c.p_holm:.2g}"
     between = "one case" if c.cases == 1 else f"{low} … {high}"
-    texts = (first, second, f"{inputs} → {target}", title_of(metric), d, between, p)
-    return Line([Cell(t) for t in texts])
+    texts = (first, second, f"{inputs} → {target}", title_of(metric), d, between, p_of(c))
+    return Line([Cell(t) for t in texts], reconstruction=not c.tested)
 
 
 def worst(pictures: Sequence[Picture], count: int = WORST) -> list[Picture]:
@@ -130,7 +146,8 @@ def caption_of(picture: Picture) -> str:
     names = [f"input {m}" for m in picture.inputs]
     names += [f"real {row.target}", f"synthetic {row.target}", "difference"]
     score = f"{row.scores['psnr']:.2f} dB"
-    caption = f"{row.model}, {row.case}, {'+'.join(row.inputs)} → {row.target}: {score}. "
+    case = f"{row.case} (trained on)" if row.trained_on else row.case
+    caption = f"{row.model}, {case}, {'+'.join(row.inputs)} → {row.target}: {score}. "
     return caption + "Left to right: " + ", ".join(names) + "."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainer.cohort.pairs import fewest_tests
+from trainer.cohort.pairs import SIGNIFICANT, fewest_cases, smallest_p
 from trainer.evaluation.before_after import Change
 
 EXPLAINED = (
@@ -14,36 +14,37 @@ EXPLAINED = (
 )
 
 
-def verdicts(changes: Sequence[Change], cases: int, modalities: int = 2) -> list[str]:
+def verdicts(changes: Sequence[Change], tests: int) -> list[str]:
     """Return a sentence per direction of synthesis; reconstructions are not spoken of.
 
     Args:
         changes: of all directions and metrics.
-        cases: compared.
-        modalities: of the models; they decide how many comparisons Holm corrects for.
+        tests: comparisons that Holm corrects for.
     """
     directions = dict.fromkeys(c.direction for c in changes if not c.reconstruction)
     return [
-        _sentence(name, [c for c in changes if c.direction == name], cases, modalities)
-        for name in directions
+        _sentence(name, [c for c in changes if c.direction == name], tests) for name in directions
     ]
 
 
-def _sentence(direction: str, changes: Sequence[Change], cases: int, modalities: int) -> str:
+def _sentence(direction: str, changes: Sequence[Change], tests: int) -> str:
     inputs, _, target = direction.partition(" → ")
+    cases = max(c.cases for c in changes)
     what = f"{target} made from {' and '.join(inputs.split('+'))}"
     better = [c for c in changes if c.verdict == "better"]
     worse = [c for c in changes if c.verdict == "worse"]
-    of = "1 test case" if cases == 1 else f"{cases} test cases"
+    of = "1 case" if cases == 1 else f"{cases} cases"
     if better and worse:
         return f"{what}: better by {_named(better)}, but worse by {_named(worse)} ({of})."
     if better or worse:
         word = "better" if better else "worse"
         return f"{what}: {word} than before, by {_named(better or worse)} ({of})."
-    needed = fewest_tests(modalities)
+    needed = fewest_cases(tests)
     if cases < needed:
+        least = smallest_p(cases, tests)
+        why = f" (the smallest possible p is {least:.2g})" if least >= SIGNIFICANT else ""
         return (
-            f"{what}: cannot be told with {of}; at least {needed} are needed to show any "
+            f"{what}: cannot be told with {of}{why}; at least {needed} are needed to show any "
             "difference."
         )
     return f"{what}: no difference could be shown with {of}."

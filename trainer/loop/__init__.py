@@ -2,6 +2,8 @@
 
 __all__ = [
     "estimate",
+    "estimate_verdict",
     "loop",
+    "rate_test",
     "terms",
 ]

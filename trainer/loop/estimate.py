@@ -25,8 +25,9 @@ from trainer.loop.average import averaged
 from trainer.loop.data import WORKERS, cache_folder
 from trainer.loop.discriminator import discriminators
 from trainer.loop.estimate_verdict import SPARE, Count, Estimate, Measured, Memory, assess
+from trainer.loop.families import STEPPERS
+from trainer.loop.optimiser import optimiser
 from trainer.loop.schedule import Weights
-from trainer.loop.step import Stepper
 from trainer.loop.tiles import Batch
 from trainer.plan.schema import Plan
 from trainer.run.environment import choose_device, usable_cores
@@ -88,10 +89,15 @@ def measure(plan: Plan, *, steps: int = 2, tell: Tell = lambda *_: None) -> Meas
         fits = need <= SPARE * min(memory.there_mb, memory.free_mb)
         whole = fits and plain + adversarial < 4 * PATIENCE
         if whole:
-            tell("whole steps", 3, 4)
-            plain = adversarial = runner.timed(steps, adversarial=False)
-            if plan.loss.gan > 0:
-                adversarial = runner.timed(steps, adversarial=True)
+            phases = 2 if plan.loss.gan > 0 else 1
+            each = steps + 1  # the first is not timed
+
+            def told(done: int) -> None:
+                tell("whole steps", done, phases * each)
+
+            plain = adversarial = runner.timed(steps, told, adversarial=False)
+            if phases == 2:
+                adversarial = runner.timed(steps, lambda n: told(each + n), adversarial=True)
             need = max(one, peak_mb(device))
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
@@ -201,18 +207,31 @@ class _Runner:
         self.model = build(plan.model).to(device).train()
         self.average = averaged(self.model, plan.optimiser.ema)
         critics = discriminators(plan, device)
-        self.stepper = Stepper(self.model, critics, plan, {plan.model.modalities})
-        self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=1e-4)
+        self.stepper = STEPPERS[plan.family](self.model, critics, plan, {plan.model.modalities})
+        self.optimiser = optimiser(plan, self.model.parameters())
+        for group in self.optimiser.param_groups:
+            group["lr"] = 1e-4
         judges = [p for critic in critics.values() for p in critic.parameters()]
         self.judges = torch.optim.Adam(judges, lr=1e-4) if judges else None
 
-    def timed(self, steps: int, *, adversarial: bool) -> float:
-        """Return the seconds of a whole step, the first left out unless it took long."""
+    def timed(self, steps: int, told: Callable[[int], None], *, adversarial: bool) -> float:
+        """Return the seconds of a whole step, the first left out unless it took long.
+
+        Args:
+            steps: how many after the first.
+            told: receives how many are done, before each.
+            adversarial: with discriminators or without.
+        """
         size = self.plan.data.batch
+        told(0)
         first = self.step(size, adversarial=adversarial)
         if first > PATIENCE:
             return first
-        return sum(self.step(size, adversarial=adversarial) for _ in range(steps)) / max(1, steps)
+        total = 0.0
+        for n in range(steps):
+            told(n + 1)
+            total += self.step(size, adversarial=adversarial)
+        return total / max(1, steps)
 
     def step(self, tiles: int, *, adversarial: bool) -> float:
         """Do one step on random tiles and return its seconds."""

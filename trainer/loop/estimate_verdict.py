@@ -112,6 +112,7 @@ class Estimate:
         disk_mb, disk_free_mb: what prepared cases will still take on the disk, and what is free,
             MiB.
         cache: folder where prepared cases are kept; it may be deleted when no run goes on.
+        rate: what a test of learning rates said; empty without one.
     """
 
     verdict: str
@@ -131,6 +132,7 @@ class Estimate:
     disk_mb: int = 0
     disk_free_mb: int = 0
     cache: str = ""
+    rate: str = ""
 
     @property
     def light(self) -> str:
@@ -185,6 +187,17 @@ def assess(plan: Plan, found: Measured, count: Count) -> Estimate:
         round(count.disk_free_mb),
         count.cache,
     )
+
+
+def with_rate(estimate: Estimate, plan: Plan, rate: float | None, sentence: str) -> Estimate:
+    """Return an estimate with what a test of learning rates said, and the rate it proposes."""
+    o = plan.optimiser
+    fixes = estimate.fixes
+    if rate is not None and not 0.8 < rate / o.rate < 1.25:
+        end = {"optimiser.rate_end": rate / 10} if o.rate_end > rate / 10 else {}
+        settings = {**end, "optimiser.rate": rate}
+        fixes = (*fixes, Fix(f"Take the learning rate {rate:.1e}", settings))
+    return replace(estimate, rate=sentence, fixes=fixes)
 
 
 def _gib(mb: float) -> str:

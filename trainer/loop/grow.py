@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from core.models.base.network import Network
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE, ModalityEncoder
 from core.models.weights import load
@@ -25,7 +26,7 @@ INNER = re.compile(r"(levels\.|encoders\.|bottleneck_)")
 """How the tensors of inner levels begin; the others lead from the finest one to the images."""
 
 
-def initialise(model: MHVAE, plan: Plan, log: Callable[..., None]) -> None:
+def initialise(model: Network, plan: Plan, log: Callable[..., None]) -> None:
     """Give a new run's model the weights its plan starts from.
 
     Args:
@@ -39,7 +40,7 @@ def initialise(model: MHVAE, plan: Plan, log: Callable[..., None]) -> None:
     """
     given = load(plan.start_from)[1]
     if plan.grow:
-        taken = take_over(model, given)
+        taken = take_over(cast(MHVAE, model), cast(MHVAE, given))
         log("grown", taken=taken, total=len(model.state_dict()))
     else:
         model.load_state_dict(given.state_dict())

@@ -20,11 +20,12 @@ from trainer.loop import checkpoint
 from trainer.loop.terms import Terms, means
 from trainer.loop.tiles import Batch
 from trainer.loop.validate import preview, scores, summary, synthesised
-from trainer.loop.watch import Watch
 from trainer.plan.schema import PRIVATE, Plan
 from trainer.run.balance import WON, WON_LINES
 from trainer.run.curves import TensorBoard, point_of, write_csv
+from trainer.run.descent import Descent
 from trainer.run.folder import RunFolder
+from trainer.run.watch import Watch
 
 
 class Due:
@@ -49,6 +50,7 @@ class Journal:
     Attributes:
         held_out: whether the tiles it validates on are of held-out cases.
         watch: what the validations so far say.
+        descent: what the training losses say.
         metrics: numbers of the last validation.
     """
 
@@ -62,6 +64,7 @@ class Journal:
     ) -> None:
         self.plan, self.folder, self.say, self.held_out = plan, folder, say, held_out
         self.watch = Watch()
+        self.descent = Descent()
         self.metrics: dict[str, float] = {}
         self._won: dict[str, int] = {}
         self._told = False
@@ -69,6 +72,9 @@ class Journal:
 
     def steps(self, step: int, terms: list[Terms], facts: Mapping[str, Any]) -> None:
         """Write the mean of the last steps' terms, and watch the adversarial balance."""
+        for one in terms:
+            known = "weighted/l1" in one
+            self.descent.add(one["weighted/l1"] + one["weighted/kl"] if known else None)
         now = means(terms)
         rounded = {name: float(f"{value:.6g}") for name, value in now.items()}
         self.folder.log("step", step=step, **facts, **rounded)
@@ -79,8 +85,8 @@ class Journal:
             f"{now['step_seconds']:.2f} s/step  {left:.0f} min left"
         )
         for m in self.plan.model.modalities:
-            if f"d/{m}/real" not in now:
-                continue
+            if f"d/{m}/real" not in now or self.plan.loss.gan_loss != "lsgan":
+                continue  # the scores of other losses have no fixed range
             won = now[f"d/{m}/real"] - now.get(f"d/{m}/fake", 0.0) > WON
             self._won[m] = self._won.get(m, 0) + 1 if won else 0
             if self._won[m] == WON_LINES:
@@ -109,18 +115,20 @@ class Journal:
             tiles: those that are scored and drawn.
             seen: training tiles, scored beside held-out ones.
         """
+        only = self.plan.loss.known_only
         results = synthesised(model, tiles)
-        self.metrics = {k: round(v, 5) for k, v in scores(tiles, results).items()}
+        self.metrics = {k: round(v, 5) for k, v in scores(tiles, results, only).items()}
         score = summary(self.metrics)
         name = f"step-{step:09d}.png"
         count = self.plan.log.preview_slices
         place = self.folder.previews / name
-        self._try(step, lambda: preview(tiles, results, count, place, f"step {step}"))
+        turned = self.plan.data.slicing
+        self._try(step, lambda: preview(tiles, results, count, place, f"step {step}", turned))
         known = round(score, 4) if math.isfinite(score) else None
         on = "held-out" if self.held_out else "training"
         learned = math.nan
         if self.held_out and seen is not None:
-            learned = summary(scores(seen, synthesised(model, seen)))
+            learned = summary(scores(seen, synthesised(model, seen), only))
         facts = {"train_score": round(learned, 4)} if math.isfinite(learned) else {}
         self.folder.log(
             "validation", step=step, score=known, on=on, preview=name, **facts, **self.metrics
@@ -175,6 +183,18 @@ class Journal:
             "optimiser.rate, or look at the pairs."
         )
 
+    def diverged(self) -> str:
+        """Say why the run must not go on: its loss does not come down; empty when it does."""
+        why = self.descent.diverged(self.plan.optimiser.diverge)
+        if not why:
+            return ""
+        best = self.watch.best_step
+        kept = "last checkpoint" if best is None else f"model of step {best}"
+        return (
+            f"The training diverged: {why}. It was stopped; the {kept} is kept. Start again with "
+            "a lower optimiser.rate (estimate --rate-test proposes one), or look at the pairs."
+        )
+
     def save(self, step: int, state: dict[str, Any], *, last: bool = False) -> None:
         """Write a checkpoint; when the disk is full the older ones stay and the run goes on.
 
@@ -203,15 +223,18 @@ class Journal:
         model: nn.Module,
         data: dict[str, Any],
         temperature: float,
+        *,
+        diverged: bool = False,
     ) -> Path | None:
         """Write ``model.safetensors``, and the last weights beside it where those are not the same.
 
         Their provenance holds no names and no paths, and says which step they are of. Once
         discriminators judge, the last weights are delivered: no score sees the texture they teach.
+        Those of a training that ``diverged`` are not, if there are better ones.
         """
         place = self.folder.path / "model.safetensors"
         last = self.folder.path / "model-last.safetensors"
-        by_score = self.plan.log.deliver == "best" and temperature == 0
+        by_score = diverged or (self.plan.log.deliver == "best" and temperature == 0)
         chosen = self._best(model) if by_score else None
         if chosen is None or chosen[0] == step:
             self._bundle(place, step, seconds, model, data, step, temperature)
@@ -256,9 +279,10 @@ class Journal:
             training["score"] = round(scored[step], 4)
         told = {k: v for k, v in plan.to_dict().items() if k not in PRIVATE}
         where = (plan.data.spacing, plan.data.plane, plan.data.percentiles, SWEPT)
+        orientation = plan.data.slicing.orientation
         bundle = Bundle(
             config=plan.model,
-            preprocessing=Preprocessing(*where),
+            preprocessing=Preprocessing(*where, orientation),
             name=self.folder.path.name,
             temperature=temperature,
             card={

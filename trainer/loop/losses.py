@@ -62,13 +62,24 @@ def masked_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return ((output - target).abs() * weight).mean(dim=(1, 2, 3))
 
 
-def pixel_weight(fov: Tensor, target: Tensor, outside: float, is_input: bool) -> Tensor:
+def pixel_weight(
+    fov: Tensor, target: Tensor, outside: float, is_input: bool, known_only: bool = True
+) -> Tensor:
     """Return the L1's weight per pixel: 1 in the field of view; ``outside`` in the rest of the
     modality's own mask where the modality is an input; 0 elsewhere.
+
+    Where the target is background inside the field of view, nothing is known of it: the weight is 0
+    there too, unless ``known_only`` is false.
     """
+    inside = known(fov, target) if known_only else fov
     if not is_input or outside == 0:
-        return fov
-    return torch.where((fov == 0) & (target > -1), outside, fov)
+        return inside
+    return torch.where((fov == 0) & (target > -1), outside, inside)
+
+
+def known(fov: Tensor, target: Tensor) -> Tensor:
+    """Return the part of a field of view in which an image is no background."""
+    return fov * (target > -1)
 
 
 def local_mean(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
@@ -110,16 +121,43 @@ def mean_score(scores: Tensor, fov: Tensor) -> Tensor:
     return (scores * weight).sum(dim=(1, 2, 3)) / total
 
 
-def lsgan(scores: Tensor, fov: Tensor, goal: float) -> Tensor:
-    """Return (B,) (score - goal)² over the cells, each weighted by its part of the field of view.
+def adversarial(
+    scores: Tensor, fov: Tensor, kind: str, *, real: bool, generator: bool = False
+) -> Tensor:
+    """Return (B,) the adversarial loss over the cells, each weighted by its part of the view.
 
     Args:
         scores: (B, 1, h, w) of a discriminator.
         fov: (B, 1, H, W) of the image it judged.
-        goal: 1 for real, 0 for fake.
+        kind: ``"lsgan"``, (score - goal)² (Mao et al. 2017); ``"cross_entropy"`` of the score as a
+            logit (Goodfellow et al. 2014); ``"hinge"`` (Lim and Ye 2017).
+        real: whether the scores should say that the image is real.
+        generator: whether the generator learns from it; only a hinge tells the two apart.
     """
+    sign = 1.0 if real else -1.0
+    if kind == "lsgan":
+        cells = (scores - float(real)) ** 2
+    elif kind == "cross_entropy":
+        cells = F.softplus(-sign * scores)
+    else:
+        cells = -scores if generator else F.relu(1 - sign * scores)
     weight = F.adaptive_avg_pool2d(fov, (scores.shape[2], scores.shape[3]))
-    return ((scores - goal) ** 2 * weight).mean(dim=(1, 2, 3))
+    return (cells * weight).mean(dim=(1, 2, 3))
+
+
+def feature_distance(made: Sequence[Sequence[Tensor]], real: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Return (B,) the mean L1 between a discriminator's maps of two images (Wang et al. 2018).
+
+    Args:
+        made: per scale the maps of all its layers, the scores last, of what a generator made.
+        real: the same of the real images.
+    """
+    apart = [
+        (a - b).abs().mean(dim=(1, 2, 3))
+        for mine, theirs in zip(made, real, strict=True)
+        for a, b in zip(mine[:-1], theirs[:-1], strict=True)
+    ]
+    return torch.stack(apart).sum(0) / len(made)
 
 
 def watched(image: Tensor, terms: Terms, name: str) -> Tensor:

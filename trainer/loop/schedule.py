@@ -18,12 +18,14 @@ class Weights:
         beta: weight of the KL.
         gan: λ_GAN.
         mean_path: part of the passes that follow the mean path.
+        part: of the run that is done, 0…1.
     """
 
     rate: float
     beta: float
     gan: float
     mean_path: float = 0.0
+    part: float = 1.0
 
     @property
     def told(self) -> Terms:
@@ -41,4 +43,5 @@ class Weights:
             beta=loss.beta * min(1.0, part / loss.beta_ramp if loss.beta_ramp > 0 else 1.0),
             gan=loss.gan if part >= loss.gan_start else 0.0,
             mean_path=loss.mean_path if part >= loss.mean_path_first else 1.0,
+            part=part,
         )

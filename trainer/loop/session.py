@@ -17,15 +17,16 @@ from trainer.loop.average import averaged
 from trainer.loop.data import load_data
 from trainer.loop.discriminator import discriminators
 from trainer.loop.distributed import ProcessGroup
+from trainer.loop.families import STEPPERS
 from trainer.loop.grow import initialise
 from trainer.loop.journal import Due, Journal
+from trainer.loop.optimiser import optimiser
 from trainer.loop.prefetch import batches, drawing_processes
 from trainer.loop.schedule import Weights
 from trainer.loop.state import restore, state_of
-from trainer.loop.step import Stepper
 from trainer.loop.terms import Terms, add_all
 from trainer.loop.tiles import Batch
-from trainer.plan.fine_tune import check_start
+from trainer.plan.fine_tune import check_start, seen_before
 from trainer.plan.schema import Plan
 from trainer.run.environment import choose_device, describe, memory_mb
 from trainer.run.folder import ASKS, RunFolder
@@ -42,6 +43,7 @@ class Session:
         step: optimiser steps done.
         seconds: time spent on them over all attempts.
         data: tiles and split.
+        inherited: hashes of the images that the model it begins with was trained on.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Session:
         self.begins = not checkpoint.listed(folder.checkpoints)
         if self.begins and plan.start_from:
             check_start(folder.beginning(plan))
+        self.inherited = seen_before(folder.beginning(plan)) if plan.start_from else ()
         self.data = load_data(plan, folder, say)
         self.tiles = self.data.tiles and self.data.tiles.to(self.device, torch.float32)
         self.seen = self.data.seen and self.data.seen.to(self.device, torch.float32)
@@ -96,14 +99,14 @@ class Session:
         self.average = averaged(self.model, plan.optimiser.ema)
         self.discriminators = discriminators(plan, self.device)
         self.critics = [p for d in self.discriminators.values() for p in d.parameters()]
-        self.optimiser = torch.optim.Adamax(self.model.parameters(), lr=plan.optimiser.rate)
+        self.optimiser = optimiser(plan, self.model.parameters())
         self.critic_optimiser = (
             torch.optim.Adam(self.critics, lr=plan.optimiser.gan_rate, betas=(0.5, 0.999))
             if self.critics
             else None
         )
         presence = {case.present for case in self.data.sampler.cases}
-        self.stepper = Stepper(self.model, self.discriminators, plan, presence)
+        self.stepper = STEPPERS[plan.family](self.model, self.discriminators, plan, presence)
 
     # -- how far the run is
 
@@ -199,6 +202,7 @@ class Session:
         self.bad_steps += 1
         self.journal.warn(self.step, "gradients not finite; step left out")
         if self.bad_steps >= BAD_STEPS:
+            self._keep_best()
             raise TrainerError(
                 f"The training diverged at step {self.step}: {BAD_STEPS} steps in a row had no "
                 "finite gradients. The last checkpoint is kept. Start again with a lower "
@@ -224,7 +228,8 @@ class Session:
             self._log()
         if self.team.leads and self._validation.now(self.step):
             self.validate()
-        if self.plan.optimiser.patience or self.plan.optimiser.give_up:
+        o = self.plan.optimiser
+        if o.patience or o.give_up or o.diverge:
             self.judge()
         if self.team.leads and self._checkpoint.now(self.step):
             self.save()
@@ -252,16 +257,19 @@ class Session:
             self.journal.validate(self.step, self.average.module, self.tiles, self.seen)
 
     def judge(self) -> None:
-        """Look at the validations: end when patience has ended, fail when all got worse.
+        """Look at validations and losses: end when patience has ended, fail when all got worse.
 
         Raises:
-            TrainerError: the run stays worse than its start; the best weights were delivered.
+            TrainerError: the run stays worse than its start, or its loss diverged; the best weights
+                were delivered.
         """
         patience, watch = self.plan.optimiser.patience, self.journal.watch
         # What discriminators teach, texture, raises no score.
         tired = bool(patience) and watch.stale >= patience and not self._adversarial
-        reason = self.journal.given_up()
-        lost, tired_all = self.team.largest(float(bool(reason)), float(tired))
+        reason, astray = self.journal.given_up(), self.journal.diverged()
+        lost, apart, tired_all = self.team.largest(
+            float(bool(reason)), float(bool(astray)), float(tired)
+        )
         if tired_all and not self._tired:
             self.journal.warn(
                 self.step,
@@ -269,10 +277,18 @@ class Session:
                 f"{watch.best_step} ({watch.best:.2f} dB)",
             )
         self._tired = tired_all > 0
+        if apart:
+            self._keep_best()
+            raise TrainerError(astray or "The training diverged and was stopped.")
         if lost:
             self.save()
             self.deliver()
             raise TrainerError(reason or "The training gets worse and was stopped.")
+
+    def _keep_best(self) -> None:
+        """Deliver the best weights; those that went astray are kept by no checkpoint either."""
+        if self.journal.watch.best_step is not None:
+            self.deliver(diverged=True)
 
     def save(self, *, last: bool = False) -> None:
         """Write a checkpoint.
@@ -283,19 +299,25 @@ class Session:
         if self.team.leads:
             self.journal.save(self.step, state_of(self), last=last)
 
-    def deliver(self) -> Path | None:
-        """Write the averaged weights as a bundle; return its path when there is one."""
+    def deliver(self, *, diverged: bool = False) -> Path | None:
+        """Write the averaged weights as a bundle; return its path when there is one.
+
+        Args:
+            diverged: the weights now are not worth it, if better ones are there.
+        """
         if not self.team.leads:
             return None
         cases = len(self.data.sampler.cases)
         facts = {
             "fingerprint": self.data.fingerprint,
-            "images": list(self.data.images),
+            "images": list(dict.fromkeys([*self.data.images, *self.inherited])),
             "training_cases": cases,
             "pairs": self.data.pairs,
         }
         judged = float(self._adversarial)
-        return self.journal.deliver(self.step, self.seconds, self.average.module, facts, judged)
+        return self.journal.deliver(
+            self.step, self.seconds, self.average.module, facts, judged, diverged=diverged
+        )
 
 
 SHARED = (

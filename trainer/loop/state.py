@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from trainer.loop import checkpoint
-from trainer.loop.discriminator import PatchDiscriminator
+from trainer.loop.discriminator import Discriminator
 from trainer.loop.journal import Journal
 from trainer.run.folder import RunFolder
 
@@ -46,7 +46,7 @@ class Attempt(Protocol):
         """The network's."""
 
     @property
-    def discriminators(self) -> dict[str, PatchDiscriminator]:
+    def discriminators(self) -> dict[str, Discriminator]:
         """Modality → its discriminator."""
 
     @property
@@ -63,6 +63,7 @@ def state_of(session: Attempt) -> dict[str, Any]:
         "seconds": session.seconds,
         "best": session.journal.watch.best,
         "watch": session.journal.watch.state(),
+        "descent": session.journal.descent.state(),
         "bad_steps": session.bad_steps,
         "model": session.model.state_dict(),
         "average": session.average.module.state_dict(),
@@ -82,6 +83,8 @@ def restore(session: Attempt) -> None:
     session.bad_steps = state["bad_steps"]
     if "watch" in state:
         session.journal.watch.restore(state["watch"])
+    if "descent" in state:
+        session.journal.descent.restore(state["descent"])
     session.model.load_state_dict(state["model"])
     session.average.module.load_state_dict(state["average"])
     # Older checkpoints count steps alone; the two differ by steps that were left out.

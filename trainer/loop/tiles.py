@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from core.models.bundle import PLANES
 from trainer.cohort.cache import LOWEST, CachedCase
 from trainer.errors import TrainerError
 from trainer.loop.order import SliceOrder
@@ -99,7 +98,14 @@ class TileSampler:
                 f"No slice of the {len(self.cases)} cases shows at least "
                 f"{plan.data.min_fov:.0%} of a tile. Lower data.min_fov or check the masks."
             )
-        self.order = SliceOrder(self.slices, plan)
+        modalities = self.modalities
+        self.order = SliceOrder(
+            self.slices,
+            plan,
+            [int(self.cases[case].coverage[k]) for case, k in self.slices],
+            {n: 2 ** len(case.present) - 1 for n, case in enumerate(self.cases)},
+            2 ** len(modalities) - 1,
+        )
         self.steps_per_epoch = self.order.steps_per_epoch
 
     def batch(self, step: int, start: int = 0, stop: int | None = None) -> Batch:
@@ -127,9 +133,9 @@ class TileSampler:
         zoom = 1 + random.uniform(-data.scale, data.scale)
         matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
         # Left and right may be exchanged, front and back never. A sagittal slice shows no left.
-        mirror = random.random() < data.flip and PLANES[data.plane] != 0
-        if mirror:
-            matrix[:, 0] *= -1
+        mirror = data.slicing.left_right if random.random() < data.flip else None
+        if mirror is not None:
+            matrix[:, mirror] *= -1
         if data.whole_pixel > 0 and random.random() < data.whole_pixel:
             tile = copy(source, centre, (height, width), mirror=mirror)
         else:
@@ -158,7 +164,7 @@ def copy(
     centre: NDArray[np.float64],
     size: tuple[int, int],
     *,
-    mirror: bool = False,
+    mirror: int | None = None,
 ) -> Floats:
     """Copy a tile of whole pixels, bit for bit, with its middle as near ``centre`` as can be.
 
@@ -169,7 +175,7 @@ def copy(
         source: (C, h, w), field of view last.
         centre: position of the tile's middle in source pixels.
         size: height and width of the tile.
-        mirror: turn the first axis round.
+        mirror: turn this axis of the tile round, 0 rows or 1 columns.
 
     Returns:
         (C, *size) float32; -1, and no field of view, where the source has ended.
@@ -181,7 +187,7 @@ def copy(
     there = tuple(slice(a, b) for a, b in zip(low - corner, high - corner, strict=True))
     here = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     out[:, *there] = source[:, *here]
-    return np.ascontiguousarray(out[:, ::-1]) if mirror else out
+    return out if mirror is None else np.ascontiguousarray(np.flip(out, 1 + mirror))
 
 
 def _background(channels: int, size: tuple[int, int]) -> Floats:

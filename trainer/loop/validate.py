@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,28 +16,25 @@ from torch import Tensor, nn
 from core.files import replacing
 from core.image.metrics import ssim
 from core.marks import RESEARCH_USE, WORD
-from trainer.loop.losses import composite
+from core.models.base.network import Network
+from core.models.slicing import Slicing
+from trainer.loop.losses import composite, known
 from trainer.loop.terms import EXPECTED
 from trainer.loop.tiles import Batch
 
 
 def run_subsets(model: nn.Module, batch: Batch) -> dict[tuple[str, ...], dict[str, Tensor]]:
-    """Synthesise every modality from every subset on the mean path (temperature 0)."""
-    names = list(batch.images)
-    any_model: Any = model
+    """Synthesise every modality from every subset that the model serves (temperature 0)."""
+    network = cast(Network, model)
+    config, names = network.config, list(batch.images)
     results = {}
     with torch.no_grad():
-        features = {m: any_model.encoders[m](batch.images[m]) for m in names}
         for size in range(1, len(names) + 1):
             for subset in combinations(names, size):
-                out = any_model.decode(
-                    {m: features[m] for m in subset},
-                    len(batch.fov),
-                    like=batch.fov,
-                    temperature=0.0,
-                    kl=False,
-                )
-                results[subset] = {m: composite(x, batch.fov) for m, x in out.images.items()}
+                made = [m for m in names if config.serves(subset, m)]
+                if made:
+                    images = network.synthesise({m: batch.images[m] for m in subset}, made)
+                    results[subset] = {m: composite(x, batch.fov) for m, x in images.items()}
     return results
 
 
@@ -52,27 +49,33 @@ def synthesised(model: nn.Module, tiles: Batch) -> dict[tuple[str, ...], dict[st
     return results
 
 
-def scores(batch: Batch, results: dict[tuple[str, ...], dict[str, Tensor]]) -> dict[str, float]:
+def scores(
+    batch: Batch,
+    results: dict[tuple[str, ...], dict[str, Tensor]],
+    known_only: bool = True,
+) -> dict[str, float]:
     """Return mean masked PSNR (dB, range 2), SSIM and L1 per subset and modality.
 
     Only rows that have the subset's and the target's images count. Where rows have an expected echo
     of a modality that is no input, PSNR and L1 against it are there as well, named with
-    ``.expected``, for example ``"l1/T2>iUS.expected"``.
+    ``.expected``, for example ``"l1/T2>iUS.expected"``. Where an image is background inside the
+    field of view nothing is known and nothing scored, unless ``known_only`` is false.
     """
     found: dict[str, float] = {}
     for subset, images in results.items():
         for m, image in images.items():
             rows = torch.stack([batch.present[n] for n in {*subset, m}]).all(0)
-            rows &= batch.fov.sum(dim=(1, 2, 3)) > 0
+            view = known(batch.fov, batch.images[m]) if known_only else batch.fov
+            rows &= view.sum(dim=(1, 2, 3)) > 0
             if not rows.any():
                 continue
-            fov = batch.fov[rows]
+            fov = view[rows]
             name = f"{'+'.join(subset)}>{m}"
             found |= _distances(name, image[rows], batch.images[m][rows], fov)
             if m in batch.expected and m not in subset and (rows & batch.has_expected[m]).any():
                 with_it = rows & batch.has_expected[m]
                 target = batch.missing_target(m)[with_it]
-                found |= _distances(name + EXPECTED, image[with_it], target, batch.fov[with_it])
+                found |= _distances(name + EXPECTED, image[with_it], target, view[with_it])
             truth, made = _slices(batch.images[m][rows]), _slices(image[rows])
             likeness = ssim(truth, made, _slices(fov > 0))
             if np.isfinite(likeness):  # a view smaller than SSIM's window has none
@@ -116,13 +119,17 @@ def preview(
     count: int,
     path: Path,
     title: str,
+    slicing: Slicing,
 ) -> None:
-    """Write a PNG: one row per tile; the inputs, then every result, marked as synthetic."""
+    """Write a PNG: one row per tile; the inputs, then every result, marked as synthetic.
+
+    Whatever way the model's slices lie, they are drawn as the plane's usual orientation has them.
+    """
     columns = [(m, x) for m, x in batch.images.items()]
     for subset, images in results.items():
         columns += [(f"{'+'.join(subset)} > {m}", x) for m, x in images.items()]
     rows = min(count, len(batch.fov))
-    height, width = batch.fov.shape[2:]
+    height, width = slicing.upright(batch.fov[0, 0].cpu().numpy()).shape
     zoom = max(1, round(128 / width))
     top, left = 14, 0
     sheet = Image.new("L", (len(columns) * width * zoom, top * 2 + rows * height * zoom))
@@ -134,14 +141,15 @@ def preview(
         left = number * width * zoom
         draw.text((left + 2, top), name, 255)
         for row in range(rows):
-            picture = Image.fromarray(_grey(shown[row, 0]))
+            image = slicing.upright(shown[row, 0].float().cpu().numpy())
+            picture = Image.fromarray(_grey(image))
             picture = picture.resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
             sheet.paste(picture, (left, 2 * top + row * height * zoom))
     with replacing(path) as part:
         sheet.save(part, format="PNG")
 
 
-def _grey(image: Tensor) -> NDArray[np.uint8]:
+def _grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Turn (H, W) in [-1, 1] into 8-bit, the first axis (left to right) across, head up."""
-    values = np.rot90(image.float().cpu().numpy())
+    values = np.rot90(image)
     return np.clip(np.rint((values + 1) * 127.5), 0, 255).astype(np.uint8)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from core.models.bundle import PLANES, Bundle, header
+from core.errors import UserError
+from core.models.bundle import Bundle, header
 from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
 from trainer.plan.schema import Plan
@@ -40,9 +41,13 @@ def _take_on(plan: Plan, bundle: Bundle) -> Plan:
         start_from=str(bundle.path.resolve()) if bundle.path else bundle.name,
         grow=False,
         model=bundle.config,
-        family="mhvae" if bundle.config.hierarchical else "mvae",
+        family=bundle.config.family,
         data=replace(
-            plan.data, spacing=used.spacing, plane=used.plane, percentiles=used.percentiles
+            plan.data,
+            spacing=used.spacing,
+            plane=used.plane,
+            orientation=None if used.slicing.usual else used.orientation,
+            percentiles=used.percentiles,
         ),
     )
 
@@ -54,9 +59,13 @@ def grow_from(plan: Plan, bundle: Bundle) -> Plan:
     that every inner level keeps its width.
 
     Raises:
-        TrainerError: the features cannot be halved.
+        TrainerError: it is no MHVAE, or its features cannot be halved.
     """
     coarse = bundle.config
+    if not isinstance(coarse, MHVAEConfig):
+        raise TrainerError(
+            f"{bundle.name} is a {coarse.family} model; only an MHVAE or MVAE can grow by a level."
+        )
     if coarse.base_features % 4:
         raise TrainerError(
             f"{bundle.name} cannot grow by a level: it has {coarse.base_features} features at full "
@@ -98,16 +107,35 @@ def check_start(plan: Plan) -> None:
         )
 
 
+def seen_before(plan: Plan) -> tuple[str, ...]:
+    """Return the hashes of the images that the model a run begins with was trained on.
+
+    What a model was fitted to stays in its weights, whatever it is trained on afterwards. Empty
+    when the run begins with no model, or its model says nothing.
+    """
+    try:
+        data = header(plan.start_from).card.get("data") if plan.start_from else None
+    except UserError:  # deleted since the run began
+        return ()
+    return tuple(data.get("images", ())) if isinstance(data, dict) else ()
+
+
 def _check_coarser(plan: Plan, bundle: Bundle) -> None:
     fine, coarse, used = plan.model, bundle.config, bundle.preprocessing
+    if not isinstance(fine, MHVAEConfig) or not isinstance(coarse, MHVAEConfig):
+        raise TrainerError(
+            f"A {fine.family} model cannot grow from a {coarse.family} one; only MHVAEs and MVAEs "
+            "grow."
+        )
     height, width = fine.tile
-    axes = [axis for axis in range(3) if axis != PLANES[plan.data.plane]]
+    axes = [axis for axis in range(3) if axis != plan.data.slicing.axis]
     wanted = [2 * plan.data.spacing[axis] for axis in axes]
     there = [used.spacing[axis] for axis in axes]
     checks = {
         "the modalities": (fine.modalities, coarse.modalities),
         "the family": (fine.hierarchical, coarse.hierarchical),
         "the plane": (plan.data.plane, used.plane),
+        "the orientation": (plan.data.slicing.orientation, used.orientation),
         "poolings": (fine.pools - 1, coarse.pools),
         "the tile": ((height // 2, width // 2), coarse.tile),
         "the spacing": ([round(mm, 6) for mm in wanted], [round(mm, 6) for mm in there]),

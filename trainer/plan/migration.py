@@ -10,11 +10,16 @@ from typing import Any
 
 from trainer.errors import TrainerError
 
-SCHEMA = 2
+SCHEMA = 3
 _AS_BEFORE: dict[int, dict[str, dict[str, Any]]] = {
     1: {
         "data": {"even_cases": False, "whole_pixel": 0.0},
         "loss": {"gan_norm": "instance"},
+    },
+    2: {
+        "data": {"by_content": False},
+        "loss": {"known_only": False},
+        "optimiser": {"diverge": 0.0},
     },
 }
 """Schema → section → the settings it did not have, at the values that change nothing."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import TrainerError
+from trainer.plan.families import with_family
 from trainer.plan.fine_tune import begin_from, grow_from
 from trainer.plan.presets import preset
 from trainer.plan.schema import Plan, load_plan
@@ -20,6 +21,8 @@ def plan_for(
     settings: dict[str, Any] | None = None,
     *,
     grow: bool = False,
+    family: str = "",
+    target: str = "",
 ) -> Plan:
     """Make the plan of a new run.
 
@@ -29,6 +32,8 @@ def plan_for(
         start_from: model to fine-tune, by path or name; it decides architecture, spacing and plane.
         settings: changes, named with dots.
         grow: make a model one level finer than ``start_from``, which takes over its weights.
+        family: kind of network; the plan's own when empty.
+        target: what a network of one direction makes.
 
     Raises:
         TrainerError: no source, or an impossible setting.
@@ -40,6 +45,8 @@ def plan_for(
         plan = load_plan(source)
     else:
         plan = preset(name, str(source.resolve()))
+    if family and family != plan.family:
+        plan = with_family(plan, family, target)
     if start_from:
         from core.models.bundle import find
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from core.models.base.config import ModelConfig
+from core.models.family import FAMILIES
 from core.models.mhvae.config import MHVAEConfig
 from core.schema import BIG, Setting, faults, setting, settings_of, taken
 from trainer.errors import TrainerError
@@ -16,7 +18,7 @@ from trainer.plan.sections import DataPlan, LogPlan, LossPlan, OptimiserPlan
 
 __all__ = [
     "PRIVATE", "SETTINGS", "DataPlan", "LogPlan", "LossPlan", "OptimiserPlan", "Plan",
-    "load_plan", "plan_from_dict",
+    "load_plan", "plan_from_dict", "settings_for",
 ]  # fmt: skip
 
 PRIVATE = ("cohort", "start_from", "exclude")
@@ -38,11 +40,11 @@ class Plan:
     preset: Annotated[str, setting(about="Name of the preset it began as.")] = "paper"
     family: Annotated[
         str,
-        setting("Family", "mvae is the one-level model of the paper's ablation; decides "
-                "model.hierarchical.", paper="Table 1: MVAE and MHVAE", group="Model",
-                choices=("mhvae", "mvae")),
+        setting("Family", "Which network is trained. mhvae and mvae, the one-level model of the "
+                "paper's ablation, share their settings; every other family has its own.",
+                paper="Table 1", group="Model", choices=tuple(FAMILIES)),
     ] = "mhvae"  # fmt: skip
-    model: MHVAEConfig = field(default_factory=MHVAEConfig)
+    model: ModelConfig = field(default_factory=MHVAEConfig)
     data: DataPlan = field(default_factory=DataPlan)
     loss: LossPlan = field(default_factory=LossPlan)
     optimiser: OptimiserPlan = field(default_factory=OptimiserPlan)
@@ -77,18 +79,33 @@ class Plan:
             wrong = self._contradictions()
         if wrong:
             raise TrainerError("The training plan cannot be used: " + "; ".join(wrong) + ".")
-        model = replace(self.model, hierarchical=self.family == "mhvae")
-        object.__setattr__(self, "model", model)
-        levels, deepest = self.loss.expert_dropout_levels, model.levels - 1
-        if levels > deepest:
+        wanted = FAMILIES[self.family].config
+        if not isinstance(self.model, wanted):
+            raise TrainerError(
+                f"The training plan is of family {self.family}, but describes a model of family "
+                f"{self.model.family}. Choose one."
+            )
+        if isinstance(self.model, MHVAEConfig):
+            model = replace(self.model, hierarchical=self.family == "mhvae")
+            object.__setattr__(self, "model", model)
+        levels, deepest = self.loss.expert_dropout_levels, self.model.levels - 1
+        if levels > max(0, deepest):
             told = f"loss.expert_dropout_levels is {levels}; of the model's"
-            raise TrainerError(f"{told} {model.levels} levels the coarsest must keep its experts.")
+            raise TrainerError(
+                f"{told} {self.model.levels} levels the coarsest must keep its experts."
+            )
 
     def _contradictions(self) -> list[str]:
         """Say which settings do not go together."""
         data, o = self.data, self.optimiser
         held = data.validation + data.test
+        slicing = data.slicing
         checks = [
+            (
+                slicing.plane == data.plane,
+                f"data.orientation must be one of {data.plane} slices; found "
+                f"{slicing.orientation}, which is {slicing.plane}",
+            ),
             (bool(self.start_from) or not self.grow, "grow needs a model in start_from"),
             (
                 held < 1,
@@ -130,6 +147,9 @@ class Plan:
     def override(self, settings: Mapping[str, Any]) -> Plan:
         """Return a plan with some fields changed, named with dots: ``{"data.batch": 4}``."""
         values = self.to_dict()
+        family = FAMILIES.get(settings.get("family", self.family))
+        if family is not None and not isinstance(self.model, family.config):
+            values["model"] = family.config(self.model.modalities).to_dict()
         for name, value in settings.items():
             *sections, last = name.split(".")
             place = values
@@ -153,14 +173,21 @@ TITLES = {
 }  # fmt: skip
 
 
-def _settings() -> dict[str, Setting]:
-    own = settings_of(Plan)
+def sections_of(family: str) -> dict[str, type]:
+    """Return the groups of settings of a plan; that of the model is the family's own."""
+    known = FAMILIES.get(family)
+    return {**SECTIONS, "model": known.config} if known else SECTIONS
+
+
+def settings_for(family: str) -> dict[str, Setting]:
+    """Return every setting of a family's plan by its dotted name, in the order of its fields."""
+    own, sections = settings_of(Plan), sections_of(family)
     found = {}
     for name in (f.name for f in fields(Plan)):
         if name in own:
             found[name] = own[name]
             continue
-        for last, one in settings_of(SECTIONS[name]).items():
+        for last, one in settings_of(sections[name]).items():
             dotted, group = f"{name}.{last}", one.group or TITLES[name]
             found[dotted] = replace(one, name=dotted, group=group)
     return found
@@ -175,8 +202,10 @@ def plan_from_dict(values: Mapping[str, Any], where: str) -> Plan:
     """
     values = migrated(values, where)
     built, wrong = taken(Plan, values)
+    if any(sentence.startswith("family ") for sentence in wrong):  # what its model may hold, then?
+        raise TrainerError(f"{where} cannot be used as a training plan: {'; '.join(wrong)}.")
     unknown = sorted(set(values) - set(settings_of(Plan)) - set(SECTIONS))
-    for name, cls in SECTIONS.items():
+    for name, cls in sections_of(values.get("family", "mhvae")).items():
         given = values.get(name, {})
         if not isinstance(given, Mapping):
             wrong.append(f"{name} must be a group of settings; found {given!r}")
@@ -207,5 +236,5 @@ def load_plan(path: Path) -> Plan:
     return plan_from_dict(values, path.name)
 
 
-SETTINGS = _settings()
-"""Every setting of a plan by its dotted name, in the order of its fields."""
+SETTINGS = settings_for("mhvae")
+"""Every setting of an MHVAE's plan by its dotted name, in the order of its fields."""

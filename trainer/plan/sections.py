@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from core.modalities import GAMMA
-from core.models.bundle import PLANES
+from core.models.slicing import ORIENTATIONS, PLANES, USUAL, Slicing
 from core.schema import BIG, setting
 
 Length = Annotated[float, setting(ge=0.05, le=20)]
@@ -33,6 +33,12 @@ class DataPlan:
         setting("Slices", "Plane of the 2-D slices the model sees, in RAS terms.",
                 paper=f"{DETAILS}: 2-D slices", choices=tuple(PLANES)),
     ] = "axial"  # fmt: skip
+    orientation: Annotated[
+        Annotated[str, setting(choices=ORIENTATIONS)] | None,
+        setting("Orientation", "Where the rows, columns and slices of the model's images count up "
+                "to, as three letters; empty is right, anterior, superior.",
+                paper="the authors' code takes the files' own order"),
+    ] = None  # fmt: skip
     percentiles: Annotated[
         tuple[Percent, Percent],
         setting("Percentiles", "Of the voxels inside the mask, mapped to the ends of [-1, 1].",
@@ -102,6 +108,12 @@ class DataPlan:
         setting("Test", "Held out for the report.", unit="part of the patients", paper=HELD_OUT,
                 ge=0, lt=1),
     ] = 0.15  # fmt: skip
+    by_content: Annotated[
+        bool,
+        setting("By what there is to learn", "With all cases alike: a case without a partner comes "
+                "as rarely as it serves few subsets, and slices as often as they show much of the "
+                "field of view."),
+    ] = True  # fmt: skip
     join_alike: Annotated[
         bool,
         setting("One patient's images together", "Cases whose images look like one patient's under "
@@ -112,6 +124,11 @@ class DataPlan:
         setting("Seed of the split", "Another number draws other patients; the draw is written to "
                 "the run and never changes afterwards.", ge=0, le=BIG),
     ] = 0  # fmt: skip
+
+    @property
+    def slicing(self) -> Slicing:
+        """How a case's volumes become the model's slices."""
+        return Slicing(self.orientation or USUAL[self.plane])
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,12 @@ class LossPlan:
                 "whole-head T2 honest without asking an ultrasound for anatomy it never saw.",
                 ge=0, le=1000),
     ] = 0.1  # fmt: skip
+    known_only: Annotated[
+        bool,
+        setting("Known pixels only", "Neither train nor validate where an image is background "
+                "inside the ultrasound's field of view, as beyond the edge of a T2: nothing is "
+                "known there."),
+    ] = True  # fmt: skip
     beta: Annotated[
         float,
         setting("β", "Weight of the KL. With λ = 100, β = 1 is the ELBO of a Laplace likelihood of "
@@ -203,6 +226,31 @@ class LossPlan:
         setting("Discriminator norm", "spectral sees contrast; instance norms hide it.",
                 paper=PATCHGAN, choices=("spectral", "instance")),
     ] = "spectral"  # fmt: skip
+    gan_loss: Annotated[
+        str,
+        setting("GAN loss", "Least squares; cross entropy, as in Pix2Pix; a hinge, as in SPADE.",
+                paper=PATCHGAN, choices=("lsgan", "cross_entropy", "hinge")),
+    ] = "lsgan"  # fmt: skip
+    gan_conditional: Annotated[
+        bool,
+        setting("GAN sees inputs", "Whether a discriminator judges an image beside what it was "
+                "made from, as in Pix2Pix, SPADE and ResViT, or alone.", paper=PATCHGAN),
+    ] = False  # fmt: skip
+    gan_scales: Annotated[
+        int,
+        setting("Discriminator scales", "PatchGANs at full, half, … size; 2 in SPADE.",
+                paper=PATCHGAN, ge=1, le=4),
+    ] = 1  # fmt: skip
+    feature_matching: Annotated[
+        float,
+        setting("Feature matching", "Weight, beside λ of the GAN, of the distance of the "
+                "discriminators' inner maps; 10 in SPADE.", ge=0, le=1e6),
+    ] = 0.0  # fmt: skip
+    transformers_start: Annotated[
+        float,
+        setting("Transformers begin", "ResViT only: before, its convolutions train alone.",
+                unit="part of the run", ge=0, le=1),
+    ] = 0.67  # fmt: skip
     gan_layers: Annotated[
         int,
         setting("Discriminator layers", "Halvings of the PatchGAN.", paper=PATCHGAN, ge=1, le=16),
@@ -230,7 +278,12 @@ class OptimiserPlan:
                 "epochs. The schedules follow the clock, so two such runs are not bit-identical.",
                 unit="s", ge=0),
     ] = 0.0  # fmt: skip
-    rate: Annotated[float, setting("Learning rate", "Of Adamax, at the start.", gt=0, le=1)] = 2e-3
+    kind: Annotated[
+        str,
+        setting("Optimiser", "Adamax, or Adam with β of 0.5 and 0.999 as networks with "
+                "discriminators use it.", choices=("adamax", "adam")),
+    ] = "adamax"  # fmt: skip
+    rate: Annotated[float, setting("Learning rate", "At the start.", gt=0, le=1)] = 2e-3
     rate_end: Annotated[
         float, setting("Last learning rate", "Reached by a cosine.", gt=0, le=1)
     ] = 1e-4  # fmt: skip
@@ -248,6 +301,12 @@ class OptimiserPlan:
                 "decibel: the rate is too high, or the data are not what they seem. 0: never.",
                 unit="validations", ge=0, le=BIG),
     ] = 5  # fmt: skip
+    diverge: Annotated[
+        float,
+        setting("Diverged at", "Median training loss (L1 and KL) of 20 steps, as a multiple of the "
+                "first 20 steps', at which the run stops and keeps its best; 0: never.",
+                ge=0, le=1e6),
+    ] = 2.0  # fmt: skip
     gan_rate: Annotated[
         float, setting("Discriminators' rate", "Of their Adam.", gt=0, le=1)
     ] = 2e-4  # fmt: skip

@@ -1,3 +1,15 @@
 """The folder of a run: events, lock, control, state; no torch."""
 
-__all__ = ["balance", "crash", "curves", "environment", "events", "folder", "registry", "state"]
+__all__ = [
+    "balance",
+    "crash",
+    "curves",
+    "descent",
+    "environment",
+    "events",
+    "folder",
+    "learning",
+    "registry",
+    "state",
+    "watch",
+]

@@ -5,6 +5,7 @@ Everything that needs torch is imported here, in the engine process, and nowhere
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ import numpy as np
 import psutil
 
 from app.processes.engine.focus import refocus, slice_under
+from app.processes.engine.sweep import marked, shown_whole, with_field
 from app.processes.engine.worker import EngineMemoryError, IsCancelled, Send, task_focus
 from app.processes.protocol import Message
 from app.processes.shared_memory import SharedArray
@@ -27,6 +29,7 @@ from core.synthesis.fastest import WORTH
 from core.synthesis.open_engine import open_engine
 from core.synthesis.request import PreparedInput, Request, Synthesis, forget_volumes, prepare_input
 from core.synthesis.score import compare_with_truth
+from core.synthesis.sweep_field import forget_brains
 from core.synthesis.synthesize import Engine, OutOfMemory, Progress
 from core.volume import Volume
 
@@ -108,7 +111,10 @@ class EngineBackend:
             send({"type": "progress", "stage": stage, "done": 0, "total": 0, **more})
 
         say("laying out")
+        bundle = header(str(task["model"]))
+        request = with_field(task, case, bundle, request)
         prepared = self._prepare(task, case, request)
+        prepared = shown_whole(task, case, bundle, prepared)
         say("loading the model")
         engine = self._load(
             task, len(prepared.tiles), lambda found: say("loading the model", told=[found])
@@ -164,6 +170,7 @@ class EngineBackend:
             )
         except OutOfMemory as error:
             raise EngineMemoryError(str(error)) from error
+        synthesis = marked(task, synthesis)
         send({"type": "progress", "stage": "comparing", "done": 1, "total": 1})
         seconds = synthesis.timings["synthesise"]
         results = self._results(case, prepared, synthesis, cancelled)
@@ -208,6 +215,7 @@ class EngineBackend:
         gone = set(keys)
         self._layouts = {k: v for k, v in self._layouts.items() if not gone & k.volumes}
         forget_volumes()
+        forget_brains()
 
     # ---- inside
 
@@ -316,7 +324,7 @@ def _key(task: Message, request: Request) -> _Key:
         frozenset(task["volumes"].values()),
         tuple(sorted(task["volumes"].items())),
         request.subset,
-        str(request.fov),
+        json.dumps([task.get("fov"), task.get("sweep")]),
     )
 
 
@@ -330,7 +338,9 @@ def _grid_fields(grid: Grid) -> Message:
 
 
 def _case(task: Message, volumes: Mapping[str, Volume]) -> Case:
-    return Case("", {m: volumes[key] for m, key in task["volumes"].items()})
+    # A probe sees its inputs alone: a real ultrasound would decide the grid.
+    seen = task["subset"] if "sweep" in task else task["volumes"]
+    return Case("", {m: volumes[k] for m, k in task["volumes"].items() if m in seen})
 
 
 def _request(task: Message) -> Request:

@@ -14,14 +14,13 @@ def refocus(prepared: PreparedInput, focus: tuple[float, float, float] | None) -
     if focus is None:
         return prepared
     at = prepared.grid.to_voxel(focus)
-    along = round(float(at[prepared.axis]))
-    row, column = (float(v) for a, v in enumerate(at) if a != prepared.axis)
+    along, row, column = prepared.slicing.pixel(at, prepared.grid.shape)
     height, width = prepared.tiling.tile
 
     def distance(tile: Tile) -> tuple[int, float]:
         down = tile.origin[0] + height / 2 - 0.5 - row
         right = tile.origin[1] + width / 2 - 0.5 - column
-        return abs(tile.index - along), float(np.hypot(down, right))
+        return abs(tile.index - round(along)), float(np.hypot(down, right))
 
     return replace(prepared, tiles=tuple(sorted(prepared.tiles, key=distance)))
 

@@ -17,12 +17,14 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from app.processes.jobs import ChildProcess, Outcome, program_command
 from app.processes.protocol import JsonLines, Message
+from app.training.models.orientation_choice import OrientationChoice
 from app.training.models.store import free_path
 from core.models.bundle import header
 
@@ -62,7 +64,7 @@ class ImportDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Import a published checkpoint")
-        self.resize(620, 560)
+        self.resize(1060, 660)
         self._child: ChildProcess | None = None
         self._said: dict[str, Message] = {}
         self._defaults: dict[str, str] = {}
@@ -83,6 +85,8 @@ class ImportDialog(QDialog):
         self.form.addRow("Modalities", self.modalities)
         for option, (text, tip) in QUESTIONS.items():
             self.form.addRow(text, self._field(option, tip))
+        self.orientation = OrientationChoice()
+        self.orientation.changed.connect(lambda: self._show())
         self.defaults = QPushButton("Fill in the defaults of the authors' training script")
         self.defaults.setToolTip("Look at them before you import: the file does not confirm them")
         self.bar = QProgressBar()
@@ -98,14 +102,20 @@ class ImportDialog(QDialog):
         row = QHBoxLayout()
         row.addWidget(self.choose)
         row.addWidget(self.chosen, 1)
+        inside = QWidget()
+        questions = QVBoxLayout(inside)
+        questions.setContentsMargins(0, 0, 0, 0)
+        questions.addWidget(about)
+        questions.addLayout(row)
+        questions.addWidget(self.found)
+        questions.addLayout(self._beside_each_other())
+        questions.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setWidget(inside)
         column = QVBoxLayout(self)
-        for widget in (about,):
-            column.addWidget(widget)
-        column.addLayout(row)
-        column.addWidget(self.found)
-        column.addLayout(self.form)
-        column.addWidget(self.defaults, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addStretch(1)
+        column.addWidget(scroll, 1)
         column.addWidget(self.bar)
         column.addWidget(self.message)
         column.addWidget(buttons)
@@ -118,6 +128,7 @@ class ImportDialog(QDialog):
         self.chosen.setText(file.name)
         self.found.setText("")
         self.message.setText("")
+        self.orientation.clear()
         self._run(["import-weights", str(file), "--inspect"])
 
     def reject(self) -> None:
@@ -129,6 +140,17 @@ class ImportDialog(QDialog):
         super().reject()
 
     # ---- inside
+
+    def _beside_each_other(self) -> QHBoxLayout:
+        """Put what is written to the left of what is chosen by its picture."""
+        left = QVBoxLayout()
+        left.addLayout(self.form)
+        left.addWidget(self.defaults, 0, Qt.AlignmentFlag.AlignLeft)
+        left.addStretch(1)
+        both = QHBoxLayout()
+        both.addLayout(left, 1)
+        both.addWidget(self.orientation, 1)
+        return both
 
     def _field(self, option: str, tip: str) -> QWidget:
         field: QLineEdit | QComboBox
@@ -170,6 +192,7 @@ class ImportDialog(QDialog):
         words = ["import-weights", str(self.file), "--out", str(self._target)]
         words += ["--name", self.name.text().strip() or self.file.stem]
         words += ["--modalities", self.modalities.text().strip()]
+        words += ["--orientation", self.orientation.orientation]
         for option in self._asked():
             words += [f"--{option}", self._answer(option)]
         self._run(words)
@@ -202,8 +225,9 @@ class ImportDialog(QDialog):
 
     def _inspected(self, said: Message) -> None:
         names = ", ".join(said["own_names"])
+        kind = "an MHVAE" if said["hierarchical"] else "an MVAE, the paper's ablation"
         self.found.setText(
-            f"The weights tell: modalities {names}; {said['pools'] + 1} levels; "
+            f"The weights tell: {kind}; modalities {names}; {said['pools']} poolings; "
             f"{said['base_features']} to {said['max_features']} features; a bottleneck of "
             f"{said['bottleneck_pixels']} pixels. They do not tell what is asked below."
         )
@@ -226,5 +250,7 @@ class ImportDialog(QDialog):
         for widget in (self.name, self.modalities):
             self.form.setRowVisible(widget, known)
         self.defaults.setVisible(known)
+        self.orientation.setVisible(known)
         answered = known and all(self._answer(option) for option in self._asked())
+        answered = answered and bool(self.orientation.orientation)
         self.begin.setEnabled(answered and bool(self.modalities.text().strip()) and not busy)

@@ -63,6 +63,8 @@ class _Kind:
     shown: Callable[[re.Match[str]], bool] = lambda _: True
 
 
+SCORES = ("fit", "psnr", "ssim")
+"""Charts that a logarithmic axis is not for."""
 NOISY = ("l1", "kl", "gan", "d", "pull", "loss", "pace")
 """Charts that smoothing is for."""
 
@@ -76,7 +78,14 @@ def _is_missing(match: re.Match[str]) -> bool:
     return match["to"].removesuffix(EXPECTED) not in match["from"].split("+")
 
 
+FIT = "fit"
+"""The chart of both scores; without the one of training slices there is nothing to compare."""
 _KINDS = (
+    _Kind(FIT, "Held-out against training", "dB",
+          "Mean PSNR of missing images on held-out and on training slices. When only training "
+          "slices get better, cases are learned by heart",
+          r"validation/(?P<to>score|train_score)",
+          lambda m: {"score": "held-out slices"}.get(m["to"], "training slices")),
     _Kind("l1", "L1", "of a range of 2",
           "Mean absolute error inside the field of view, per input and output",
           r"l1/(?P<from>[^/]+)/(?P<to>[^/]+)", _direction),
@@ -123,7 +132,7 @@ def charts_for(names: Sequence[str]) -> list[Chart]:
             Curve(name, kind.label(m), COLOURS[k % len(COLOURS)], kind.shown(m) or not shown)
             for k, (name, m) in enumerate(_ordered(matches, kind))
         )
-        if curves:
+        if curves and (kind.key != FIT or len(curves) > 1):
             noisy = kind.key in NOISY
             found.append(Chart(kind.key, kind.title, kind.unit, kind.tip, curves, noisy))
     return found

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.training.runs.charts import Chart, charts_for
+from app.training.runs.charts import SCORES, Chart, charts_for
 from app.training.runs.history import History
 from app.training.runs.preload import Preload
 
@@ -173,7 +173,7 @@ class CurvesPage(QWidget):
             self._grid.removeWidget(old)
             old.deleteLater()
         self.views[chart.key] = view
-        view.log.setVisible(chart.key not in ("psnr", "ssim"))
+        view.log.setVisible(chart.key not in SCORES)
         self._fresh = view  # put into the grid, which paints it, in a turn of its own
         self._timer.start()
 
@@ -260,7 +260,7 @@ class CurvesPage(QWidget):
 
     def _log(self, on: bool) -> None:
         for key, view in self.views.items():
-            if key not in ("psnr", "ssim"):
+            if key not in SCORES:
                 view.log.setChecked(on)
 
     def _show_whole(self) -> None:

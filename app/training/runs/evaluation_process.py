@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -44,12 +45,12 @@ class EvaluationProcess(QObject):
         """Whether an evaluation is under way."""
         return self._child is not None
 
-    def start(self, slices: int = 0, lpips: Path | None = None) -> None:
+    def start(self, slices: int = 0, lpips: Sequence[Path] = ()) -> None:
         """Begin.
 
         Args:
             slices: at most so many per case; 0 for all.
-            lpips: local file of LPIPS weights.
+            lpips: local files of LPIPS weights, one or two.
 
         Raises:
             TrainerError: the run has no model or no split yet.
@@ -99,21 +100,21 @@ class EvaluationProcess(QObject):
             self._child = None
 
 
-def arguments(run: Path, slices: int = 0, lpips: Path | None = None) -> list[str]:
+def arguments(run: Path, slices: int = 0, lpips: Sequence[Path] = ()) -> list[str]:
     """Return the arguments of ``mhvae-studio`` that evaluate a run.
 
     Raises:
         TrainerError: the run has no model or no split yet.
     """
-    plan = load_plan(run / "plan.json")
     if not (run / "model.safetensors").is_file() or not (run / "split.json").is_file():
         raise TrainerError(f"{run.name} has no model yet; train it until its first checkpoint.")
-    words = ["evaluate", plan.cohort, "--model", str(run), "--test-of", str(run)]
-    words += ["--out", str(run / FOLDER), "--events"]
+    words = ["evaluate", str(run), "--out", str(run / FOLDER), "--events"]
     before = before_model(run)
     words += ["--before", str(before)] if before else []
     words += ["--slices", str(slices)] if slices else []
-    return words + (["--lpips", str(lpips)] if lpips else [])
+    for path in lpips:
+        words += ["--lpips-weights", str(path)]
+    return words
 
 
 def before_model(run: Path) -> Path | None:

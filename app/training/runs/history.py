@@ -97,6 +97,7 @@ class History:
         start: the last attempt's first event.
         now: the last logged step's event; empty before the first.
         last: the last event of any kind.
+        trained_only: no case is held out; validations are on training slices.
     """
 
     steps: Table = field(default_factory=Table)
@@ -106,6 +107,7 @@ class History:
     start: Event = field(default_factory=dict)
     now: Event = field(default_factory=dict)
     last: Event = field(default_factory=dict)
+    trained_only: bool = False
 
     def add(self, events: Iterable[Event]) -> None:
         """Take newer events; a resumed attempt first undoes what lies beyond its start."""
@@ -119,6 +121,7 @@ class History:
             elif kind == "validation":
                 self.validations.cut(step - 1)
                 self.validations.add(event)
+                self.trained_only = event.get("on") == "training"
                 name = event.get("preview")
                 if isinstance(name, str) and Path(name).name == name:
                     self.previews.append((step, name))
@@ -136,6 +139,21 @@ class History:
         self.warnings = [w for w in self.warnings if w[0] <= step]
         if self.now.get("step", 0) > step:
             self.now = {**self.now, "step": step}
+
+    @property
+    def validation_events(self) -> list[Event]:
+        """The scores of validations on held-out slices as events, step by step."""
+        steps, held = self.validations.get("score")
+        seen = self.validations.get("train_score")[1]
+        if self.trained_only or not len(held):
+            return []
+        seen = seen if len(seen) else np.full(len(held), np.nan, np.float32)
+        return [
+            {"event": "validation", "on": "held-out", "step": int(at), "score": float(score)}
+            | ({} if np.isnan(learned) else {"train_score": float(learned)})
+            for at, score, learned in zip(steps, held, seen, strict=True)
+            if not np.isnan(score)
+        ]
 
     def table(self, name: str) -> tuple[Table, str]:
         """Return the table of a term or a score, and its name there.

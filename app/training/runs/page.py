@@ -31,6 +31,7 @@ from app.training.runs.wording import COLOURS, state_sentence, state_word
 from core.errors import UserError
 from trainer.plan.schema import load_plan
 from trainer.run.balance import WON_LINES, Balance, assess_balance, overall
+from trainer.run.learning import learning_from
 from trainer.run.state import RunInfo
 
 LIGHTS = {"off": "#8a8f98", "green": "#4aa564", "yellow": "#e0902f", "red": "#c9564c"}
@@ -68,6 +69,10 @@ class RunPage(QWidget):
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
         self.sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.learning = QLabel()
+        self.learning.setWordWrap(True)
+        self.learning.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.learning.hide()
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -153,6 +158,7 @@ class RunPage(QWidget):
         column.setContentsMargins(10, 8, 10, 6)
         column.addLayout(head)
         column.addWidget(self.sentence)
+        column.addWidget(self.learning)
         column.addWidget(self.words)
         column.addWidget(self.bar)
         column.addLayout(buttons)
@@ -174,6 +180,9 @@ class RunPage(QWidget):
         self.light.setVisible(bool(history.start) and balance.light != "off")
         self.light.setText(f"<span style='color:{LIGHTS[balance.light]}'>●</span> G/D balance")
         self.light.setToolTip(balance.reason)
+        learned = learning_from(history.validation_events)
+        self.learning.setVisible(learned is not None)
+        self.learning.setText(learned.sentence if learned else "")
         self._show_state()
 
     def _show_state(self) -> None:

@@ -29,11 +29,17 @@ from PySide6.QtWidgets import (
 from app.training.runs.evaluation_process import FOLDER, EvaluationProcess, before_model
 from app.training.runs.wording import COLOURS, time_left
 from core.errors import UserError
+from core.lpips.layouts import HOW
 from trainer.run.state import RunInfo
 
 SLICES = (("all slices", 0), ("16 slices of each case", 16))
 HEADS = ("Inputs → target", "Metric", "Before", "After", "Change (95 % interval)", "p")
+LEARNING = "learning.png"
+BEST_HEADS = ("Inputs → target", "Metric", "Best", "Last", "Last − best (95 % interval)")
 VERDICTS = {"better": COLOURS["running"], "worse": COLOURS["failed"]}
+CHANGE = ("direction", "metric", "before", "after", "change", "p")
+BEST = ("direction", "metric", "best", "last", "difference")
+"""Fields of the lines of the two tables."""
 PICTURE_HEIGHT = 190
 
 
@@ -60,10 +66,8 @@ class ReportPage(QWidget):
         for text, count in SLICES:
             self.slices.addItem(text, count)
         self.lpips = QPushButton("LPIPS weights…")
-        self.lpips.setToolTip(
-            "A local file with the LPIPS network's weights; without it LPIPS is not computed"
-        )
-        self._lpips: Path | None = None
+        self.lpips.setToolTip(f"Without weights LPIPS is not computed. {HOW}")
+        self._lpips: list[Path] = []
         self._began = 0.0
         self.begin = QPushButton("Evaluate on the test cases")
         self.cancel = QPushButton("Cancel")
@@ -138,12 +142,21 @@ class ReportPage(QWidget):
         changed = found.get("before_after", [])
         if changed:
             self._column.addWidget(_text("<h3>Before and after</h3>"))
-            self._column.addWidget(_change_table(changed))
+            self._column.addWidget(_table(changed, HEADS, CHANGE, "change"))
+        beside = found.get("best_last", [])
+        if beside:
+            steps = escape(str(found.get("best_last_steps", "")))
+            self._column.addWidget(_text(f"<h3>Best and last weights</h3>{steps}"))
+            self._column.addWidget(_table(beside, BEST_HEADS, BEST, "difference"))
+        if found.get("learning"):
+            self._column.addWidget(_text("<h3>How the run learned</h3>"))
+            self._add_picture(found["learning"])
         self._column.addWidget(_text("<h3>Worst cases</h3>"))
         for picture in found.get("pictures", []):
             self._add_picture(picture)
         if found.get("problems"):
-            self._column.addWidget(_text("<h3>Left out</h3>" + "<br>".join(found["problems"])))
+            lines = "<br>".join(escape(problem) for problem in found["problems"])
+            self._column.addWidget(_text(f"<h3>Left out, and worth a look</h3>{lines}"))
         self._column.addStretch(1)
 
     # ---- inside
@@ -199,12 +212,15 @@ class ReportPage(QWidget):
         self._show_running()
 
     def _ask_lpips(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(
-            self, "LPIPS weights", "", "Weights (*.pt *.pth *.safetensors);;All files (*)"
+        chosen, _ = QFileDialog.getOpenFileNames(
+            self,
+            "LPIPS weights: backbone and heads, in one file or two",
+            "",
+            "Weights (*.pt *.pth *.safetensors);;All files (*)",
         )
         if chosen:
-            self._lpips = Path(chosen)
-            self.lpips.setText(f"LPIPS: {self._lpips.name}")
+            self._lpips = [Path(name) for name in chosen]
+            self.lpips.setText("LPIPS: " + " + ".join(path.name for path in self._lpips))
 
     def _add_picture(self, picture: dict[str, Any]) -> None:
         file = self.run / FOLDER / Path(str(picture.get("file", ""))).name
@@ -213,7 +229,8 @@ class ReportPage(QWidget):
             return
         view = QLabel()
         tall = Qt.TransformationMode.FastTransformation
-        view.setPixmap(image.scaledToHeight(PICTURE_HEIGHT, tall))
+        slices = picture.get("file") != LEARNING
+        view.setPixmap(image.scaledToHeight(PICTURE_HEIGHT, tall) if slices else image)
         view.setAccessibleName(str(picture.get("caption", "")))
         self._column.addWidget(view)
         self._column.addWidget(_text(str(picture.get("caption", "")), plain=True))
@@ -232,13 +249,14 @@ def about(report: dict[str, Any]) -> str:
     """Say what was measured on what."""
     cases = len({row["case"] for row in report.get("rows", [])})
     pair = report.get("pair")
-    told = [f"<b>{cases} test cases</b>, scored slice by slice inside the field of view."]
+    told = [f"<b>{cases} cases</b>, scored slice by slice inside the field of view."]
     if pair:
-        told.append(f"Before: {pair['before']}. After: {pair['after']}.")
+        told.append(escape(f"Before: {pair['before']}. After: {pair['after']}."))
         told += [f"<b>{escape(sentence)}</b>" for sentence in report.get("verdicts", [])]
-    told += [f"{report.get('lpips', '')}.", str(report.get("data", ""))]
+    told += [escape(sentence) for sentence in report.get("cautions", [])]
+    told += [escape(f"{report.get('lpips', '')}."), escape(str(report.get("data", "")))]
     told.append("Research use only; synthetic images, not for clinical use.")
-    return " ".join(t for t in told if t)
+    return "<br>".join(t for t in told if t)
 
 
 def label(model: Path) -> str:
@@ -255,28 +273,31 @@ def _text(text: str, plain: bool = False) -> QLabel:
     return made
 
 
-def _change_table(changed: Sequence[dict[str, Any]]) -> QTableWidget:
-    table = QTableWidget(len(changed), len(HEADS))
-    table.setHorizontalHeaderLabels(list(HEADS))
+def _table(
+    lines: Sequence[dict[str, Any]], heads: Sequence[str], names: Sequence[str], wide: str
+) -> QTableWidget:
+    """Show a report's lines as a table without scroll bars, one column as wide as can be."""
+    table = QTableWidget(len(lines), len(heads))
+    table.setHorizontalHeaderLabels(list(heads))
     table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
     table.verticalHeader().hide()
     grey = table.palette().color(QPalette.ColorRole.PlaceholderText)
-    for row, change in enumerate(changed):
-        names = ("direction", "metric", "before", "after", "change", "p")
+    for row, change in enumerate(lines):
         for place, name in enumerate(names):
             item = QTableWidgetItem(str(change.get(name, "")))
             if change.get("reconstruction"):
                 item.setForeground(grey)
                 item.setToolTip("A reconstruction: the target was an input")
             verdict = VERDICTS.get(str(change.get("verdict")))
-            if name == "change" and verdict:
+            if name == wide and verdict:
                 item.setForeground(QColor(verdict))
                 item.setToolTip(f"{change['verdict']}, p < 0.05")
             table.setItem(row, place, item)
     table.resizeColumnsToContents()
-    table.horizontalHeader().setSectionResizeMode(len(HEADS) - 2, QHeaderView.ResizeMode.Stretch)
+    stretch = QHeaderView.ResizeMode.Stretch
+    table.horizontalHeader().setSectionResizeMode(names.index(wide), stretch)
     height = table.horizontalHeader().height() + 4
-    height += sum(table.rowHeight(n) for n in range(len(changed)))
+    height += sum(table.rowHeight(n) for n in range(len(lines)))
     table.setFixedHeight(height)
     table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     return table

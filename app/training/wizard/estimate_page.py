@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.training.wizard.cache_button import CacheButton
 from app.training.wizard.draft import DraftError
+from app.training.wizard.estimate_facts import NAMES, duration, facts_of
 from app.training.wizard.page import CommandProcess, MessageLabel, Page, WizardContext
 from app.training.wizard.preset_page import begun
 from core.errors import UserError
@@ -77,10 +78,13 @@ class EstimatePage(Page):
         self.reason.setWordWrap(True)
         self.bar = QProgressBar()
         self.stop = QPushButton("Stop")
+        self.cache = CacheButton(context.jobs, self)
         self.again = QPushButton("Estimate again")
-        self.facts = {
-            name: QLabel() for name in ("Whole run", "Done by", "Steps", "A step", "Memory", "Disk")
-        }
+        self.rates = QPushButton("Test learning rates")
+        self.rates.setToolTip(
+            "Some sixty more real steps at a rising rate; proposes a rate if one lowers the loss"
+        )
+        self.facts = {name: QLabel() for name in NAMES}
         self.fixes: list[QPushButton] = []
         self._fix_row = QVBoxLayout()
         self.sentence = MessageLabel()
@@ -99,6 +103,8 @@ class EstimatePage(Page):
         below = QHBoxLayout()
         below.addWidget(self.bar, 1)
         below.addWidget(self.stop)
+        below.addWidget(self.cache)
+        below.addWidget(self.rates)
         below.addWidget(self.again)
         below.addStretch(0)
         column = QVBoxLayout(self)
@@ -113,7 +119,9 @@ class EstimatePage(Page):
         self.task.event_received.connect(self._event)
         self.task.ended.connect(self._ended)
         self.stop.clicked.connect(self._stop)
-        self.again.clicked.connect(self.estimate)
+        self.again.clicked.connect(lambda: self.estimate())
+        self.cache.told.connect(lambda text, bad: self.sentence.show_message(text, bad=bad))
+        self.rates.clicked.connect(lambda: self.estimate(rates=True))
 
     def enter(self) -> None:
         """Show the verdict; estimate anew when plan or cohort are others than those estimated."""
@@ -125,9 +133,10 @@ class EstimatePage(Page):
     def leave(self) -> None:
         """End the estimate."""
         self.task.cancel()
+        self.cache.leave()
 
-    def estimate(self) -> None:
-        """Start the estimate."""
+    def estimate(self, *, rates: bool = False) -> None:
+        """Start the estimate, with a test of learning rates if wanted."""
         draft = self.draft
         draft.estimated, draft.estimate = "", {}
         self._show()
@@ -139,7 +148,8 @@ class EstimatePage(Page):
             self._ended(f"The plan cannot be written ({error}).")
             return
         self.sentence.show_message("")
-        self.task.start(self.context.command(["estimate", str(path), "--events"]))
+        words = ["estimate", str(path), "--events", *(["--rate-test"] if rates else [])]
+        self.task.start(self.context.command(words))
         self.bar.setRange(0, 0)
         self.bar.setFormat("starting")
         self._show_running(True)
@@ -157,7 +167,9 @@ class EstimatePage(Page):
         if event["event"] == "progress":
             self.bar.setRange(0, max(1, int(event["total"])))
             self.bar.setValue(int(event["done"]))
-            self.bar.setFormat(str(event["stage"]))
+            left = event.get("seconds_left")
+            rest = f", about {duration(float(left))} left of this" if left is not None else ""
+            self.bar.setFormat(f"{event['stage']}{rest}")
             self.reason.setText(f"{event['stage'].capitalize()}…")
         elif event["event"] == "done":
             self.draft.estimate = {k: v for k, v in event.items() if k != "event"}
@@ -203,7 +215,8 @@ class EstimatePage(Page):
         self.light.show_colour(light)
         self.word.setText(WORDS[light])
         self.reason.setText(" ".join([str(found.get("reason", "")), *found.get("worth", ())]))
-        for name, text in _facts(found).items():
+        self.cache.show_cache(str(found.get("cache", "")))
+        for name, text in facts_of(found).items():
             self.facts[name].setText(text)
         for old in self.fixes:
             old.hide()
@@ -240,52 +253,5 @@ class EstimatePage(Page):
         self.bar.setVisible(on)
         self.stop.setVisible(on)
         self.again.setVisible(not on)
-
-
-def _facts(found: dict[str, Any]) -> dict[str, str]:
-    """Return the lines below the verdict; empty where nothing is known."""
-    names = ("Whole run", "Done by", "Steps", "A step", "Memory", "Disk")
-    if "total_seconds" not in found:
-        return dict.fromkeys(names, "–")
-    total, preparing = float(found["total_seconds"]), float(found["preparing_seconds"])
-    end = datetime.now() + timedelta(seconds=total)
-    before = f", {duration(preparing)} of it preparing the cases" if preparing >= 1 else ""
-    gib = {n: f"{found[n] / 1024:.1f} GiB" for n in ("need_mb", "there_mb", "free_mb")}
-    where = "a GPU" if found["device"] == "cuda" else "the CPU"
-    how = "" if found["measured"] else ", told from steps of one and two tiles"
-    values = (
-        f"about {duration(total)}{before}",
-        f"{end:%A, %d %B, %H:%M}, if it starts now",
-        f"{found['steps']}, every slice about {found['epochs']:{places(found['epochs'])}} times",
-        f"{found['step_seconds']:{places(found['step_seconds'])}} s on {where}{how}",
-        f"{gib['need_mb']} of {gib['there_mb']}, {gib['free_mb']} free now",
-        _disk(found),
-    )
-    return dict(zip(names, values, strict=True))
-
-
-def _disk(found: dict[str, Any]) -> str:
-    """Say what prepared cases will take, where, and that they may be deleted."""
-    more, free = (float(found.get(n, 0)) / 1024 for n in ("disk_mb", "disk_free_mb"))
-    if not found.get("cache"):
-        return "–"
-    return (
-        f"{more:.1f} GiB of {free:.0f} GiB free, for prepared cases in {found['cache']}; "
-        "delete that folder when no run needs it"
-    )
-
-
-def places(value: float) -> str:
-    """Return the format of a number with as many digits as it deserves."""
-    return ".0f" if value >= 10 else ".1f" if value >= 1 else ".2f"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them."""
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    if seconds < 2 * 86400:
-        return f"{seconds / 3600:.1f} hours"
-    return f"{seconds / 86400:.1f} days"
+        self.rates.setVisible(not on)
+        self.cache.setVisible(not on)

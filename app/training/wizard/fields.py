@@ -8,21 +8,25 @@ from typing import Any
 
 from core.errors import UserError
 from core.schema import Setting
-from trainer.plan.schema import SETTINGS, Plan
+from trainer.plan.schema import Plan, settings_for
 
 
 class FieldError(UserError):
     """A value that a setting cannot have."""
 
 
-FIELDS = {name: one for name, one in SETTINGS.items() if one.label}
-"""Settings the form shows; other steps decide the rest, or they follow from others."""
+def fields_of(family: str) -> dict[str, Setting]:
+    """Return the settings the form shows; other steps decide the rest, or they follow of others."""
+    return {name: one for name, one in settings_for(family).items() if one.label}
 
 
-def sections() -> dict[str, list[Setting]]:
-    """Return the form's headings with their settings."""
+FIELDS = fields_of("mhvae")
+
+
+def sections(family: str = "mhvae") -> dict[str, list[Setting]]:
+    """Return the form's headings with the settings of a family's plan."""
     found: dict[str, list[Setting]] = {"Data": [], "Model": [], "Loss": []}
-    for one in FIELDS.values():
+    for one in fields_of(family).values():
         found.setdefault(one.group, []).append(one)
     return found
 
@@ -31,7 +35,7 @@ def values_of(plan: Plan) -> dict[str, Any]:
     """Return every setting's value by its dotted name."""
     values = plan.to_dict()
     found = {}
-    for name in FIELDS:
+    for name in fields_of(plan.family):
         section, _, last = name.rpartition(".")
         found[name] = (values[section] if section else values)[last]
     return found
@@ -55,13 +59,13 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read(name: str, text: str) -> Any:
-    """Read what was typed for a setting.
+def read(name: str, text: str, family: str = "mhvae") -> Any:
+    """Read what was typed for a setting of a family's plan.
 
     Raises:
         FieldError: says what was expected.
     """
-    one, text = SETTINGS[name], text.strip()
+    one, text = settings_for(family)[name], text.strip()
     try:
         return one.check(_parsed(one, text))
     except ValueError:
@@ -71,7 +75,7 @@ def read(name: str, text: str) -> Any:
 
 def _parsed(one: Setting, text: str) -> Any:
     """Return typed text as a value of about the right kind; the setting judges it."""
-    if one.choices:
+    if one.choices or isinstance(one.default, str):
         return text
     if isinstance(one.default, bool):
         return {"yes": True, "no": False}.get(text)
@@ -108,6 +112,6 @@ def summary(plan: Plan) -> str:
     height, width = plan.model.tile
     gan = f"GAN from {plan.loss.gan_start:.0%} of the run" if plan.loss.gan > 0 else "no GAN"
     return (
-        f"tiles of {height}x{width} pixels at {max(plan.data.spacing):g} mm, {plan.model.levels} "
-        f"levels, batch {plan.data.batch}, {length(plan)}, {gan}"
+        f"tiles of {height}x{width} pixels at {max(plan.data.spacing):g} mm, "
+        f"{plan.model.words}, batch {plan.data.batch}, {length(plan)}, {gan}"
     )

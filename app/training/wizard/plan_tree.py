@@ -15,8 +15,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.training.wizard.fields import (
-    FIELDS,
     FieldError,
+    fields_of,
     read,
     sections,
     shown,
@@ -25,6 +25,7 @@ from app.training.wizard.fields import (
     values_of,
 )
 from core.errors import UserError
+from trainer.plan.families import with_family
 from trainer.plan.patches import score_map
 from trainer.plan.schema import Plan
 
@@ -46,22 +47,14 @@ class PlanTree(QTreeWidget):
         self.plan = Plan()
         self.base = Plan()
         self._items: dict[str, QTreeWidgetItem] = {}
+        self._family = ""
         self._filling = False
         self.setColumnCount(4)
         self.setHeaderLabels(["Setting", "Value", "Unit", "Preset"])
         self.setAlternatingRowColors(True)
         self.setItemDelegateForColumn(VALUE, _ValueDelegate(self))
         self.setEditTriggers(QTreeWidget.EditTrigger.NoEditTriggers)
-        for title, fields in sections().items():
-            top = QTreeWidgetItem([title])
-            self.addTopLevelItem(top)
-            top.setExpanded(title == OPEN)
-            for field in fields:
-                item = QTreeWidgetItem([field.label, "", field.unit, ""])
-                item.setData(NAME, Qt.ItemDataRole.UserRole, field.name)
-                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-                top.addChild(item)
-                self._items[field.name] = item
+        self._list_settings("mhvae")
         header = self.header()
         for column in (NAME, UNIT, DEFAULT):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
@@ -70,6 +63,24 @@ class PlanTree(QTreeWidget):
         self.itemChanged.connect(self._changed)
         self.itemDoubleClicked.connect(lambda item, _: self._edit(item))
 
+    def _list_settings(self, family: str) -> None:
+        """List the settings that a family's plan has; headings stay open or shut."""
+        tops = (self.topLevelItem(n) for n in range(self.topLevelItemCount()))
+        shut = {top.text(NAME): top.isExpanded() for top in tops if top is not None}
+        self.clear()
+        self._items = {}
+        self._family = family
+        for title, fields in sections(family).items():
+            top = QTreeWidgetItem([title])
+            self.addTopLevelItem(top)
+            top.setExpanded(shut.get(title, title == OPEN))
+            for field in fields:
+                item = QTreeWidgetItem([field.label, "", field.unit, ""])
+                item.setData(NAME, Qt.ItemDataRole.UserRole, field.name)
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+                top.addChild(item)
+                self._items[field.name] = item
+
     def fill(self, plan: Plan, base: Plan) -> None:
         """Show a plan.
 
@@ -77,8 +88,13 @@ class PlanTree(QTreeWidget):
             plan: the values.
             base: the preset's, shown beside them; what differs is bold.
         """
+        if base.family != plan.family:
+            base = with_family(base, plan.family)
         self.plan, self.base = plan, base
         self._filling = True
+        if plan.family != self._family:
+            self._list_settings(plan.family)
+        known = fields_of(plan.family)
         fixed = bool(plan.start_from)
         values, usuals = values_of(plan), values_of(base)
         for name, item in self._items.items():
@@ -88,7 +104,7 @@ class PlanTree(QTreeWidget):
             font = item.font(VALUE)
             font.setBold(value != usual)
             item.setFont(VALUE, font)
-            tip = tooltip(FIELDS[name], usual)
+            tip = tooltip(known[name], usual)
             given = fixed and _of_model(name)
             if given:
                 tip = f"Given by the model that is fine-tuned. {tip}"
@@ -108,7 +124,7 @@ class PlanTree(QTreeWidget):
             return ()
         if isinstance(value_of(self.base, name), bool):
             return ("yes", "no")
-        return FIELDS[name].choices
+        return fields_of(self._family)[name].choices
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter edits; the wizard must not take it for Next."""
@@ -131,8 +147,12 @@ class PlanTree(QTreeWidget):
         if self._filling or column != VALUE or name is None:
             return
         try:
-            value = read(name, item.text(VALUE))
-            plan = self.plan.override({name: value})
+            value = read(name, item.text(VALUE), self._family)
+            plan = (
+                with_family(self.plan, value)
+                if name == "family"
+                else self.plan.override({name: value})
+            )
             check(plan)
         except (FieldError, UserError) as error:
             self.fill(self.plan, self.base)
@@ -155,7 +175,7 @@ def check(plan: Plan) -> None:
 
 
 def _of_model(name: str) -> bool:
-    fixed = ("family", "data.spacing", "data.plane", "data.percentiles")
+    fixed = ("family", "data.spacing", "data.plane", "data.orientation", "data.percentiles")
     return name.startswith("model.") or name in fixed
 
 

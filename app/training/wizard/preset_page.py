@@ -25,6 +25,7 @@ from app.training.wizard.page import MessageLabel, Page, WizardContext
 from app.training.wizard.plan_tree import PlanTree, check
 from core.errors import UserError
 from core.models.bundle import Bundle
+from trainer.plan.families import with_family, with_modalities
 from trainer.plan.fine_tune import begin_from
 from trainer.plan.presets import preset
 from trainer.plan.schema import Plan
@@ -230,10 +231,13 @@ def begun(name: str, draft: Draft) -> Plan:
     """Return a preset with the modalities, split and model that other choices decided."""
     old = draft.plan
     plan = _with_modalities(preset(name), draft.modalities)
+    if old.family != plan.family and not old.start_from:
+        plan = with_family(plan, old.family)
     split = {n: getattr(old.data, n) for n in ("validation", "test", "split_seed")}
     plan = replace(plan, data=replace(plan.data, **split))
     if old.start_from:
-        used = {n: getattr(old.data, n) for n in ("spacing", "plane", "percentiles")}
+        taken = ("spacing", "plane", "orientation", "percentiles")
+        used = {n: getattr(old.data, n) for n in taken}
         plan = replace(
             plan,
             start_from=old.start_from,
@@ -247,7 +251,7 @@ def begun(name: str, draft: Draft) -> Plan:
 def _with_modalities(plan: Plan, modalities: tuple[str, ...]) -> Plan:
     if plan.start_from or plan.model.modalities == modalities:
         return plan
-    return replace(plan, model=replace(plan.model, modalities=modalities))
+    return with_modalities(plan, modalities)
 
 
 def _models() -> list[Bundle]:

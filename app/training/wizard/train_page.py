@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from app.training.wizard.estimate_page import duration
+from app.training.wizard.estimate_facts import duration
 from app.training.wizard.fields import summary
 from app.training.wizard.page import MessageLabel, Page, WizardContext
 from core.errors import UserError

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
-from core.errors import UserError
-from core.modalities import PAPER
-from core.schema import faults, setting, taken
-
-
-class ModelError(UserError):
-    """A model file or configuration that cannot be used."""
-
+from core.models.base.config import ModelConfig, ModelError
+from core.schema import setting
 
 FUSIONS = ("gaussian", "authors")
 ACTIVATIONS = ("tanh", "identity")
 DETAILS = "section 4, Implementation details"
-Side = Annotated[int, setting(ge=1, le=2048)]
 
 
 @dataclass(frozen=True)
-class MHVAEConfig:
+class MHVAEConfig(ModelConfig):
     """Architecture of one model; the defaults are the paper's."""
 
-    modalities: Annotated[
-        tuple[str, ...],
-        setting(about="Names in the model's order; the paper's unless told otherwise."),
-    ] = PAPER
-    tile: Annotated[
-        tuple[Side, Side],
-        setting("Tile", "Height and width the network is built for; multiples of 2 to the number "
-                "of poolings.", unit="pixels", paper="section 4, Data: 192x192"),
-    ] = (192, 192)  # fmt: skip
     base_features: Annotated[
         int,
         setting("Features", "Of the encoders at full resolution; an even number.",
@@ -86,30 +69,30 @@ class MHVAEConfig:
     ] = True  # fmt: skip
 
     def __post_init__(self) -> None:
-        wrong = faults(self)
-        if wrong:
-            raise ModelError(f"The model's configuration cannot be used: {'; '.join(wrong)}.")
-        object.__setattr__(self, "modalities", tuple(self.modalities))
-        object.__setattr__(self, "tile", tuple(self.tile))
-        if not self.modalities or len(set(self.modalities)) != len(self.modalities):
-            raise ModelError(
-                f"A model needs a list of different modalities; found {list(self.modalities)}."
-            )
-        if any(not name or "." in name for name in self.modalities):
-            raise ModelError(
-                f"A modality's name may not be empty or hold a dot; found {list(self.modalities)}."
-            )
-        step = 2**self.pools
-        if any(n % step for n in self.tile):
-            raise ModelError(
-                f"With {self.pools} poolings the tile's sides must be multiples of {step} pixels; "
-                f"found {list(self.tile)}."
-            )
+        super().__post_init__()
         if self.base_features % 2:
             raise ModelError(
                 "A model needs an even number of base features; found "
                 f"{self.base_features} features."
             )
+
+    @property
+    def family(self) -> str:
+        """``"mhvae"``, or ``"mvae"`` with one level."""
+        return "mhvae" if self.hierarchical else "mvae"
+
+    @property
+    def stride(self) -> int:
+        """Pixels of one pixel of the coarsest map."""
+        return 1 << self.pools
+
+    @property
+    def words(self) -> str:
+        """The architecture in a line, for a card."""
+        return (
+            f"{self.family.upper()}, {self.levels} levels, {self.base_features} to "
+            f"{self.max_features} features, fusion {self.fusion}"
+        )
 
     @property
     def levels(self) -> int:
@@ -129,47 +112,3 @@ class MHVAEConfig:
     def features(self, depth: int) -> int:
         """Encoder channels after ``depth`` halvings."""
         return min(self.base_features << depth, self.max_features)
-
-    def check_subset(self, subset: tuple[str, ...]) -> None:
-        """Refuse an empty subset or one with modalities the model does not know.
-
-        Raises:
-            ModelError: names the unknown modalities and those the model knows.
-        """
-        unknown = [name for name in subset if name not in self.modalities]
-        if unknown:
-            raise ModelError(
-                f"This model knows {', '.join(self.modalities)}; "
-                f"it cannot use {', '.join(unknown)}."
-            )
-        if not subset:
-            raise ModelError(
-                f"Synthesis needs at least one of {', '.join(self.modalities)} as input; "
-                "none was given."
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON-ready values."""
-        values = asdict(self)
-        values["modalities"] = list(self.modalities)
-        values["tile"] = list(self.tile)
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> MHVAEConfig:
-        """Rebuild a configuration saved by :meth:`to_dict`.
-
-        Raises:
-            ModelError: a field is unknown or has an impossible value.
-        """
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ModelError(
-                f"The model's configuration holds fields this version does not know: {unknown}. "
-                "It was probably written by a newer version; update the program."
-            )
-        built, wrong = taken(cls, values)
-        if wrong:
-            raise ModelError(f"The model's configuration is damaged: {'; '.join(wrong)}.")
-        return cls(**built)

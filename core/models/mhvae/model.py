@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from core.models.base.network import Network
 from core.models.mhvae.blocks import (
     DecoderCell,
     EncoderCell,
@@ -89,7 +90,7 @@ class Level(nn.Module):
         )
 
 
-class MHVAE(nn.Module):
+class MHVAE(Network):
     """Multi-modal hierarchical VAE (Dorent et al. 2023) for any list of modalities.
 
     Args:
@@ -99,7 +100,7 @@ class MHVAE(nn.Module):
 
     def __init__(self, config: MHVAEConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: MHVAEConfig = config
         deepest = config.features(config.pools)
         self.encoders = nn.ModuleDict({m: ModalityEncoder(config) for m in config.modalities})
         self.bottleneck_down = MapToVector(deepest, config.bottleneck, 4 * config.max_features)
@@ -179,6 +180,33 @@ class MHVAE(nn.Module):
             shares=shares,
             without=without,
         )
+
+    def synthesise(self, images: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
+        """Follow the mean path; see :class:`Network`."""
+        return self(images, temperature=0.0, outputs=outputs, kl=False).images
+
+    def draw(
+        self,
+        images: Mapping[str, Tensor],
+        outputs: Sequence[str],
+        temperature: float,
+        noises: Sequence[Sequence[Tensor] | None],
+    ) -> list[dict[str, Tensor]]:
+        """See :class:`Network`; the contracting paths run once."""
+        features = self.encode(images)
+        like = next(iter(images.values()))
+        return [
+            self.decode(
+                features,
+                len(like),
+                like=like,
+                temperature=temperature,
+                noise=noise,
+                outputs=outputs,
+                kl=False,
+            ).images
+            for noise in noises
+        ]
 
     def sample_prior(
         self,

@@ -12,18 +12,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from core.models.base.config import ModelError
 from core.models.bundle import Bundle, Preprocessing
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.mhvae.config import MHVAEConfig
+from core.models.mhvae.model import MHVAE
 from core.models.published.keys import DECODER, NAMES, Inferred, modern, rename
+from core.models.slicing import Slicing
 from core.models.weights import build
-
-if TYPE_CHECKING:
-    from core.models.mhvae.model import MHVAE
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Unstated:
     Attributes:
         tile: height and width in pixels.
         spacing: mm per pixel of the data it was trained on (isotropic).
+        orientation: where its slices' rows, columns and number count up to, see
+            :mod:`core.models.slicing`. The authors' script takes the last axis of its files,
+            whatever that shows, so there is no default.
         squeeze_excitation: whether the cells used their gates.
         residual: whether the cells were residual.
         last_activation: ``"tanh"`` or ``"identity"``.
@@ -42,6 +45,7 @@ class Unstated:
 
     tile: tuple[int, int] | None = None
     spacing: float | None = None
+    orientation: str | None = None
     squeeze_excitation: bool | None = None
     residual: bool | None = None
     last_activation: str | None = None
@@ -54,6 +58,7 @@ class Unstated:
         return Unstated(
             tile=self.tile or (side, side),
             spacing=self.spacing or 0.5,
+            orientation=self.orientation,
             squeeze_excitation=_first(self.squeeze_excitation, True),
             residual=_first(self.residual, True),
             last_activation=self.last_activation or "tanh",
@@ -109,21 +114,17 @@ def infer(
         ModelError: the checkpoint is of another architecture.
     """
     own = tuple(k.split(".")[1] for k in state if re.fullmatch(r"first_conv\.[^.]+\.weight", k))
-    pools = len([k for k in state if re.fullmatch(r"pz\.\d+\.parametrizations.*original1", k)])
+    of_first = re.escape(own[0]) if own else ""
+    pools = len([k for k in state if re.fullmatch(rf"td\.{of_first}\.\d+\.weight", k)])
     needed = (
         "bottleneck_up.linear.parametrizations.weight.original1",
         "bottleneck_down.linear.parametrizations.weight.original1",
     )
-    if own and not pools:
+    if not own or not pools or any(k not in state for k in needed):
         raise ModelError(
-            f"{name}: this is a non-hierarchical MVAE (it has no conditional priors); only MHVAE "
-            "checkpoints can be imported."
-        )
-    if not own or any(k not in state for k in needed):
-        raise ModelError(
-            f"{name}: expected an MHVAE checkpoint with first_conv, bottleneck and pz weights; "
-            f"found {len(state)} tensors beginning with {next(iter(state))}. Choose CP_main_*.pth "
-            "of the authors' MHVAE or MMHVAE repository."
+            f"{name}: expected an MHVAE or MVAE checkpoint with first_conv, bottleneck and td "
+            f"weights; found {len(state)} tensors beginning with {next(iter(state))}. Choose "
+            "CP_main_*.pth of the authors' MHVAE or MMHVAE repository."
         )
     ours = tuple(modalities or (NAMES.get(n.lower(), n) for n in own))
     if len(ours) != len(own):
@@ -149,6 +150,7 @@ def infer(
         final_features=int(state[f"{first}.convt2.weight"].shape[0]),
         final_blocks=len(blocks),
         numbered_decoders=all(d.isdigit() for d in decoders),
+        hierarchical=any(k.startswith("pz.") for k in state),
     )
 
 
@@ -167,7 +169,8 @@ def convert(
     if open_questions:
         raise ModelError(
             f"{name}: the weights do not tell {', '.join(open_questions)}. State them, or accept "
-            "the defaults of the authors' training script with --authors-defaults."
+            "the defaults of the authors' training script with --authors-defaults; the orientation "
+            "has none."
         )
     assert stated.tile is not None
     config = MHVAEConfig(
@@ -183,6 +186,7 @@ def convert(
         squeeze_excitation=bool(stated.squeeze_excitation),
         residual=bool(stated.residual),
         last_activation=stated.last_activation or "tanh",
+        hierarchical=inferred.hierarchical,
     )
     if config.bottleneck[0] * config.bottleneck[1] != inferred.bottleneck_pixels:
         raise ModelError(
@@ -197,8 +201,9 @@ def convert(
         new = rename(key, inferred, decoders, config)
         if new is None:
             raise ModelError(
-                f"{name}: the tensor {key} belongs to no part of an MHVAE this program knows. "
-                "Nothing was imported."
+                f"{name}: the tensor {key} belongs to no part of an "
+                f"{'MHVAE' if inferred.hierarchical else 'MVAE'} this program knows. Nothing was "
+                "imported."
             )
         if new:
             renamed[new] = tensor
@@ -219,6 +224,8 @@ def _open_questions(inferred: Inferred, stated: Unstated) -> list[str]:
         f"the tile's height and width (--tile; the bottleneck has {inferred.bottleneck_pixels} "
         "pixels)": stated.tile,
         "the spacing of the training data (--spacing)": stated.spacing,
+        "the orientation of its slices (--orientation, or --orientation-of an image it was trained "
+        "on)": stated.orientation,
         "whether squeeze-and-excitation was on (--squeeze-excitation)": stated.squeeze_excitation,
         "whether the cells were residual (--residual)": stated.residual,
         "the last activation (--last-activation)": stated.last_activation,
@@ -236,13 +243,13 @@ def import_checkpoint(
     stated: Unstated | None = None,
     authors_defaults: bool = False,
 ) -> tuple[Bundle, MHVAE]:
-    """Turn an authors' checkpoint into a bundle and a model.
+    """Turn an authors' checkpoint, of an MHVAE or of their MVAE, into a bundle and a model.
 
     Args:
         path: the ``.pth`` file.
         modalities: our names for its modalities, in the file's order.
         stated: what the weights do not tell.
-        authors_defaults: fill the rest from the authors' training script.
+        authors_defaults: fill the rest, but the orientation, from the authors' training script.
 
     Raises:
         ModelError: see :func:`read_checkpoint`, :func:`infer`, :func:`convert`.
@@ -254,12 +261,14 @@ def import_checkpoint(
     if authors_defaults:
         said = said.with_authors_defaults(inferred)
     config, tensors = convert(state, path.name, inferred, said)
-    model = build(config)
+    model = cast(MHVAE, build(config))
     model.load_state_dict(tensors)
-    spacing = said.spacing or 0.5
+    spacing, slicing = said.spacing or 0.5, Slicing(said.orientation or "")
     bundle = Bundle(
         config=config,
-        preprocessing=Preprocessing(spacing=(spacing, spacing, spacing)),
+        preprocessing=Preprocessing(
+            (spacing, spacing, spacing), slicing.plane, orientation=slicing.orientation
+        ),
         name=path.stem,
         card={
             "summary": "Imported checkpoint of the paper's authors (Dorent et al.).",

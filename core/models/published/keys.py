@@ -37,7 +37,10 @@ DECODER = re.compile(r"final_blocks\.([^.]+)\.(res|convt2|convt3)\.(.+)")
 
 @dataclass(frozen=True)
 class Inferred:
-    """What the shapes tell; ``modalities`` are our names, ``own_names`` the file's."""
+    """What the shapes tell; ``modalities`` are our names, ``own_names`` the file's.
+
+    ``hierarchical`` is false for their ablation, an MVAE without conditional priors.
+    """
 
     own_names: tuple[str, ...]
     modalities: tuple[str, ...]
@@ -48,6 +51,7 @@ class Inferred:
     final_features: int
     final_blocks: int
     numbered_decoders: bool
+    hierarchical: bool = True
 
 
 def modern(key: str) -> str:
@@ -82,7 +86,8 @@ def rename(
         return _rename_decoder(match[1], match[2], match[3], inferred, decoders)
     for pattern, replacement in _RENAMES:
         if re.match(pattern, key):
-            return re.sub(pattern, replacement, key)
+            place = re.sub(pattern, replacement, key)
+            return place if inferred.hierarchical else place.replace(".posterior.", ".head.")
     return None
 
 

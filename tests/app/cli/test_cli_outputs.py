@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +65,51 @@ def test_a_patient_is_new_when_asked_for_or_when_there_was_none(files: Path) -> 
     assert read(none / "synthetic-iUS").synthetic
 
 
-def test_a_cohort_is_not_written_as_dicom(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["synthesize", "--cohort", str(files), "--target", "iUS", "--format", "dicom"]
-    assert main([*words, "--out", str(files / "x")]) == 2
-    assert "one case" in capsys.readouterr().err
+def test_a_cohort_becomes_series_with_every_sample(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cohort = files / "cohort"
+    for name in ("Case1", "Case2"):
+        (cohort / name).mkdir(parents=True)
+    (files / "T2").rename(cohort / "Case1" / "T2")
+    (files / "T2.nii.gz").rename(cohort / "Case2" / "Case2-T2.nii.gz")
+    out = files / "out"
+    words = ["synthesize", "--cohort", str(cohort), "--target", "iUS", "--format", "dicom", "--fov",
+             "whole", "--model", str(files / "m.safetensors"), "--out", str(out), "--json",
+             "--keep-samples"]  # fmt: skip
+    assert main(words) == 2
+    assert "at least two samples" in capsys.readouterr().err
+    words += ["--samples", "2", "--temperature", "1"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["done"] == 2
+    theirs = pydicom.dcmread(cohort / "Case1" / "T2" / "IM00001.dcm")
+    for case, kept in (("Case1", True), ("Case2", False)):
+        draws = []
+        for part in ("", "-sample-01", "-sample-02"):
+            name = f"{case}-iUS{part}"
+            ours = pydicom.dcmread(out / name / "IM00001.dcm")
+            assert (ours.StudyInstanceUID == theirs.StudyInstanceUID) is kept
+            draws.append(read(out / name))
+            assert draws[-1].synthetic
+            marks = json.loads((out / f"{name}.json").read_text())
+            assert marks.get("sample", 0) == (int(part[-1]) if part else 0)
+            assert ("cohort" in marks) is (part == "")
+        step = (draws[0].voxels.max() - draws[0].voxels.min()) / 65535
+        middle = (draws[1].voxels + draws[2].voxels) / 2
+        np.testing.assert_allclose(middle, draws[0].voxels, atol=2 * step + 1e-3)
+    assert not list(out.glob(".mhvae-*"))
+
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["kept"] == 2
+    shutil.rmtree(out / "Case2-iUS-sample-02")
+    assert main(words) == 0  # the series of before are replaced
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kept"], told["done"]) == (1, 1)
+    (out / "Case1-iUS.json").unlink()  # now the series is nobody's, and stays
+    before = (out / "Case1-iUS" / "IM00001.dcm").read_bytes()
+    assert main(words) == 0
+    assert "new or empty folder" in json.loads(capsys.readouterr().out)["problems"][0]
+    assert (out / "Case1-iUS" / "IM00001.dcm").read_bytes() == before
 
 
 def test_every_sample_is_kept_and_says_which_it_is(

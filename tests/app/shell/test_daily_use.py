@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PySide6.QtCore import QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
-from shell_stage import model, open_files, put, ran, staged
+from shell_stage import model, notes, open_files, put, ran, staged
 
 from app.files.opener import Origin
 from app.files.save_dialog import DICOM, SaveVolume
@@ -21,7 +22,7 @@ from app.state.session import Session
 from app.state.values import Kind, Layout, View
 from app.viewer.layouts import arrange
 from core.grid import Grid
-from core.io import find, write_dicom
+from core.io import find, read, write_dicom
 from core.models.bundle import Bundle
 from core.models.mhvae.config import MHVAEConfig
 from core.volume import Volume
@@ -178,3 +179,52 @@ def test_known_limits_of_the_model_stand_with_its_result(
     assert models is not None
     assert models.isVisible()
     models.close()
+
+
+def test_every_sample_of_a_mean_is_saved(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    session, files = window.context.session, window.files
+    session.synthesis.set_form(samples=3, temperature=1.0, seed=4)
+    window.commands.run("run")
+    ran(qtbot, window)
+    mean = session.find(Kind.SYNTHETIC, "iUS")
+    (result,) = session.results.all
+    assert mean is not None
+    dialog = SaveVolume(session.layers, result.layer_id, samples=files._samples)
+    qtbot.addWidget(dialog)
+    assert not dialog._every.isHidden()
+    assert len(dialog.samples) == 0
+    dialog._every.setChecked(True)
+    assert [x.sample for x in dialog.samples] == [1, 2, 3]
+    real = next(x.id for x in session.layers if x.kind is Kind.REAL)
+    dialog._which.setCurrentIndex(dialog._which.findData(real))
+    dialog._which.activated.emit(dialog._which.currentIndex())
+    assert dialog._every.isHidden()
+    assert len(dialog.samples) == 0
+
+    # The whole way, with the dialog answered.
+    def accept(self: SaveVolume) -> int:
+        self._every.setChecked(True)
+        return int(SaveVolume.DialogCode.Accepted)
+
+    monkeypatch.setattr(SaveVolume, "exec", accept)
+    monkeypatch.setattr(files.dialogs, "target", lambda *_: tmp_path / "out.nii.gz")
+    files.ask_save(result.layer_id)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
+    assert notes(window)[-1] == "Saved out.nii.gz and 3 samples; read back and compared."
+    base = read(tmp_path / "out.nii.gz").voxels
+    for n in (1, 2, 3):
+        name = f"out-sample-0{n}"
+        marks = json.loads((tmp_path / f"{name}.json").read_text())
+        assert (marks["sample"], marks["seed"]) == (n, 4)
+        np.testing.assert_allclose(read(tmp_path / f"{name}.nii.gz").voxels, base + n, atol=1e-3)
+    assert "sample" not in json.loads((tmp_path / "out.json").read_text())
+    dicom = tmp_path / "series"
+    rows = session.results.samples(result)
+    files.saver.save_series(mean, dicom, None, None, keep=False, samples=rows)
+    qtbot.waitUntil(lambda: not window.context.jobs.busy, timeout=10_000)
+    assert sorted(p.name for p in tmp_path.glob("series*")) == [
+        "series", "series-sample-01", "series-sample-02", "series-sample-03",
+    ]  # fmt: skip

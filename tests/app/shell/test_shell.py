@@ -244,8 +244,9 @@ def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None
     guide = Path(__file__).parents[3].joinpath("docs/guide.md").read_text(encoding="utf-8")
     menus = window.menuBar().actions()
     titles = [m.text().removeprefix("&") for m in menus]
-    expected = ["File", "Edit", "View", "Compare", "Align", "Synthesis", "Training", "Help"]
-    assert titles == expected
+    assert titles == [
+        "File", "Edit", "View", "Compare", "Align", "Synthesis", "Sweep", "Training", "Help",
+    ]  # fmt: skip
     for command in window.commands.all:
         action = window.commands.actions[command.name]
         assert action.associatedObjects(), command.name

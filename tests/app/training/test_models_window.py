@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 from PySide6.QtCore import QEvent
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QComboBox, QInputDialog, QLineEdit, QMessageBox
 from pytestqt.qtbot import QtBot
 from safetensors.numpy import load_file, save_file
@@ -19,11 +21,22 @@ import app.training.models.import_dialog
 import core.models.bundle
 from app.training.models import store
 from app.training.models.card import card_html
+from app.training.models.orientation_choice import (
+    EDGE,
+    SIDE,
+    OrientationChoice,
+    orientation_picture,
+)
 from app.training.models.window import ModelsWindow
 from core import assets
+from core.grid import Grid
+from core.io import write
+from core.models.base.config import ModelError
 from core.models.bundle import KEY, Bundle, header
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.mhvae.config import MHVAEConfig
 from core.models.relabel import relabel
+from core.models.slicing import ORIENTATIONS, USUAL, Slicing
+from core.volume import Volume
 
 # The offscreen platform has no window manager.
 pytestmark = pytest.mark.qt_log_ignore("does not support")
@@ -166,7 +179,8 @@ FAKE_IMPORT = """
 import json, shutil, sys
 words = sys.argv[2:]
 if "--inspect" in words:
-    told = {"own_names": ["us", "t2"], "modalities": ["iUS", "T2"], "pools": 6, "base_features": 16,
+    told = {"hierarchical": True, "own_names": ["us", "t2"], "modalities": ["iUS", "T2"],
+            "pools": 6, "base_features": 16,
             "max_features": 128, "bottleneck_pixels": 9, "defaults": {"tile": "192,192",
             "residual": "yes", "decoders": "iUS,T2"}}
     print(json.dumps({"event": "inspected", **told}))
@@ -174,6 +188,7 @@ elif words[words.index("--tile") + 1] == "7,7":
     sys.stderr.write("mhvae-studio: a tile of 7 pixels does not fit.\\n")
     sys.exit(2)
 else:
+    assert words[words.index("--orientation") + 1] == "PLS"
     assert words[words.index("--residual") + 1] == "no" and words[words.index("--decoders") + 1]
     shutil.copy(sys.argv[1], words[words.index("--out") + 1])
     print(json.dumps({"event": "imported"}))
@@ -201,6 +216,8 @@ def test_an_import_asks_what_the_weights_do_not_tell(
     assert not dialog.begin.isEnabled()  # nothing is assumed
     assert dialog._answer("residual") == ""
     dialog.defaults.click()
+    assert not dialog.begin.isEnabled()  # no default says which way the slices lie
+    dialog.orientation.choose("PLS")
     assert dialog.begin.isEnabled()
     tile, residual = dialog.fields["tile"], dialog.fields["residual"]
     assert isinstance(tile, QLineEdit)
@@ -215,3 +232,42 @@ def test_an_import_asks_what_the_weights_do_not_tell(
     assert window.bundle is not None
     assert window.bundle.name == "CP_main_1000"
     assert store.kind_of(window.bundle) == "imported"
+
+
+def test_each_orientation_has_the_picture_of_its_array(qtbot: QtBot, tmp_path: Path) -> None:
+    choice = OrientationChoice()
+    qtbot.addWidget(choice)
+    choice.show()
+    assert choice.orientation == ""
+    assert not choice.group.button(0).isVisible()
+    choice.plane.setCurrentText("axial")
+    assert choice.orientation == ""
+    codes = [c for c in ORIENTATIONS if Slicing(c).plane == "axial"]
+    for n, code in enumerate(codes):
+        choice.group.button(n).click()
+        assert choice.orientation == code
+        assert choice.told.text() == f"{code}: {Slicing(code).sentence}."
+    for code in ORIENTATIONS:
+        slicing = Slicing(code)
+        stored = np.asarray(Image.open(assets.ROOT / "slices" / f"{slicing.plane}.png"), float)
+        volume = Slicing(USUAL[slicing.plane]).volume(stored[None])
+        picture = orientation_picture(code).toImage().convertToFormat(QImage.Format.Format_RGB32)
+        inner = picture.copy(EDGE, EDGE, SIDE, SIDE).scaled(96, 96)
+        grey = np.frombuffer(inner.constBits(), np.uint8).reshape(96, 96, 4)[..., 0]
+        likeness = {
+            other: np.corrcoef(grey.ravel(), Slicing(other).slices(volume)[0].ravel())[0, 1]
+            for other in ORIENTATIONS
+            if Slicing(other).plane == slicing.plane
+        }
+        assert max(likeness, key=lambda one: likeness[one]) == code
+        assert likeness[code] > 0.9
+    affine = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    noise = np.random.default_rng(0).normal(size=(5, 6, 7)).astype(np.float32)
+    write(Volume(noise, Grid((5, 6, 7), affine), "T2", "t2"), tmp_path / "t2.nii.gz")
+    choice.take_from(tmp_path / "t2.nii.gz")
+    assert choice.orientation == "PSR"
+    assert "t2.nii.gz" in choice.told.text()
+    choice.take_from(tmp_path / "absent.nii.gz")
+    assert "absent.nii.gz" in choice.told.text()
+    choice.clear()
+    assert choice.orientation == ""

@@ -15,7 +15,14 @@ import psutil
 import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer
 from PySide6.QtGui import QColor, QDesktopServices, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox, QTableWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QInputDialog,
+    QLabel,
+    QMessageBox,
+    QTableWidget,
+)
 from pytestqt.qtbot import QtBot
 from run_stage import line, make_run, start, step, write_log
 
@@ -24,6 +31,7 @@ from app.training.runs import launch
 from app.training.runs.charts import charts_for
 from app.training.runs.export import export_run
 from app.training.runs.filmstrip import chosen, sheet_columns
+from app.training.runs.history import History
 from app.training.runs.window import RunsWindow
 from app.training.runs.wording import duration, time_left
 from trainer.plan.schema import load_plan
@@ -161,6 +169,29 @@ def test_a_page_follows_its_run_and_shows_a_crash(
     qtbot.waitUntil(lambda: page.info.state == "failed", timeout=10_000)
     assert "no memory" in page.sentence.text()
     assert "trainer.loop.step" in page.words.text()
+
+
+def test_a_page_says_how_held_out_and_training_slices_compare(
+    qtbot: QtBot, window: RunsWindow, runs: Path
+) -> None:
+    scores = [(10.0, 10.0), (12.0, 12.0), (11.7, 13.0), (11.6, 14.0), (11.5, 15.0)]
+    lines = [
+        line("validation", step=60 * n, score=held, train_score=seen, on="held-out")
+        for n, (held, seen) in enumerate(scores)
+    ]
+    run = make_run(runs / "one", [start(), *(step(n) for n in range(1, 40)), *lines])
+    shown(qtbot, window, run)
+    page = window.page
+    assert page is not None
+    qtbot.waitUntil(lambda: "Overfitting: since step 60" in page.learning.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "fit" in page.curves.views, timeout=20_000)
+    curves = page.curves.views["fit"].lines
+    assert [c.curve.label for c in curves] == ["held-out slices", "training slices"]
+    assert [c.data.length for c in curves] == [5, 5]
+    alone = History()
+    alone.add([start(), step(1), line("validation", step=1, score=9, on="training")])
+    assert alone.validation_events == []
+    assert "fit" not in {chart.key for chart in charts_for(alone.names)}
 
 
 def test_curves_can_be_chosen_smoothed_zoomed_and_read(
@@ -359,8 +390,13 @@ change = {"direction": "T2 → iUS", "reconstruction": False, "metric": "PSNR, d
           "p": "0.008", "verdict": "better"}
 report = {"schema": 1, "rows": [{"case": "a"}, {"case": "b"}], "lpips": "LPIPS not computed",
           "pair": {"before": "built-in", "after": "one"}, "before_after": [change],
+          "best_last": [{"direction": "T2 → iUS", "reconstruction": False, "metric": "PSNR, dB",
+                         "best": "15.00 (1.00)", "last": "14.50 (1.00)", "difference": "-0.50"}],
+          "best_last_steps": "Delivered is step 2.",
+          "learning": {"file": "learning.png", "caption": "Held-out slices were best at step 2."},
           "pictures": [{"file": "worst-1.png", "caption": "one, a, T2 → iUS: 9.00 dB."}],
-          "problems": [], "data": ""}
+          "cautions": ["Only the test cases of <one>."],
+          "problems": ["<b>a</b>: left out"], "data": ""}
 (run / "report" / "report.json").write_text(json.dumps(report))
 print(json.dumps({"event": "done", "cases": 2}), flush=True)
 """
@@ -381,6 +417,7 @@ def test_a_finished_run_is_evaluated_and_its_model_used(
     picture = QImage(40, 20, QImage.Format.Format_RGB32)
     picture.fill(QColor("grey"))
     picture.save(str(run / "report" / "worst-1.png"))
+    picture.save(str(run / "report" / "learning.png"))
     used: list[Path] = []
     window.use_model = used.append
     lock_for(run, sleeper)
@@ -402,6 +439,14 @@ def test_a_finished_run_is_evaluated_and_its_model_used(
     table = page.report.findChild(QTableWidget)
     assert table is not None
     assert cell(table, 0, 3) == "15.00 (1.00)"
+    texts = [label.text() for label in page.report.body.findChildren(QLabel)]
+    assert any("Only the test cases of &lt;one&gt;." in text for text in texts)
+    assert any("&lt;b&gt;a&lt;/b&gt;: left out" in text for text in texts)
+    beside = page.report.findChildren(QTableWidget)[1]
+    assert [cell(beside, 0, n) for n in (2, 3, 4)] == ["15.00 (1.00)", "14.50 (1.00)", "-0.50"]
+    words = [label.text() for label in page.report.body.findChildren(QLabel)]
+    assert "<h3>Best and last weights</h3>Delivered is step 2." in words
+    assert "Held-out slices were best at step 2." in words
     page.report.use.click()
     assert used == [run / "model.safetensors"]
 
@@ -430,6 +475,38 @@ def test_an_evaluation_can_be_cancelled_and_says_why_it_failed(
     assert report.message.text() == "cohort holds no test case."
     fake_evaluation(monkeypatch, run, "wait")
     report.evaluate()  # and the window is closed over it
+
+
+def test_the_weights_of_lpips_may_be_two_files(
+    qtbot: QtBot, window: RunsWindow, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(runs / "one", [start(), step(1), line("end", step=1, state="finished")])
+    for name in ("model.safetensors", "split.json"):
+        (run / name).write_text("{}")
+    shown(qtbot, window, run)
+    assert window.page is not None
+    report = window.page.report
+    assert "Without weights LPIPS is not computed." in report.lpips.toolTip()
+    assert "weights/v0.1/alex.pth" in report.lpips.toolTip()
+    asked: list[list[str]] = []
+
+    def command(words: list[str]) -> list[str]:
+        asked.append(words)
+        return [sys.executable, "-c", FAKE_EVALUATE, "ok", str(run)]
+
+    monkeypatch.setattr(app.training.runs.evaluation_process, "program_command", command)
+    chosen: list[str] = []
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (chosen, ""))
+    report.lpips.click()  # and the dialog is left without a choice
+    assert report.lpips.text() == "LPIPS weights…"
+    chosen += ["/w/backbone.pth", "/w/heads.pth"]
+    report.lpips.click()
+    assert report.lpips.text() == "LPIPS: backbone.pth + heads.pth"
+    report.evaluate()
+    qtbot.waitUntil(lambda: report.has_report and not report.evaluation.running, timeout=20_000)
+    assert asked[0][:2] == ["evaluate", str(run)]
+    given = [asked[0][n + 1] for n, word in enumerate(asked[0]) if word == "--lpips-weights"]
+    assert given == chosen
 
 
 # ---- smaller things

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
     QLineEdit,
+    QMessageBox,
     QTableWidgetItem,
     QWizard,
 )
@@ -509,6 +511,64 @@ def test_a_red_light_stops_and_one_click_turns_it_green(stage: Stage) -> None:
     assert "300" in page.facts["Steps"].text()
 
 
+def test_learning_rates_are_tested_when_asked_and_one_click_takes_the_rate(stage: Stage) -> None:
+    z = stage.go(PRESET, cohort(stage.path / "data", "A", "B", "C"))
+    z.preset.radios["paper"].click()
+    z = stage.go(ESTIMATE)
+    page = z.estimate
+    assert page.facts["Rate"].text() == "not tested"
+    assert page.fixes == []
+    page.rates.click()
+    stage.settle()
+    assert page.facts["Rate"].text() == "Proposed: 5.0e-04."
+    (fix,) = page.fixes
+    fix.click()
+    stage.settle()
+    assert z.draft.plan.optimiser.rate == 5e-4
+    assert page.facts["Rate"].text() == "not tested"  # of the new plan
+
+
+def test_the_cache_is_emptied_after_a_question_that_says_how_much(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = stage.path / "cache"
+    cache.mkdir()
+    for name, size in (("0123456789abcdef.npy", 3 << 20), ("0123456789abcdef.json", 10),
+                       ("0123456789abcdef.npz", 10), ("notes.txt", 5)):  # fmt: skip
+        (cache / name).write_bytes(bytes(size))
+    monkeypatch.setenv("FAKE_CACHE", str(cache))
+    monkeypatch.setattr("app.training.wizard.cache_button.known_runs", lambda: [])
+    asked: list[str] = []
+    answers = iter([QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes])
+
+    def question(*args: Any) -> QMessageBox.StandardButton:
+        asked.append(args[2])
+        return next(answers)
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    z = stage.go(PRESET, cohort(stage.path / "data", "A", "B", "C"))
+    z.preset.radios["paper"].click()
+    page = stage.go(ESTIMATE).estimate
+    assert "about 3 minutes left of this" in page.bar.format()
+    page.cache.click()
+    stage.settle()
+    assert "3.0 MiB are freed: 1 prepared cases in" in asked[0]
+    assert len(list(cache.iterdir())) == 4  # the answer was No
+    page.cache.click()
+    stage.settle()
+    assert [file.name for file in cache.iterdir()] == ["notes.txt"]
+    assert page.sentence.text().startswith("3.0 MiB were freed.")
+    page.cache.click()
+    stage.settle()
+    assert "nothing to free" in page.sentence.text()
+    monkeypatch.setattr("app.training.wizard.cache_button._training", lambda: "evening")
+    page.cache.click()
+    stage.settle()
+    assert "evening is being trained" in page.sentence.text()
+    assert len(asked) == 2
+    assert page.isComplete()  # the verdict stays
+
+
 def test_yellow_goes_on_and_a_changed_plan_is_probed_anew(stage: Stage) -> None:
     z = stage.go(PRESET, cohort(stage.path / "data", "A", "B", "C"))
     z.preset.radios["paper"].click()
@@ -732,7 +792,7 @@ def test_patients_are_placed_by_hand_and_a_split_goes_out_and_in(stage: Stage) -
     page.table.selectRow(row)
     page.places["test"].click()
     assert "E" in page.split["test"]
-    assert "fewer than 10 cannot show a difference" in page.sentence.text()
+    assert "fewer than 9 cannot show a difference" in page.sentence.text()
     page.export_split(stage.path / "split.json")
     before = page.split
     page.seed.setValue(7)

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from core import assets
 from core.models import bundle as bundles
 from core.models import weights
+from core.models.base.config import ModelError
 from core.models.bundle import INTENDED_USE, KEY, Bundle, Preprocessing
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 
 CONFIG = MHVAEConfig(tile=(8, 8), base_features=4, max_features=8, pools=2, final_blocks=1)

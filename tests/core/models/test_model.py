@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.models.mhvae.config import MHVAEConfig, ModelError
-from core.models.mhvae.cost import macs, parameters
-from core.models.mhvae.inference import for_inference
+from core.models.base.config import ModelError
+from core.models.cost import macs, parameters
+from core.models.inference import for_inference
+from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 from core.models.mhvae.mvae import MVAE
 

@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from core.models.base.config import ModelError
+from core.models.cost import macs, parameters
+from core.models.inference import for_inference
 from core.models.mhvae.blocks import (
     DecoderCell,
     EncoderCell,
@@ -25,9 +28,7 @@ from core.models.mhvae.blocks import (
     instance_norm,
     norm_act,
 )
-from core.models.mhvae.config import MHVAEConfig, ModelError
-from core.models.mhvae.cost import macs, parameters
-from core.models.mhvae.inference import for_inference
+from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE, ModalityEncoder
 from core.models.mhvae.mvae import MVAE, FeatureHead, FeatureLevel
 from core.models.mhvae.product_of_experts import Expert, deviation, fuse, kl_divergence

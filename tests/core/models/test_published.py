@@ -7,24 +7,35 @@ of the images with the authors' own code is measured in ``benchmarks/authors.py`
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from app.cli import main
+from core.case import Case
+from core.grid import Grid
+from core.io import write
+from core.models.base.config import ModelError
 from core.models.bundle import header
-from core.models.mhvae.config import ModelError
+from core.models.mhvae.config import MHVAEConfig
 from core.models.published.checkpoint import Unstated, import_checkpoint
+from core.models.weights import load
+from core.synthesis.request import Request, prepare_input
+from core.synthesis.synthesize import Engine
+from core.volume import Volume
 
 BASE, WIDEST, POOLS, SIDE = 4, 8, 2, 3  # bottleneck 3x3: tile 12x12
 STATED = Unstated(
     tile=(12, 12), spacing=0.5, squeeze_excitation=True, residual=True, last_activation="tanh",
-    clamp=10.0, decoders=("iUS", "T2"),
+    clamp=10.0, decoders=("iUS", "T2"), orientation="LPS",
 )  # fmt: skip
 
 
-def checkpoint(new: bool, final: int = 2, blocks: int = 2) -> dict[str, Tensor]:
-    """A checkpoint of a small model in the authors' key names."""
+def checkpoint(
+    new: bool, final: int = 2, blocks: int = 2, hierarchical: bool = True
+) -> dict[str, Tensor]:
+    """A checkpoint of a small model in the authors' key names, MHVAE or MVAE."""
     generator = torch.Generator().manual_seed(0)
     state: dict[str, Tensor] = {}
 
@@ -74,11 +85,12 @@ def checkpoint(new: bool, final: int = 2, blocks: int = 2) -> dict[str, Tensor]:
         conv(f"{cell}.dw_conv_1", 6 * width, 1, 5)
         gates(f"{cell}.se_2.se", 6 * width)
         conv(f"{cell}.conv_2", width, 6 * width, 1)
-        conv(f"qz.{i}.conv_0", width, 2 * width, 3)
+        conv(f"qz.{i}.conv_0", width, 2 * width if hierarchical else width, 3)
         conv(f"qz.{i}.conv_1", width, width, 3)
         gates(f"qz.{i}.se.se", width)
-        normed(f"qz.{i}.last_conv", width, width, 1, 1)
-        normed(f"pz.{i}", width, width, 1, 1)
+        normed(f"qz.{i}.last_conv", width if hierarchical else width // 2, width, 1, 1)
+        if hierarchical:
+            normed(f"pz.{i}", width, width, 1, 1)
         above = width // 2
     for position_in_file, m in enumerate(names):
         prefix = f"final_blocks.{m if new else position_in_file}"
@@ -106,6 +118,7 @@ def test_both_key_styles_are_read_and_inferred(tmp_path: Path, new: bool, final:
     state = checkpoint(new, final, blocks=3)
     bundle, model = import_checkpoint(saved(tmp_path, state), stated=STATED)
     config = bundle.config
+    assert isinstance(config, MHVAEConfig)
     assert config.modalities == ("iUS", "T2")
     assert (config.base_features, config.max_features, config.pools) == (BASE, WIDEST, POOLS)
     assert (config.image_features, config.final_blocks, config.fusion) == (final, 3, "authors")
@@ -120,18 +133,65 @@ def test_both_key_styles_are_read_and_inferred(tmp_path: Path, new: bool, final:
     assert out.images["iUS"].isfinite().all()
 
 
+def test_their_mvae_is_imported_and_goes_through_file_and_synthesis(tmp_path: Path) -> None:
+    state = checkpoint(new=True, hierarchical=False)
+    out = tmp_path / "mvae.safetensors"
+    words = ["import-weights", str(saved(tmp_path, state)), "--authors-defaults"]
+    assert main([*words, "--orientation", "LPS", "--out", str(out)]) == 0
+    bundle, model = load(out)
+    assert isinstance(bundle.config, MHVAEConfig)
+    assert bundle.config.family == "mvae"
+    assert bundle.config.fusion == "authors"
+    own = model.state_dict()
+    assert torch.equal(own["levels.0.head.conv0.weight"], state["qz.0.conv_0.weight"])
+    assert torch.equal(own["levels.1.head.gates.excite.bias"], state["qz.1.se.se.2.bias"])
+    assert sum(p.numel() for p in model.parameters()) == sum(t.numel() for t in state.values())
+    grid = Grid((12, 14, 3), np.diag([0.5, 0.5, 0.5, 1.0]))
+    voxels = np.random.default_rng(0).uniform(1, 9, grid.shape).astype(np.float32)
+    case = Case("a", {"T2": Volume(voxels, grid, "T2", "t2")})
+    request = Request(("T2",), ("iUS",), fov="whole")
+    made = Engine(model, bundle).run(case, prepare_input(case, bundle, request), request)
+    assert np.isfinite(made.volumes["iUS"].voxels).all()
+    assert made.volumes["iUS"].voxels.std() > 0
+
+
+def test_the_orientation_is_stated_by_letters_or_by_a_training_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = saved(tmp_path, checkpoint(new=True)), tmp_path / "m.safetensors"
+    words = ["import-weights", str(path), "--authors-defaults", "--out", str(out)]
+    assert main(words) == 2
+    assert "the orientation of its slices (--orientation" in capsys.readouterr().err
+    assert main([*words, "--orientation", "LPQ"]) == 2
+    assert "three letters such as LPS" in capsys.readouterr().err
+    grid = Grid((9, 8, 7), np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]))
+    voxels = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
+    write(Volume(voxels, grid, "T2", "t2"), tmp_path / "t2.nii.gz")
+    told = ["--orientation-of", str(tmp_path / "t2.nii.gz")]
+    assert main([*words, *told, "--orientation", "LPS"]) == 2
+    assert "not both" in capsys.readouterr().err
+    assert main([*words, *told, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["slices"].startswith("PSR: sagittal slices, rows to")
+    made = header(out).preprocessing
+    assert (made.plane, made.orientation) == ("sagittal", "PSR")
+
+
 def test_what_the_weights_do_not_tell_is_asked_for(tmp_path: Path) -> None:
     path = saved(tmp_path, checkpoint(new=False))
-    with pytest.raises(ModelError, match=r"--tile.*--spacing.*--residual.*--decoders.*defaults"):
+    asked = r"--tile.*--spacing.*--orientation.*--residual.*--decoders.*defaults"
+    with pytest.raises(ModelError, match=asked):
         import_checkpoint(path)
-    bundle, _ = import_checkpoint(path, authors_defaults=True)
+    with pytest.raises(ModelError, match="do not tell the orientation of its slices"):
+        import_checkpoint(path, authors_defaults=True)
+    said = Unstated(orientation="LPS")
+    bundle, _ = import_checkpoint(path, stated=said, authors_defaults=True)
     assert bundle.config.tile == (12, 12)
     assert bundle.card["assumed"] == "authors' defaults"
 
 
 def test_stated_decoders_swap_numbered_outputs(tmp_path: Path) -> None:
     state = checkpoint(new=False)
-    swapped = Unstated(decoders=("T2", "iUS"))
+    swapped = Unstated(decoders=("T2", "iUS"), orientation="LPS")
     _, model = import_checkpoint(saved(tmp_path, state), stated=swapped, authors_defaults=True)
     first = state["final_blocks.0.convt3.weight"]
     assert torch.equal(model.state_dict()["image_decoders.T2.conv1.weight"], first)
@@ -139,8 +199,9 @@ def test_stated_decoders_swap_numbered_outputs(tmp_path: Path) -> None:
 
 def test_a_wrong_tile_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, checkpoint(new=True))
+    wrong = Unstated(tile=(16, 16), orientation="LPS")
     with pytest.raises(ModelError, match="bottleneck of 16 pixels, the weights have 9"):
-        import_checkpoint(path, stated=Unstated(tile=(16, 16)), authors_defaults=True)
+        import_checkpoint(path, stated=wrong, authors_defaults=True)
 
 
 @pytest.mark.parametrize(
@@ -149,9 +210,10 @@ def test_a_wrong_tile_is_refused(tmp_path: Path) -> None:
         (lambda s: s.update({"attention.weight": torch.zeros(1)}), "attention.weight belongs"),
         (lambda s: s.pop("tu.0.conv_1.weight"), "do not fit the architecture"),
         (lambda s: s.update({"td.us.0.weight": torch.zeros(1)}), "do not fit the architecture"),
-        (lambda s: [s.pop(k) for k in list(s) if k.startswith("pz")], "non-hierarchical"),
+        (lambda s: [s.pop(k) for k in list(s) if k.startswith("pz")], "do not fit"),
         (lambda s: [s.pop(k) for k in list(s) if k.startswith("final")], "no image decoders"),
         (lambda s: [s.pop(k) for k in list(s) if k.startswith("first")], "expected an MHVAE"),
+        (lambda s: [s.pop(k) for k in list(s) if k.startswith("td")], "expected an MHVAE"),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused(tmp_path: Path, spoil: object, sentence: str) -> None:
@@ -195,7 +257,7 @@ def test_the_command_says_what_the_weights_tell_and_what_they_do_not(
     assert told["defaults"]["decoders"] == "iUS,T2"
     assert main(["import-weights", str(path)]) == 2
     out = tmp_path / "model.safetensors"
-    words = [f"--{k}={v}" for k, v in told["defaults"].items()]
+    words = [f"--{k}={v}" for k, v in told["defaults"].items()] + ["--orientation=LPS"]
     assert main(["import-weights", str(path), "--out", str(out), *words, "--events"]) == 0
     assert json.loads(capsys.readouterr().out) == {"event": "imported"}
     assert header(out).card["assumed"] == "stated at import"

@@ -10,8 +10,9 @@ import torch
 
 from core.models import bundle as bundles
 from core.models import weights
+from core.models.base.config import ModelError
 from core.models.bundle import Bundle, Preprocessing
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 from core.models.typical import Typical
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.models.base.network import Network
 from core.models.bundle import Bundle, Preprocessing, header
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
@@ -62,7 +63,7 @@ def model() -> MHVAE:
 def paced(**speeds: tuple[float, ...]) -> fastest.Build:
     """Back ends by name: seconds a pass, then how far their images are off."""
 
-    def build(model: MHVAE, bundle: Bundle, device: str) -> Pass:
+    def build(model: Network, bundle: Bundle, device: str) -> Pass:
         if not speeds[device]:
             raise RuntimeError("it does not start")
         return Paced(TorchPass(model, "cpu"), *speeds[device])

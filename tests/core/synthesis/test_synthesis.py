@@ -10,12 +10,14 @@ import pytest
 import torch
 from scipy import ndimage
 
+from app.processes.engine.focus import refocus
 from core.case import Case, CaseError
 from core.errors import Cancelled
 from core.grid import Grid
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
+from core.models.slicing import ORIENTATIONS, Slicing
 from core.models.weights import save
 from core.synthesis.backends import choose_device
 from core.synthesis.request import Request, Synthesis, SynthesisError, on_grid, prepare_input
@@ -73,6 +75,71 @@ def test_all_48_storage_orders_give_one_result_on_their_own_grid(engine: Engine)
         assert back.grid is other.grid
         expected = stored(on_own, order, flips)
         np.testing.assert_allclose(back.voxels, expected.voxels, atol=255e-4)
+
+
+def test_a_models_own_orientation_holds_in_all_48_storage_orders(engine: Engine) -> None:
+    own = Preprocessing((2, 2, 2), "coronal", orientation="IRA")
+    turned = Engine(engine.model, Bundle(CONFIG, own, "turned"))
+    volume = head()
+    on_own = on_grid(run(turned, Case("a", {"T2": volume}), REQUEST), volume.grid).volumes["iUS"]
+    usual = on_grid(run(engine, Case("a", {"T2": volume}), REQUEST), volume.grid).volumes["iUS"]
+    assert np.abs(on_own.voxels - usual.voxels).max() > 20  # the network sees something else
+    for order, flips in product(permutations(range(3)), product((False, True), repeat=3)):
+        other = stored(volume, order, flips)
+        result = run(turned, Case("a", {"T2": other}), REQUEST)
+        back = on_grid(result, other.grid).volumes["iUS"]
+        np.testing.assert_allclose(back.voxels, stored(on_own, order, flips).voxels, atol=255e-4)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_the_network_sees_slices_as_the_orientation_says(engine: Engine, orientation: str) -> None:
+    slicing = Slicing(orientation)
+    turned = Engine(
+        engine.model,
+        Bundle(CONFIG, Preprocessing((2, 2, 2), slicing.plane, orientation=orientation), "turned"),
+    )
+    grid = Grid((22, 19, 7), np.diag([2.0, 2.0, 2.0, 1.0]))
+    volume = replace(head(), grid=grid)
+    # The same head laid out as that orientation stores it, for a network that takes it as it lies.
+    laid = np.ascontiguousarray(np.moveaxis(slicing.slices(volume.voxels), 0, 2))
+    a, b, c = laid.shape
+    as_stored = replace(volume, voxels=laid, grid=Grid((a, b, c), grid.affine))
+    request = replace(REQUEST, temperature=0.7, seed=3)
+    wanted = run(engine, Case("a", {"T2": as_stored}), request).volumes["iUS"].voxels
+    made = run(turned, Case("a", {"T2": volume}), request).volumes["iUS"].voxels
+    back = np.moveaxis(slicing.slices(made), 0, 2)
+    np.testing.assert_allclose(back, wanted, atol=255e-5)
+    shares = turned.shares(
+        prepare_input(Case("a", {"T2": volume}), turned.bundle, request), request, 3
+    )
+    like = engine.shares(
+        prepare_input(Case("a", {"T2": as_stored}), engine.bundle, request), request, 3
+    )
+    for level, maps in shares.maps.items():
+        whole = np.expand_dims(maps, 1 + slicing.axis)
+        np.testing.assert_allclose(slicing.slices(whole)[:, 0], like.maps[level], atol=1e-5)
+
+
+def test_focus_and_regions_follow_the_orientation(engine: Engine) -> None:
+    slicing = Slicing("ILA")
+    own = Preprocessing((2, 2, 2), slicing.plane, orientation="ILA")
+    bundle = Bundle(CONFIG, own, "turned")
+    grid = Grid((40, 7, 44), np.diag([2.0, 2.0, 2.0, 1.0]))
+    rng = np.random.default_rng(0)
+    volume = Volume(rng.uniform(1, 9, grid.shape).astype(np.float32), grid, "T2", "head.nii")
+    case = Case("a", {"T2": volume})
+    layout = prepare_input(case, bundle, REQUEST)
+    assert len(layout.tiling.origins) > 4
+    for corner in ((2, 4, 3), (37, 1, 3), (2, 6, 41)):
+        x, y, z = (float(v) for v in layout.grid.to_world(corner))
+        focused = prepare_input(case, bundle, replace(REQUEST, focus=(x, y, z)))
+        first = focused.tiles[0]
+        assert refocus(layout, (x, y, z)).tiles[0] == first
+        _, area = layout.tiling.overlap(first.origin)
+        block = slicing.block(first.index, area, layout.grid.shape)
+        assert all(s.start <= n < s.stop for s, n in zip(block, corner, strict=True))
+        seen = slicing.slices(volume.voxels)[first.index][area]
+        assert np.array_equal(np.sort(seen.ravel()), np.sort(volume.voxels[block].ravel()))
 
 
 def test_batch_size_and_order_do_not_matter(engine: Engine) -> None:

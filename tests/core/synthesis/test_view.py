@@ -9,6 +9,7 @@ from core.grid import Grid
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
+from core.models.slicing import Slicing
 from core.synthesis.request import Request, prepare_input
 from core.synthesis.synthesize import Engine
 from core.synthesis.view import block_of, reach, view_of, whole_view
@@ -51,7 +52,7 @@ def test_what_is_empty_or_elsewhere_is_empty() -> None:
 def test_tiles_lie_where_they_would_on_the_whole_grid(box: tuple[int, ...]) -> None:
     mask = np.zeros(GRID.shape, bool)
     mask[box[0] : box[1], box[2] : box[3], box[4] : box[5]] = True
-    block = block_of(view_of(mask, GRID, GRID), GRID, 2, (16, 16), 2)
+    block = block_of(view_of(mask, GRID, GRID), GRID, Slicing("RAS"), (16, 16), 2)
     start = np.rint(GRID.to_voxel(block.grid.to_world((0, 0, 0)))).astype(int)
     here = tuple(slice(a, a + n) for a, n in zip(start, block.grid.shape, strict=True))
     assert np.array_equal(block.fov, mask[here])
@@ -67,7 +68,7 @@ def test_tiles_lie_where_they_would_on_the_whole_grid(box: tuple[int, ...]) -> N
 
 
 def test_a_block_of_everything_is_the_grid() -> None:
-    block = block_of(whole_view(GRID), GRID, 2, (16, 16), 2)
+    block = block_of(whole_view(GRID), GRID, Slicing("RAS"), (16, 16), 2)
     assert block.grid.same_as(GRID)
     assert block.fov.all()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,14 @@ import pytest
 from core.grid import Grid
 from core.io.sweep_file import read_sweep
 from core.io.sweep_writer import write_sweep
+from core.synthesis.brain_surface import BrainSurface
+from core.synthesis.sweep_field import field_of
+from core.synthesis.sweep_plan import SweepPlan
 from core.synthesis.virtual_sweep import (
     ProbeShape,
     SweepError,
     VirtualSweep,
     box_of,
-    entry_above,
     place,
     swept_field,
 )
@@ -33,9 +37,9 @@ def ball(radius: float = 30.0) -> Volume:
     return Volume(inside.astype(np.float32), grid)
 
 
-def one(kind: str = "convex") -> VirtualSweep:
+def one(kind: str = "convex", tilt: float = 0.0) -> VirtualSweep:
     shape = ProbeShape("linear" if kind == "linear" else "convex", 20.0, 25.0, 15.0)
-    return place(shape, ENTRY, TARGET, length=10, step=2, pixel=1.0)[0]
+    return place(shape, ENTRY, TARGET, length=10, step=2, pixel=1.0, tilt=tilt)[0]
 
 
 @pytest.mark.parametrize("kind", ["convex", "linear"])
@@ -83,12 +87,12 @@ def test_sweeps_are_turned_against_each_other() -> None:
 
 
 def test_the_entry_is_on_the_surface_above_the_target() -> None:
-    entry = entry_above(ball(), np.array([10.0, 0.0, 6.0]))
+    entry = BrainSurface(ball()).above(np.array([10.0, 0.0, 6.0]))
     assert np.linalg.norm(entry) == pytest.approx(30, abs=2)
     assert entry[2] >= 6
     assert entry[0] > 20
     with pytest.raises(SweepError, match="outside"):
-        entry_above(ball(), np.array([0.0, 0.0, 35.0]))
+        BrainSurface(ball()).above(np.array([0.0, 0.0, 35.0]))
     with pytest.raises(SweepError, match="1 mm or more"):
         place(ProbeShape(), ENTRY, ENTRY)
 
@@ -104,3 +108,61 @@ def test_a_written_sweep_is_read_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.images, images)
     np.testing.assert_allclose(again.places, sweep.poses @ sweep.calibration, atol=1e-12)
     assert b"SYNTHETIC" in path.read_bytes()[:2000]
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.4, -0.3])
+def test_a_tilted_frame_turns_about_its_face(tilt: float) -> None:
+    sweep = one(tilt=tilt)
+    lateral, _, depth = sweep.frame_axes
+    np.testing.assert_allclose(lateral, sweep.axes[0])
+    assert depth @ sweep.axes[2] == pytest.approx(np.cos(tilt))
+    assert depth @ sweep.axes[1] == pytest.approx(np.sin(tilt))
+    grid = ball().grid
+    every = grid.to_world(np.indices(grid.shape).reshape(3, -1).T) - ENTRY
+    side, along, deep = sweep.axes @ every.T
+    along = along - np.tan(tilt) * deep
+    inside = sweep.shape.inside(side, deep / np.cos(tilt)) & (
+        np.abs(along) <= sweep.offsets[-1] + 0.5
+    )
+    np.testing.assert_array_equal(sweep.covers(grid).ravel(), inside)
+    # What the frames show is what they cover, to half a step and a voxel.
+    world = grid.to_world(np.argwhere(sweep.covers(grid)))
+    assert len(world) > 50
+    inverse = np.linalg.inv(sweep.poses)
+    local = np.einsum("nab,pb->npa", inverse[:, :3, :3], world) + inverse[:, None, :3, 3]
+    away = np.abs(local[..., 1]).min(axis=0)
+    assert away.max() <= 1.01
+    nearest = local[np.abs(local[..., 1]).argmin(axis=0), np.arange(len(world))]
+    grown = ProbeShape("convex", 22.0, 26.0, 14.0)
+    assert grown.inside(nearest[:, 0], nearest[:, 2] + 0.5).mean() > 0.98
+
+
+def test_a_plan_is_read_back_and_kept_in_its_limits() -> None:
+    plan = SweepPlan((1.0, 2.0, 3.0), (4.0, 5.0, 60.0), "linear", sweeps=2, tilt_deg=7.5)
+    assert SweepPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    first, second = plan.laid()
+    assert first.tilt == pytest.approx(np.radians(7.5))
+    assert len(first.offsets) == 121
+    assert abs(first.axes[0] @ second.axes[0]) < 1e-12
+    with pytest.raises(SweepError, match="Depth of the sweep: expected 5 to 250, found 1"):
+        replace(plan, depth_mm=1.0).laid()
+
+
+def test_an_outline_is_where_inside_ends() -> None:
+    for shape in (ProbeShape("linear", 20.0, 25.0), ProbeShape("convex", 20.0, 25.0, 15.0)):
+        edge = shape.outline()
+        np.testing.assert_allclose(edge[0], edge[-1])
+        middle = np.array([0.0, 12.0])
+        assert shape.inside(*(middle + 0.98 * (edge - middle)).T).mean() > 0.9
+        assert not shape.inside(*(middle + 1.02 * (edge - middle)).T).any()
+
+
+def test_a_field_is_no_more_than_what_is_wanted() -> None:
+    sweep, brain = one(), ball()
+    wanted = np.zeros(brain.grid.shape, bool)
+    wanted[22:26] = True
+    all_, some = (field_of([sweep], brain, wanted=w).voxels > 0 for w in (None, wanted))
+    np.testing.assert_array_equal(some, all_ & wanted)
+    assert some.any()
+    wide = field_of([sweep], brain, margin=2.0).voxels
+    assert wide.sum() > all_.sum()

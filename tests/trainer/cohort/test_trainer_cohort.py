@@ -20,6 +20,7 @@ from trainer_cohort import tiny_plan, write_case, write_cohort
 from core.case import Case
 from core.io import read
 from core.models.bundle import Bundle, Preprocessing
+from core.models.mhvae.config import MHVAEConfig
 from core.synthesis.request import Request, prepare_input
 from trainer.__main__ import main
 from trainer.cohort.cache import LOWEST, cache_cases
@@ -231,11 +232,11 @@ def test_identity_cut_is_the_image() -> None:
 @given(
     st.floats(-4, 24),
     st.floats(-4, 24),
-    st.booleans(),
+    st.sampled_from([None, 0, 1]),
     st.sampled_from([(8, 8), (7, 10), (24, 6)]),
 )
 def test_a_tile_of_whole_pixels_is_the_array_bit_for_bit(
-    row: float, column: float, mirror: bool, size: tuple[int, int]
+    row: float, column: float, mirror: int | None, size: tuple[int, int]
 ) -> None:
     source = np.random.default_rng(0).uniform(LOWEST, 1, (3, 20, 20)).astype(np.float16)
     source[-1] = 1
@@ -247,7 +248,7 @@ def test_a_tile_of_whole_pixels_is_the_array_bit_for_bit(
         int(np.rint(c - (n - 1) / 2)) + 40 for c, n in zip((row, column), size, strict=True)
     )
     expected = padded[:, first : first + size[0], second : second + size[1]]
-    assert (tile == (expected[:, ::-1] if mirror else expected)).all()
+    assert (tile == (expected if mirror is None else np.flip(expected, 1 + mirror))).all()
 
 
 def test_whole_pixels_in_validation_always_and_in_training_as_often_as_asked(
@@ -351,6 +352,7 @@ def test_paper_preset_is_the_paper() -> None:
     plan = preset("paper")
     assert (plan.data.batch, plan.optimiser.epochs, plan.model.tile) == (16, 1000, (192, 192))
     assert (plan.loss.l1, plan.loss.gan, plan.loss.gan_start) == (100, 1, 0.8)
+    assert isinstance(plan.model, MHVAEConfig)
     assert (plan.model.levels, plan.model.final_blocks) == (7, 5)
 
 
@@ -384,9 +386,12 @@ def test_planning_a_training_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize(("plane", "both_ways"), [("axial", True), ("sagittal", False)])
+@pytest.mark.parametrize(
+    ("plane", "orientation", "exchanged"),
+    [("axial", None, 2), ("axial", "PLS", 3), ("sagittal", None, None), ("coronal", "ILA", 3)],
+)
 def test_mirroring_exchanges_left_and_right_and_nothing_else(
-    plane: str, both_ways: bool, tmp_path: Path
+    plane: str, orientation: str | None, exchanged: int | None, tmp_path: Path
 ) -> None:
     from trainer.cohort.cache import cache_case
 
@@ -397,10 +402,18 @@ def test_mirroring_exchanges_left_and_right_and_nothing_else(
         slope = np.linspace(1, 2, 24, dtype=np.float32)[None, :, None]  # brighter to the front
         nib.save(nib.Nifti1Image(voxels * slope, np.diag([0.5, 0.5, 0.5, 1])), path)
     same = {"data.whole_pixel": 1.0, "data.jitter": 0, "data.gamma": {}, "data.plane": plane}
+    same["data.orientation"] = orientation
     plan = tiny_plan(cohort).override({**same, "data.flip": 1.0})
     still = plan.override({"data.flip": 0.0})
     (case,) = scan(cohort, BOTH)
     ready = cache_case(case, plan.data, BOTH, tmp_path / "cache")
     turned = TileSampler([ready], plan).batch(0).images["T2"]
     plain = TileSampler([ready], still).batch(0).images["T2"]
-    assert torch.equal(turned, plain.flip(2) if both_ways else plain)
+    assert torch.equal(turned, plain if exchanged is None else plain.flip(exchanged))
+    usual = plan.override({"data.orientation": None})
+    as_it_lies = cache_case(case, usual.data, BOTH, tmp_path / "cache").array
+    volume = usual.data.slicing.volume(np.moveaxis(as_it_lies, 0, 1))
+    wanted = np.moveaxis(plan.data.slicing.slices(volume), 1, 0)
+    assert np.array_equal(ready.array, wanted)
+    with pytest.raises(TrainerError, match=f"data.orientation must be one of {plane} slices"):
+        plan.override({"data.orientation": "RSA" if plane == "axial" else "RAS"})

@@ -13,6 +13,7 @@ import pytest
 import torch
 from trainer_cohort import tiny_plan, write_case, write_cohort, write_expected
 
+from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 from trainer.__main__ import main
 from trainer.cohort.cache import CachedCase, cache_cases
@@ -24,7 +25,7 @@ from trainer.loop.step import Stepper
 from trainer.loop.terms import means
 from trainer.loop.tiles import TileSampler, fixed_tiles
 from trainer.loop.validate import run_subsets, scores, summary
-from trainer.plan.schema import DataPlan
+from trainer.plan.schema import DataPlan, Plan
 from trainer.run.folder import read_events
 
 BOTH = ("iUS", "T2")
@@ -37,6 +38,11 @@ def cohort(tmp_path: Path) -> Path:
     write_expected(folder, "Case000")
     write_expected(folder, "Case001", level=180.0, tilt=20.0)
     return folder
+
+
+def network(plan: Plan) -> MHVAE:
+    assert isinstance(plan.model, MHVAEConfig)
+    return MHVAE(plan.model)
 
 
 def prepared(cohort: Path) -> list[CachedCase]:
@@ -124,7 +130,7 @@ def test_it_is_the_target_of_a_missing_ultrasound_and_of_nothing_else(cohort: Pa
     plan = tiny_plan(cohort, data__batch=4)
     batch = TileSampler(prepared(cohort)[:2], plan).batch(0).to(torch.device("cpu"), torch.float64)
     torch.manual_seed(0)
-    model = MHVAE(plan.model).double()
+    model = network(plan).double()
     stepper = Stepper(model, {}, plan, {BOTH})
     weights = Weights(rate=0, beta=0.0, gan=0.0, mean_path=1.0)
     terms = means([stepper.generator(batch, 0, 0, weights)[0]])
@@ -150,7 +156,7 @@ def test_validation_scores_both_and_chooses_by_the_companion(cohort: Path) -> No
     plan = tiny_plan(cohort)
     tiles = fixed_tiles(cases, plan, 3)
     assert tiles is not None
-    results = run_subsets(MHVAE(plan.model), tiles)
+    results = run_subsets(network(plan), tiles)
     perfect = {s: dict(images) for s, images in results.items()}
     perfect["T2",]["iUS"] = tiles.missing_target("iUS")
     found = scores(tiles, perfect)
@@ -162,7 +168,7 @@ def test_validation_scores_both_and_chooses_by_the_companion(cohort: Path) -> No
     )
     without = fixed_tiles(cases[2:], plan, 3)
     assert without is not None
-    found = scores(without, run_subsets(MHVAE(plan.model), without))
+    found = scores(without, run_subsets(network(plan), without))
     assert not any("expected" in name for name in found)
     assert summary(found) == pytest.approx((found["psnr/T2>iUS"] + found["psnr/iUS>T2"]) / 2)
 

@@ -8,10 +8,12 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import wilcoxon
 from trainer_cohort import CONFIG, write_cohort
 
@@ -19,15 +21,17 @@ from core.case import Case
 from core.image.metrics import psnr
 from core.models.bundle import Bundle, Preprocessing
 from core.models.weights import build, save
-from core.synthesis.request import PreparedInput, Request, prepare_input
+from core.synthesis.request import PreparedInput, Request, lay_out
 from core.tables import safe_cell
+from trainer.cohort.pairs import fewest_cases, smallest_p
 from trainer.errors import TrainerError
 from trainer.evaluation.authors_protocol import slice_scores, to_bytes
+from trainer.evaluation.before_after import p_of
 from trainer.evaluation.evaluate import Evaluation, Picture, Row, evaluate
-from trainer.evaluation.perceptual import _CONVS, _SHAPES, Perceptual
 from trainer.evaluation.report import comparisons, summaries, to_csv, write_report
 from trainer.evaluation.report_html import worst
 from trainer.evaluation.statistics import compare, holm, summarise
+from trainer.run.learning import Learning
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +63,14 @@ def test_every_direction_of_every_case_is_scored(models: list[Path], tmp_path: P
     assert all(np.isfinite(v) for r in result.rows for v in r.scores.values())
     files = write_report(result, tmp_path / "out", data="Simulated cases.")
     told = json.loads(files["json"].read_text())
-    assert told["lpips"] == "LPIPS not computed"
+    assert told["lpips"].startswith("LPIPS not computed: no weights were given. Give torchvision's")
+    assert told["lpips_weights"] is None
+    assert "weights/v0.1/alex.pth" in files["html"].read_text()
     assert len(told["rows"]) == len(result.rows)
     assert all(c["p"] is None for c in told["comparisons"])
+    assert {c["tested"] for c in told["comparisons"]} == {True, False}
     assert "too few cases" in files["html"].read_text()
+    assert "not tested" in files["html"].read_text()
 
 
 def test_only_models_that_look_at_a_case_alike_share_its_preparation(
@@ -75,9 +83,9 @@ def test_only_models_that_look_at_a_case_alike_share_its_preparation(
 
     def counted(case: Case, bundle: Bundle, request: Request) -> PreparedInput:
         seen.append(bundle.preprocessing.spacing[0])
-        return prepare_input(case, bundle, request)
+        return lay_out(case, bundle, request)
 
-    monkeypatch.setattr("trainer.evaluation.evaluate.prepare_input", counted)
+    monkeypatch.setattr("trainer.evaluation.aligned_case.request.lay_out", counted)
     together = evaluate([*models, coarse], cohort, max_slices=2)
     assert seen == [0.5, 2.0]
     for model in (*models, coarse):
@@ -127,6 +135,22 @@ def test_statistics() -> None:
     assert [c.p_holm for c in holm(three)] == [pytest.approx(v) for v in (0.06, 0.03, 0.06)] + [
         None
     ]
+    assert [c.smallest for c in holm(three)] == [3 * 2 / 2**12] * 4
+    untested = compare(("copied",), a, b, tested=False)
+    assert (untested.p, untested.difference) == (None, contest.difference)
+    (only, left_out) = holm([contest, untested])
+    assert (only.p_holm, left_out.p_holm, left_out.smallest) == (contest.p, None, None)
+    for n in range(1, 13):  # the smallest p there is: all cases differ the same way
+        assert smallest_p(n) == pytest.approx(float(wilcoxon(np.arange(1, n + 1)).pvalue))
+    assert smallest_p(3, 9) == 1.0
+    assert [fewest_cases(tests) for tests in (1, 6, 7, 8, 12, 13, 80)] == [8, 8, 9, 9, 9, 10, 12]
+    for tests in range(1, 200):
+        needed = fewest_cases(tests)
+        assert smallest_p(needed, tests) < 0.05
+        assert needed == 8 or smallest_p(needed - 1, tests) >= 0.05
+    barely = holm([replace(contest, cases=8, p=p) for p in (0.01, *[0.5] * 9)])[0]
+    assert p_of(barely) == "0.1; smallest possible 0.078"
+    assert p_of(only) == f"{contest.p:.2g}"
     summary = summarise([*a, float("nan")])
     assert summary.cases == 12
     assert summary.mean == pytest.approx(a.mean())
@@ -190,31 +214,56 @@ def test_worst_cases_come_first_and_models_are_compared_in_pairs() -> None:
     assert to_csv(rows).count("\n") == 19
 
 
-def test_lpips_needs_the_real_network(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pth"
-    torch.save({"a": torch.zeros(1)}, path)
-    with pytest.raises(TrainerError, match="state dict"):
-        Perceptual.load(path)
-    generator = torch.Generator().manual_seed(0)
-    weights = {}
-    for (key, *_), shape in zip(_CONVS, _SHAPES, strict=True):
-        weights[f"{key}.weight"] = torch.randn(shape, generator=generator) * 0.05
-        weights[f"{key}.bias"] = torch.zeros(shape[0])
-    for n, shape in enumerate(_SHAPES):
-        weights[f"lin{n}.model.1.weight"] = torch.rand(1, shape[0], 1, 1, generator=generator)
-    torch.save(weights, path)
-    measure = Perceptual.load(path)
-    image = np.random.default_rng(0).uniform(-1, 1, (64, 64, 1)).astype(np.float32)
-    assert measure.distance(image, image) == pytest.approx(0, abs=1e-6)
-    assert measure.distance(image, np.flip(image)) > 0.01
-
-
 def test_masked_scores_are_the_house_metrics(models: list[Path], tmp_path: Path) -> None:
     result = evaluate(models[:1], write_cohort(tmp_path / "cohort", 1), max_slices=1)
     picture = result.pictures[0]
     mask = picture.real > -1
     expected = psnr(picture.real, picture.made, mask)
     assert picture.row.scores["psnr"] == pytest.approx(expected)
+
+
+def test_last_weights_stand_beside_the_best_and_change_no_other_comparison(tmp_path: Path) -> None:
+    rows = [
+        Row(model, f"c{n}", ("T2",), "iUS", {"psnr": 20 + n + gain, "mae": 0.5 - 0.1 * gain})
+        for model, gain in (("old", 0.0), ("new", 1.0), ("new, last step", 0.5 + 0.01))
+        for n in range(9)
+    ]
+    image = np.zeros((8, 8), np.float32)
+    pictures = [Picture(row, image, image, {"T2": image}) for row in rows]
+    chosen = {"step": 2, "chosen": "step 2, the best of 5 validations"}
+    cards: tuple[dict[str, Any], ...] = ({}, {"training": chosen}, {"training": {"step": 9}})
+    bundles = {m: Bundle(CONFIG, card=c) for m, c in zip(
+        ("old", "new", "new, last step"), cards, strict=True)}  # fmt: skip
+    result = Evaluation("masked", bundles, rows, pictures, [], "LPIPS not computed")
+    learning = Learning((0, 2, 5, 7, 9), (10, 12, 11.5, 11.4, 11.3), (10, 12, 13, 14, 15), 2)
+    files = write_report(
+        result, tmp_path / "out", pair=("old", "new"), ends=("new", "new, last step"),
+        learning=learning,
+    )  # fmt: skip
+    told = json.loads(files["json"].read_text())
+    plain = Evaluation(
+        "masked", bundles, [r for r in rows if "last" not in r.model], pictures[:18], [], ""
+    )
+    without = write_report(plain, tmp_path / "plain", pair=("old", "new"))
+    alone = json.loads(without["json"].read_text())
+    assert told["before_after"] == alone["before_after"]  # the same correction, so the same p
+    assert told["comparisons"] == alone["comparisons"]
+    assert told["pictures"] == alone["pictures"]
+    psnr, mae = told["best_last"]
+    assert (psnr["best"], psnr["last"]) == ("25.00 (2.74)", "24.51 (2.74)")
+    assert psnr["difference"].startswith("-0.49 (-0.49")
+    assert mae["difference"].startswith("+2.45")
+    steps = "Delivered is step 2, the best of 5 validations; the run ended at step 9."
+    assert told["best_last_steps"] == steps
+    page = files["html"].read_text()
+    assert "Best and last weights" in page
+    assert steps in page
+    assert "Overfitting: since step 2 training slices went from 12.00 to 15.00" in page
+    picture = Image.open(tmp_path / "out" / told["learning"]["file"]).convert("RGB")
+    colours = {c for _, c in picture.getcolors(1 << 20) or []}
+    assert {(0x3B, 0x8A, 0xD8), (0xE0, 0x90, 0x2F)} <= colours  # both curves
+    assert alone["best_last"] == []
+    assert alone["learning"] is None
 
 
 def test_before_and_after_are_one_table_in_page_and_json(tmp_path: Path) -> None:
@@ -242,17 +291,23 @@ def test_before_and_after_are_one_table_in_page_and_json(tmp_path: Path) -> None
     assert "Before and after" in files["html"].read_text()
     assert (tmp_path / "out" / told["pictures"][0]["file"]).read_bytes()[:4] == b"\x89PNG"
     assert told["verdicts"] == [
-        "iUS made from T2: better than before, by PSNR 24.00 to 25.00, p = 0.016, "
-        "MAE 25.00 to 20.00, p = 0.016 (9 test cases)."
+        "iUS made from T2: better than before, by PSNR 24.00 to 25.00, p = 0.0078, "
+        "MAE 25.00 to 20.00, p = 0.0078 (9 cases)."
     ]
     assert "better than before" in files["html"].read_text()
     few = Evaluation("masked", bundles, [r for r in rows if r.case < "c4"], [], [], "")
     files = write_report(few, tmp_path / "out", pair=("old", "new"))
     told = json.loads(files["json"].read_text())
-    assert told["before_after"][0]["p"] == "too few cases (4 of 8)"
+    assert told["before_after"][0]["p"] == "too few cases (4 of 8); smallest possible 0.25"
+    assert told["before_after"][2]["p"] == "not tested"
     assert told["before_after"][0]["verdict"] == "unsure"
-    assert "cannot be told with 4 test cases; at least 10 are needed" in told["verdicts"][0]
+    assert told["verdicts"] == [
+        "iUS made from T2: cannot be told with 4 cases (the smallest possible p is 0.25); at "
+        "least 8 are needed to show any difference."
+    ]
     one = Evaluation("masked", bundles, [r for r in rows if r.case == "c1"], [], [], "")
     files = write_report(one, tmp_path / "out", pair=("old", "new"))
-    assert json.loads(files["json"].read_text())["before_after"][0]["change"] == "+1.00 (one case)"
+    (alone, *_) = json.loads(files["json"].read_text())["before_after"]
+    assert alone["change"] == "+1.00 (one case)"
+    assert (alone["before"], alone["after"]) == ("21.00", "22.00")  # one case has no spread
     assert not list((tmp_path / "out").glob("worst-*.png"))

@@ -1,5 +1,6 @@
 """A model that ships: half the size, a whole card, the same images."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from core.models.bundle import Bundle, Preprocessing, header
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 from trainer.errors import TrainerError
-from trainer.loop.publish import publish
+from trainer.loop.publish import main, publish
 
 CONFIG = MHVAEConfig(tile=(8, 8), base_features=4, max_features=8, pools=2, final_blocks=1)
 CARD: dict[str, object] = {
@@ -41,3 +42,16 @@ def test_publishing_keeps_the_run_s_record_and_halves_the_weights(tmp_path: Path
 def test_a_card_that_hides_its_limits_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainerError, match="must say limits"):
         publish(tmp_path / "a", tmp_path / "b", {**CARD, "limits": ""})
+
+
+def test_the_command_needs_a_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, out = tmp_path / "model.safetensors", tmp_path / "out.safetensors"
+    weights.save(Bundle(CONFIG, Preprocessing(), "run"), MHVAE(CONFIG), run)
+    with pytest.raises(SystemExit):
+        main([str(run), str(out)])
+    assert "--card" in capsys.readouterr().err
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps({**CARD, "limits": "σ is not calibrated"}), encoding="utf-8")
+    assert main([str(run), str(out), "--card", str(card)]) == 0
+    assert capsys.readouterr().out == f"{out}: shipped, sha256 {header(out).sha256}\n"
+    assert header(out).card["limits"] == "σ is not calibrated"

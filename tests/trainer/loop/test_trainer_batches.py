@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +14,14 @@ import torch
 from PIL import Image
 from trainer_cohort import tiny_plan, write_cohort
 
+from core.models.slicing import Slicing
 from trainer.errors import TrainerError
 from trainer.loop.loop import _Signals
 from trainer.loop.order import SliceOrder
 from trainer.loop.session import BAD_STEPS, Session
 from trainer.loop.tiles import Batch, fixed_tiles
 from trainer.loop.validate import preview
-from trainer.plan.schema import Plan
+from trainer.plan.schema import DataPlan, Plan
 from trainer.run.folder import RunFolder
 
 
@@ -72,7 +74,7 @@ def test_a_preview_shows_each_image_where_its_title_is(tmp_path: Path) -> None:
     images = {m: torch.rand(3, 1, 16, 16, generator=generator) * 2 - 1 for m in ("iUS", "T2")}
     batch = Batch(images, torch.ones(3, 1, 16, 16), {m: torch.ones(3) > 0 for m in images})
     made = -images["T2"]
-    preview(batch, {("T2",): {"iUS": made}}, 2, tmp_path / "p.png", "step 1")
+    preview(batch, {("T2",): {"iUS": made}}, 2, tmp_path / "p.png", "step 1", Slicing("RAS"))
     sheet = np.asarray(Image.open(tmp_path / "p.png")).astype(int)
     zoom, top = 8, 28
     assert sheet.shape == (top + 2 * 16 * zoom, 3 * 16 * zoom)
@@ -120,3 +122,50 @@ def test_neighbours_are_slices_of_one_case_in_their_order() -> None:
             assert slices in ([2, 3, 5], [3, 5, 8], [5, 8, 9])
             seen.add(slices[0])
     assert seen == {2, 3, 5}
+
+
+def counts(order: SliceOrder, rows: int, batch: int) -> Counter[tuple[int, int]]:
+    return Counter(order.at(n // batch, n % batch) for n in range(rows))
+
+
+def test_scans_without_a_partner_do_not_crowd_out_the_pairs() -> None:
+    slices = [(case, k) for case in range(10) for k in range(6)]
+    plan = Plan(data=DataPlan(batch=4, even_cases=True))
+    pairs = {0: 3, 1: 3, **dict.fromkeys(range(2, 10), 1)}
+    order = SliceOrder(slices, plan, [50] * 60, pairs, 3)
+    # In three rounds a pair comes three times and each of eight lone scans once: 14 tiles.
+    by_case: Counter[int] = Counter()
+    for (case, _), times in counts(order, 14 * 12, 4).items():
+        by_case[case] += times
+    assert by_case == {case: 36 if case < 2 else 12 for case in range(10)}
+    for three in range(12):  # and in every three rounds, not only in the end
+        seen = Counter(order.at(n // 4, n % 4)[0] for n in range(14 * three, 14 * three + 14))
+        assert seen == {case: 3 if case < 2 else 1 for case in range(10)}
+    alike = SliceOrder(slices, plan.override({"data.by_content": False}), [50] * 60, pairs, 3)
+    assert set(Counter(case for case, _ in counts(alike, 100, 4).elements()).values()) == {10}
+    # A cohort of pairs alone, with views alike, is dealt as it was before.
+    whole = SliceOrder(slices, plan, [50] * 60, dict.fromkeys(range(10), 3), 3)
+    plain = SliceOrder(slices, plan.override({"data.by_content": False}))
+    assert all(whole.at(s, r) == plain.at(s, r) for s in range(60) for r in range(4))
+
+
+def test_slices_come_as_often_as_they_show_field_of_view() -> None:
+    views = [10, 20, 40, 40, 30, 20]
+    plan = Plan(data=DataPlan(batch=3, even_cases=True))
+    order = SliceOrder([(0, k) for k in range(6)], plan, views)
+    found = counts(order, 6 * 160, 3)
+    for k, view in enumerate(views):
+        assert found[0, k] / (6 * 160) == pytest.approx(view / sum(views), rel=0.1)
+    for time in range(160):  # never far from it: a slice's share of six, rounded up or down
+        seen = Counter(order.at(n // 3, n % 3)[1] for n in range(6 * time, 6 * time + 6))
+        assert sum(seen.values()) == 6
+        assert all(abs(seen[k] - 6 * view / sum(views)) < 1 for k, view in enumerate(views))
+    again = SliceOrder([(0, k) for k in range(6)], plan, views)
+    assert [again.at(99, r) for r in range(3)] == [order.at(99, r) for r in range(3)]
+
+
+def test_three_modalities_deal_by_their_subsets() -> None:
+    plan = Plan(data=DataPlan(batch=4, even_cases=True))
+    order = SliceOrder([(c, 0) for c in range(3)], plan, [1, 1, 1], {0: 7, 1: 3, 2: 1}, 7)
+    seen = Counter(order.at(n // 4, n % 4)[0] for n in range(11 * 5))
+    assert seen == {0: 35, 1: 15, 2: 5}

@@ -16,7 +16,8 @@ from trainer_cohort import tiny_plan, write_cohort
 
 from core.models.bundle import Bundle, Preprocessing, header
 from core.models.mhvae.config import MHVAEConfig
-from core.models.weights import build, load, save
+from core.models.mhvae.model import MHVAE
+from core.models.weights import load, save
 from trainer.__main__ import main
 from trainer.errors import TrainerError
 from trainer.loop.grow import counterpart, take_over
@@ -31,7 +32,7 @@ COARSE = MHVAEConfig(tile=(16, 16), base_features=8, max_features=16, pools=2, f
 def model_file(folder: Path, config: MHVAEConfig = COARSE, spacing: float = 1.0) -> Path:
     torch.manual_seed(3)
     path = folder / "coarse.safetensors"
-    save(Bundle(config, Preprocessing((spacing,) * 3), name="coarse"), build(config), path)
+    save(Bundle(config, Preprocessing((spacing,) * 3), name="coarse"), MHVAE(config), path)
     return path
 
 
@@ -42,13 +43,14 @@ def plan_of(cohort: Path, model: Path, **settings: object) -> Plan:
 
 def test_levels_are_matched_by_their_size_in_millimetres(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, model_file(tmp_path))
+    assert isinstance(plan.model, MHVAEConfig)
     assert (plan.model.tile, plan.model.pools) == ((32, 32), 3)
     assert (plan.model.base_features, plan.model.max_features) == (4, 16)
     assert plan.data.spacing == (0.5, 0.5, 0.5)
     assert (plan.grow, plan.model.bottleneck) == (True, COARSE.bottleneck)
     assert [plan.model.features(d + 1) for d in range(3)] == [COARSE.features(d) for d in range(3)]
     torch.manual_seed(0)
-    fine, coarse = build(plan.model), build(COARSE)
+    fine, coarse = MHVAE(plan.model), MHVAE(COARSE)
     before = {k: v.clone() for k, v in fine.state_dict().items()}
     taken = take_over(fine, coarse)
     mine, theirs = fine.state_dict(), coarse.state_dict()
@@ -84,7 +86,7 @@ def test_the_fine_encoder_begins_as_the_coarse_one_on_means_of_four_pixels() -> 
 
     def difference(grown: bool) -> float:
         torch.manual_seed(1)
-        coarse, fine = build(COARSE), build(config)
+        coarse, fine = MHVAE(COARSE), MHVAE(config)
         first: Any = coarse.encoders["T2"]
         if grown:
             take_over(fine, coarse)

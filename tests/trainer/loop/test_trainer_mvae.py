@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.models.cost import macs, parameters
+from core.models.inference import for_inference
 from core.models.mhvae.config import MHVAEConfig
-from core.models.mhvae.cost import macs, parameters
-from core.models.mhvae.inference import for_inference
 from core.models.mhvae.model import MHVAE
 from core.models.mhvae.mvae import MVAE
 

@@ -17,12 +17,14 @@ from trainer_cohort import tiny_plan, write_case, write_cohort
 
 import core.models.bundle
 import core.models.weights
+from core.models.bundle import header
 from trainer.__main__ import main
 from trainer.errors import TrainerError
 from trainer.loop import checkpoint
 from trainer.loop.loop import train
 from trainer.loop.schedule import Weights
 from trainer.loop.session import Session
+from trainer.plan.fine_tune import seen_before
 from trainer.run.folder import RunFolder, ask, discard, lock_owner, read_events
 
 Quiet = Callable[[str], None]
@@ -248,10 +250,20 @@ def test_a_fine_tuned_run_needs_its_parent_no_longer(cohort: Path, tmp_path: Pat
     parent = train(tiny_plan(cohort, optimiser__steps=2, loss__gan=0), tmp_path / "a", say=quiet)
     assert parent.model is not None
     plan = tiny_plan(cohort, optimiser__steps=2, loss__gan=0)
-    plan = plan.override({"start_from": str(parent.model)})
+    taken = json.loads((tmp_path / "a" / "split.json").read_text())["training"][:1]
+    plan = plan.override({"start_from": str(parent.model), "exclude": taken})
+    first = set(header(parent.model).card["data"]["images"])
     RunFolder.create(tmp_path / "b", plan)
     discard(tmp_path / "a")
-    assert train(plan, tmp_path / "b", resume=True, say=quiet).state == "finished"
+    child = train(plan, tmp_path / "b", resume=True, say=quiet)
+    assert child.state == "finished"
+    # What the parent was trained on is in the child's weights: an evaluation must know of it.
+    assert child.model is not None
+    images = header(child.model).card["data"]["images"]
+    assert len(images) == len(set(images))
+    assert first <= set(images)
+    (tmp_path / "b" / "start" / "model.safetensors").unlink()
+    assert seen_before(plan) == ()  # and its parent is gone
 
 
 def test_a_run_goes_on_where_its_cases_were_moved_to_and_nowhere_else(tmp_path: Path) -> None:

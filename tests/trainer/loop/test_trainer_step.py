@@ -215,6 +215,7 @@ def test_overfits_four_slices(tmp_path: Path) -> None:
     tiles = fixed_tiles(prepared, plan, 4)
     assert tiles is not None
     torch.manual_seed(0)
+    assert isinstance(plan.model, MHVAEConfig)
     model = MHVAE(plan.model)
     stepper = Stepper(model, {}, plan, {modalities})
     optimiser = torch.optim.Adamax(model.parameters(), lr=1e-2)
@@ -225,3 +226,53 @@ def test_overfits_four_slices(tmp_path: Path) -> None:
         optimiser.step()
     found = scores(tiles, run_subsets(model, tiles))
     assert min(v for k, v in found.items() if k.startswith("psnr/")) > 30
+
+
+def test_the_fakes_of_a_row_share_one_part_of_the_batch() -> None:
+    """Whatever the number of subsets that lack a modality; a row without its image has no part."""
+    config = replace(CONFIG, modalities=("T2", "iUS", "FLAIR"))
+    torch.manual_seed(0)
+    plan = replace(make_plan(4), model=config)
+    batch = make_batch(4, missing=((2, "T2"),))
+    images = {**batch.images, "FLAIR": batch.images["T2"].flip(-1)}
+    images["FLAIR"][1] = -1
+    present = {**batch.present, "FLAIR": torch.tensor([True, False, True, True])}
+    batch = Batch(images, batch.fov, present)
+    critics = {m: PatchDiscriminator((16, 16), 1, 4).double() for m in config.modalities}
+    stepper = Stepper(MHVAE(config).double(), critics, plan, {config.modalities})
+    _, fakes = stepper.generator(batch, 0, 0, replace(WEIGHTS, gan=0.5))
+    assert {f.modality for f in fakes} == set(config.modalities)
+    for m in config.modalities:
+        mine = [f for f in fakes if f.modality == m]
+        assert len(mine) > 1  # several subsets lack it
+        part = sum(float(f.weight.sum()) for f in mine)
+        assert part == pytest.approx(float(present[m].sum()) / 4)
+
+
+def test_background_of_a_t2_inside_the_view_is_neither_trained_nor_scored() -> None:
+    batch = make_batch()
+    batch.images["T2"][:, :, :8] = -1  # beyond its edge, though the probe saw there
+    other = make_batch()
+    other.images["T2"][:, :, :8] = -1
+    images = {"T2": torch.zeros_like(batch.fov), "iUS": batch.images["iUS"].clone()}
+    there = torch.zeros_like(batch.fov)
+    there[:, :, :8] = 1  # whatever is drawn there, no score tells
+    results: dict[tuple[str, ...], dict[str, torch.Tensor]] = {("iUS",): images}
+    moved: dict[tuple[str, ...], dict[str, torch.Tensor]] = {("iUS",): {**images, "T2": there}}
+    assert scores(batch, results) == scores(batch, moved)
+    before = scores(batch, results, known_only=False)
+    assert before["l1/iUS>T2"] != scores(batch, moved, known_only=False)["l1/iUS>T2"]
+    weight = pixel_weight(batch.fov, batch.images["T2"], 0.1, False)
+    assert (weight[:, :, :8] == 0).all()
+    assert torch.equal(weight[:, :, 8:], batch.fov[:, :, 8:])
+    old = pixel_weight(batch.fov, batch.images["T2"], 0.1, False, known_only=False)
+    assert torch.equal(old, batch.fov)
+    plan = make_plan()
+    told = {
+        only: Stepper(make_model(), {}, plan.override({"loss.known_only": only}),
+                      {CONFIG.modalities}).generator(batch, 0, 7, WEIGHTS)[0]
+        for only in (True, False)
+    }  # fmt: skip
+    assert told[True]["weighted/l1"] < told[False]["weighted/l1"]
+    batch.images["T2"][:] = -1  # nothing known at all: no score, and no fault
+    assert "l1/iUS>T2" not in scores(batch, results)

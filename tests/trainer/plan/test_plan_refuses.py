@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.models.mhvae.config import MHVAEConfig, ModelError
+from core.models.base.config import ModelError
+from core.models.mhvae.config import MHVAEConfig
 from core.schema import BIG
 from trainer.__main__ import main
 from trainer.errors import TrainerError

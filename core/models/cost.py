@@ -8,9 +8,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.models.mhvae.config import MHVAEConfig
-from core.models.mhvae.model import MHVAE
-from core.models.mhvae.mvae import MVAE
+from core.models.base.config import ModelConfig
+from core.models.weights import build
 
 
 def parameters(model: nn.Module) -> int:
@@ -18,7 +17,7 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def macs(config: MHVAEConfig, subset: Sequence[str], outputs: Sequence[str] | None = None) -> int:
+def macs(config: ModelConfig, subset: Sequence[str], outputs: Sequence[str] | None = None) -> int:
     """Multiply-accumulates of convolutions and linear maps for one tile.
 
     Args:
@@ -27,8 +26,8 @@ def macs(config: MHVAEConfig, subset: Sequence[str], outputs: Sequence[str] | No
         outputs: modalities decoded; all when ``None``.
     """
     with torch.device("meta"), torch.no_grad():
-        model = (MHVAE if config.hierarchical else MVAE)(config)
+        model = build(config).eval()
         images = {m: torch.empty(1, 1, *config.tile) for m in subset}
         with FlopCounterMode(display=False) as counter:
-            model(images, temperature=0.0, outputs=outputs, kl=False)
+            model.synthesise(images, config.modalities if outputs is None else outputs)
     return int(counter.get_total_flops()) // 2

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from core.models.base.network import Network
 from core.models.mhvae.blocks import (
     DecoderCell,
     EncoderCell,
@@ -13,11 +14,10 @@ from core.models.mhvae.blocks import (
     PosteriorHead,
     ResnetBlock,
 )
-from core.models.mhvae.model import MHVAE
 
 
-def for_inference(model: MHVAE) -> MHVAE:
-    """Return a copy with weight norms folded and without biases that an instance norm cancels.
+def for_inference(model: Network) -> Network:
+    """Return a copy with its weight norms folded and without biases that an instance norm cancels.
 
     Images differ from the original's only by rounding.
     """
@@ -27,6 +27,7 @@ def for_inference(model: MHVAE) -> MHVAE:
         fast = type(model)(model.config)
     fast.load_state_dict(model.state_dict(), assign=True)
     fast.eval().requires_grad_(False)
+    fast.freeze()
     for module in list(fast.modules()):
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)

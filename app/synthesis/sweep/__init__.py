@@ -1,0 +1,3 @@
+"""A virtual ultrasound probe: placed in the viewers, seen as a live fan, swept and exported."""
+
+__all__ = ["commands", "controller", "panel"]

@@ -1,0 +1,98 @@
+"""A model of another family in the window: what it lacks is greyed, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QTreeWidgetItem
+from pytestqt.qtbot import QtBot
+from shell_stage import open_files, put, ran, staged
+
+from app.shell.window import MainWindow
+from app.training.wizard.plan_tree import PlanTree
+from core.models.base.config import ModelConfig
+from core.models.bundle import Bundle
+from core.models.pix2pix.config import Pix2PixConfig
+from core.models.resvit.config import ResViTConfig
+from trainer.plan.presets import preset
+
+pytestmark = pytest.mark.qt_log_ignore("does not support")
+
+
+@pytest.fixture
+def window(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MainWindow]:
+    with staged(qtbot, tmp_path, monkeypatch) as made:
+        yield made
+
+
+def use(window: MainWindow, config: ModelConfig) -> None:
+    window.context.session.synthesis.use_model(Bundle(config, name="other", path=Path("ok")))
+
+
+def test_a_model_of_one_direction_greys_what_it_cannot_make(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    asked, panel = window.context.session.synthesis, window.panels.synthesis
+    asked.set_form(samples=4)
+    assert panel.temperature.value() == 1
+    use(window, Pix2PixConfig())
+    assert (asked.form.samples, asked.form.temperature) == (1, 0)
+    for box in (panel.image, panel.samples, panel.temperature):
+        assert not box.isEnabled()
+        assert "makes one image of an input" in box.toolTip()
+    asked.set_form(samples=4, temperature=0.5)  # a project written for another model
+    assert (asked.form.samples, asked.form.temperature) == (1, 0)
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    assert asked.targets() == ("iUS",)
+    boxes = {box.text(): box for box in panel._boxes}
+    assert not boxes["T2"].isEnabled()
+    assert "makes iUS from T2 and nothing else" in boxes["T2"].toolTip()
+    window.synthesis.run()
+    ran(qtbot, window)
+    assert window.context.session.results.all
+    use(window, Pix2PixConfig(target="T2"))
+    assert asked.targets() == ()
+    assert not panel.button.isEnabled()
+    assert "makes T2 from iUS and nothing else" in panel.button.toolTip()
+
+
+def test_the_experts_panel_says_that_there_are_none(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    use(window, ResViTConfig())
+    panel = window.panels.experts
+    panel._show()
+    assert "resvit model, which fuses no experts" in panel.hint.text()
+    boxes = {box.text(): box for box in window.panels.synthesis._boxes}
+    assert boxes["T2"].isEnabled()  # it serves every subset
+
+
+def items(tree: PlanTree) -> dict[str, QTreeWidgetItem]:
+    return tree._items
+
+
+def test_the_wizard_trains_any_family(qtbot: QtBot) -> None:
+    tree = PlanTree()
+    qtbot.addWidget(tree)
+    plan = preset("quick", "somewhere")
+    tree.fill(plan, plan)
+    assert "model.fusion" in items(tree)
+    with qtbot.waitSignal(tree.edited):
+        tree.set_value("family", "spade")
+    assert (tree.plan.family, tree.plan.model.family) == ("spade", "spade")
+    assert "model.hidden" in items(tree)
+    assert "model.fusion" not in items(tree)
+    assert not items(tree)["model.hidden"].font(1).bold()  # the preset's own for this family
+    with qtbot.waitSignal(tree.edited):
+        tree.set_value("model.hidden", "48")
+    assert items(tree)["model.hidden"].font(1).bold()
+    refused: list[str] = []
+    tree.refused.connect(refused.append)
+    tree.set_value("model.target", "FLAIR")
+    assert "found the target FLAIR" in refused[-1]
+    with qtbot.waitSignal(tree.edited):
+        tree.set_value("family", "mhvae")
+    assert tree.plan == plan
