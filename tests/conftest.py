@@ -17,6 +17,8 @@ from core.volume import Volume
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # A run that a test starts is no run of the developer's: the list of runs lies elsewhere meanwhile.
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="mhvae-tests-")
+# Nor is what a test times remembered for the developer.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="mhvae-tests-")
 
 
 @pytest.fixture

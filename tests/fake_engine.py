@@ -18,6 +18,10 @@ from app.processes.shared_memory import SharedArray
 from core.errors import Cancelled, UserError
 from core.volume import Volume
 
+STRANGE = 78
+"""The seed of a run whose input is said to be unlike the training."""
+UNLIKE = {"unlike_training": True, "score": 7.5, "limit": 1.5}
+
 
 class FakeBackend:
     """Fills the first input's grid slice by slice with 10 times the number of the slice."""
@@ -32,7 +36,13 @@ class FakeBackend:
         self, task: Message, volumes: Mapping[str, Volume], cancelled: IsCancelled
     ) -> Message:
         self._misbehave(task)
-        return {"tiles": 40, "paces": [0.1, 0.2], "memory": [300.0, 500.0], "device": "cpu"}
+        return {
+            "tiles": 40,
+            "paces": [0.1, 0.2],
+            "memory": [300.0, 500.0],
+            "device": "cpu",
+            "warnings": ["The T2 does not look like a T2."] if task["seed"] == STRANGE else [],
+        }
 
     def run(
         self, task: Message, volumes: Mapping[str, Volume], send: Send, cancelled: IsCancelled
@@ -83,6 +93,7 @@ class FakeBackend:
                 "seed": task["seed"],
                 "samples": task["samples"],
                 "id": uuid.uuid4().hex,
+                **({"input_check": {"T2": UNLIKE}} if task["seed"] == STRANGE else {}),
                 **({"probe": task["sweep"]["plan"]} if "sweep" in task else {}),
             },
             "seconds": 0.1,

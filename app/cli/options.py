@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from app.cli.terminal import Reporter
 from core.case import Case
 from core.errors import UserError
 from core.models.bundle import Bundle
@@ -14,6 +15,9 @@ from core.registration.methods import DEFAULT_METHOD, METHODS, THROUGH_THE_MODEL
 from core.registration.register import register
 from core.synthesis.request import PreparedInput, Request, Synthesis
 from core.volume import Volume
+
+if TYPE_CHECKING:
+    from core.synthesis.synthesize import Engine
 
 
 class CommandError(UserError):
@@ -70,6 +74,15 @@ def request_of(
         fov=fov,
         batch=args.batch,
     )
+
+
+def checked(engine: Engine, prepared: PreparedInput, report: Reporter) -> PreparedInput:
+    """Look whether the inputs are like the model's training, and say it before the synthesis."""
+    known = len(prepared.warnings)
+    prepared = engine.check(prepared)
+    for sentence in prepared.warnings[known:]:
+        report.warn(sentence)
+    return prepared
 
 
 def measure(case: Case, result: Synthesis, prepared: PreparedInput) -> dict[str, Any]:

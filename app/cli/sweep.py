@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.cli.options import CommandError
+from app.cli.options import CommandError, checked
 from app.cli.terminal import Reporter, answer, output_folder
 from core.case import Case
 from core.errors import UserError
@@ -66,12 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from core.io import read
-    from core.models.weights import load
-    from core.synthesis.backends import choose_device
+    from core.synthesis.open_engine import open_engine
     from core.synthesis.request import Request, prepare_input
     from core.synthesis.sweep_export import Watched, cut_out, export_sweep, labels_in
     from core.synthesis.sweep_field import brain_on_grid, field_of, surface_in
-    from core.synthesis.synthesize import Engine
 
     target = _point("--target", args.target)
     entry = None if args.entry == "auto" else _point("--entry", args.entry)
@@ -107,9 +105,9 @@ def run(args: argparse.Namespace) -> int:
         )
         prepared = prepare_input(case, bundle, request)
     with report.stage("load model"):
-        device = choose_device(args.device)
-        assert bundle.path is not None
-        engine = Engine(load(bundle.path)[1], bundle, device)
+        engine = open_engine(bundle, args.device, tiles=len(prepared.tiles), tell=report.warn)
+    with report.stage("check the input"):
+        prepared = checked(engine, prepared, report)
     with report.stage("synthesise"):
         result = engine.run(
             case,
@@ -143,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
             "frames": sum(len(sweep.offsets) for sweep in plan.laid()),
             "tiles": len(prepared.tiles),
             "model": bundle.name,
-            "device": device,
+            "device": engine.device,
             "seconds": report.timings,
             "warnings": list(prepared.warnings),
             "notice": f"Synthetic. {bundle.intended_use}",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from app.cli.options import CommandError, add_transform, measure, request_of
+from app.cli.options import CommandError, add_transform, checked, measure, request_of
 from app.cli.outputs import (
     DICOM,
     dicom_source,
@@ -24,7 +24,7 @@ from core.models.bundle import Bundle, find
 from core.registration.alignment import moved
 from core.registration.alignment_choice import AlignmentChoice, align, record
 from core.synthesis.devices import DEVICES
-from core.synthesis.request import on_grid, prepare_input
+from core.synthesis.request import forget_volumes, on_grid, prepare_input
 from core.volume import Volume
 
 MASK = "mask"
@@ -145,13 +145,11 @@ def run(args: argparse.Namespace) -> int:
     with report.stage("prepare"):
         prepared = prepare_input(case, bundle, request)
     with report.stage("load model"):
-        from core.models.weights import load
-        from core.synthesis.backends import choose_device
-        from core.synthesis.synthesize import Engine
+        from core.synthesis.open_engine import open_engine
 
-        device = choose_device(args.device)
-        assert bundle.path is not None
-        engine = Engine(load(bundle.path)[1], bundle, device)
+        engine = open_engine(bundle, args.device, tiles=len(prepared.tiles), tell=report.warn)
+    with report.stage("check the input"):
+        prepared = checked(engine, prepared, report)
     with kept_samples(args, prepared, request, args.out) as each:
         with report.stage("synthesise"):
             result = engine.run(
@@ -162,9 +160,13 @@ def run(args: argparse.Namespace) -> int:
                 progress=lambda p: report.progress(p.stage, p.done, p.total, p.seconds_left),
             )
         measured = measure(case, result, prepared)
+        tiles, checks, warnings = len(prepared.tiles), prepared.checked, prepared.warnings
+        grid, used = None if args.grid == "model" else prepared.reference, engine.device
+        # What the network saw is as large as what it made, and no longer needed.
+        del prepared, engine
+        forget_volumes()
         with report.stage("write"):
             source = dicom_source(args, inputs)
-            grid = None if args.grid == "model" else prepared.reference
             saved = result if grid is None else on_grid(result, grid)
             outputs = write_result(saved, measured, args.out, args.format, source)
             del saved
@@ -177,17 +179,18 @@ def run(args: argparse.Namespace) -> int:
             "sources": {m: shown(v.source) for m, v in case.volumes.items()},
             "subset": list(request.subset),
             "targets": list(targets),
-            "tiles": len(prepared.tiles),
+            "tiles": tiles,
             "model": bundle.name,
             "model_sha256": bundle.sha256,
-            "device": device,
+            "device": used,
             "seconds": report.timings,
             "peak_memory_mb": round(peak_memory() / 1e6),
             **({"metrics": measured} if measured else {}),
             **({"alignment": aligned} if aligned else {}),
+            **({"input_check": checks} if checks else {}),
             "warnings": [
                 *(w for v in case.volumes.values() for w in v.warnings),
-                *prepared.warnings,
+                *warnings,
             ],
             "notice": f"Synthetic. {bundle.intended_use}",
         },

@@ -63,13 +63,15 @@ def run(args: argparse.Namespace) -> int:
         files.describe()
     report = Reporter()
     start = time.perf_counter()
+    from core.synthesis.open_engine import open_engine
+
     rows: list[dict[str, Any]] = []
     engine: Engine | None = None
     try:
         for case in cases:
             row = _kept(args, bundle, case, targets, files)
             if row is None:
-                engine = engine or _engine(args, bundle)
+                engine = engine or open_engine(bundle, args.device, tell=report.warn)
                 row = _one(args, engine, bundle, case, targets, report, files)
             rows.append(row)
             left = (time.perf_counter() - start) / len(rows) * (len(cases) - len(rows))
@@ -101,14 +103,6 @@ def _files(args: argparse.Namespace, cases: Sequence[CohortCase]) -> Files:
     return Bids(args.out, args.cohort, cases, whole=args.fov == "whole")
 
 
-def _engine(args: argparse.Namespace, bundle: Bundle) -> Engine:
-    from core.models.weights import load
-    from core.synthesis.backends import choose_device
-
-    assert bundle.path is not None
-    return Engine(load(bundle.path)[1], bundle, choose_device(args.device))
-
-
 def _one(
     args: argparse.Namespace,
     engine: Engine,
@@ -124,7 +118,7 @@ def _one(
     try:
         case.refuse()
         request, loaded = _load(args, bundle, case, targets)
-        prepared = prepare_input(loaded, bundle, request)
+        prepared = engine.check(prepare_input(loaded, bundle, request))
         with kept_samples(args, prepared, request, files.root) as each:
             result = engine.run(
                 loaded,

@@ -17,9 +17,10 @@ Window → engine
 Engine → window
     ``ready``      devices
     ``held``       key
-    ``preflight``  job, tiles, seconds (low, high), memory (MB now, MB at the peak), device
+    ``preflight``  job, tiles, seconds (low, high), memory (MB now, MB at the peak), device,
+                   warnings, told (what was found out about this computer)
     ``prepared``   job, shape, affine, arrays (target → array), fov (array), tiles
-    ``progress``   job, stage, done, total, seconds_left, regions
+    ``progress``   job, stage, done, total, seconds_left, regions; warnings and told, once
     ``shares``     job, shape, affine, experts, axis, index, levels (level → array)
     ``done``       job, see :class:`app.processes.engine.backend.EngineBackend`
     ``cancelled``  job

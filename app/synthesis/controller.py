@@ -21,7 +21,7 @@ from app.state.values import Kind
 from app.synthesis.cost import CostEstimator, pace_key
 from app.synthesis.experts import Experts
 from app.synthesis.live_preview import LivePreview, Question, question
-from app.synthesis.request import sweep_obstacle, sweep_task, task
+from app.synthesis.request import device, sweep_obstacle, sweep_task, task
 from app.synthesis.stale_results import StaleResults
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class SynthesisController(QObject):
         self._state = _State()
         self._told: set[str] = set()
         self.cost = CostEstimator(context, lambda: self.running)
+        self.cost.warned.connect(self._tell)
+        self.cost.told.connect(context.messages.info)
         self.experts = Experts(context, lambda: self.running)
         self.stale = StaleResults(context, self._renew, lambda: self.running)
         self._rerun_timer = QTimer(self, singleShot=True, interval=RERUN_DELAY_MS)
@@ -191,6 +193,9 @@ class SynthesisController(QObject):
         self._state.live = LivePreview(self.session, message, self._state.asked)
 
     def _progressed(self, message: Message) -> None:
+        self._tell(message.get("warnings", []))
+        for sentence in message.get("told", []):
+            self.context.messages.info(sentence)
         if self._state.live is not None:
             self._state.live.touch(message.get("regions", []))
         self.stage_changed.emit(
@@ -201,7 +206,7 @@ class SynthesisController(QObject):
         live = self._state.live
         assert live is not None
         if not live.asked.probe:  # its key tells of another number of inputs
-            key = pace_key(self.context, message["device"])
+            key = pace_key(self.context, device(self.context))
             self.context.settings.add_pace(key, float(message["pace"]))
         rows = live.finish(message)
         self.context.engine.release()
@@ -212,8 +217,11 @@ class SynthesisController(QObject):
         self.context.messages.info(
             f"Synthesised {names} in {message['seconds']:.0f} s. Research use only."
         )
-        # Once for the same volumes: a second run of them tells nothing new.
-        new = [str(text) for text in message.get("warnings", []) if text not in self._told]
+        self._tell(message.get("warnings", []))
+
+    def _tell(self, sentences: Sequence[str]) -> None:
+        """Say what is to be known of the inputs, once: a second run tells nothing new of them."""
+        new = [text for text in map(str, sentences) if text not in self._told]
         self._told.update(new)
         if new:
             self.context.messages.warning(" ".join(new))

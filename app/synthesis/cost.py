@@ -43,6 +43,10 @@ class CostEstimator(QObject):
 
     changed = Signal(object)
     """``Estimate``, a sentence saying why there is none, or None while it is being made."""
+    told = Signal(str)
+    """What the engine found out about this computer."""
+    warned = Signal(list)
+    """Sentences about the inputs: their scale, and whether they are like the model's training."""
 
     def __init__(self, context: Context, running: Callable[[], bool]) -> None:
         super().__init__(context.session)
@@ -91,6 +95,9 @@ class CostEstimator(QObject):
             low, high = message["memory"]
             seconds = (tiles * min(paces), tiles * max(paces))
             self._say(Estimate(tiles, seconds, (low, high), message["device"]))
+            for sentence in message.get("told", []):
+                self.told.emit(sentence)
+            self.warned.emit(list(message.get("warnings", [])))
 
         def failed(failure: Failure) -> None:
             if self._job is job:

@@ -12,10 +12,8 @@ from core.modalities import SWEPT
 
 
 def device(context: Context) -> str:
-    """Return the device a run will use."""
-    wanted, devices = context.session.synthesis.form.device, context.engine.devices
-    best = devices[0] if devices else "cpu"
-    return best if wanted == "auto" else wanted
+    """Return the device a run is asked to use; which one is ``auto`` the engine finds out."""
+    return context.session.synthesis.form.device
 
 
 def task(context: Context) -> Message:

@@ -31,6 +31,7 @@ from app.state.record import Result
 from app.state.undo import RemoveLayers, RenameResult
 from app.state.values import Compare
 from core.marks import SYNTHETIC_SENTENCE
+from core.synthesis.input_warning import told
 
 UNITS = {"PSNR": "dB"}
 """Metrics that have a unit of their own."""
@@ -70,6 +71,10 @@ class ResultsPanel(QWidget):
         self.table.setAccessibleName("Results")
         self.table.verticalHeader().setVisible(False)
         self.table.verticalHeader().setDefaultSectionSize(self.fontMetrics().lineSpacing() + 8)
+        self.warning = QLabel()
+        make_bold(self.warning)
+        self.warning.setWordWrap(True)
+        self.warning.setAccessibleName("Warning about the input")
         self.about = QLabel()
         self.about.setWordWrap(True)
         self.limits = QLabel()
@@ -121,6 +126,7 @@ class ResultsPanel(QWidget):
             self.notice,
             self.empty,
             self.table,
+            self.warning,
             self.about,
             self.limits,
             self.samples,
@@ -155,12 +161,15 @@ class ResultsPanel(QWidget):
             button.setVisible(some)
             button.setEnabled(whole)
         self.compare.setEnabled(whole and len(self.results.all) > 1)
+        warning = told(current.provenance) if current else ""
+        self.warning.setText(warning)
+        self.warning.setVisible(bool(warning))
         self.about.setText(why(current, live=not whole) if current else "")
         limits = current.limits if current else ""
-        told = f"Known limits of {current.model}: {limits}" if current and limits else ""
+        known = f"Known limits of {current.model}: {limits}" if current and limits else ""
         link = '<a href="card">Model card</a>'
-        self.limits.setText(f"{escape(told)} {link}".strip())
-        self.limits.setToolTip(told)  # a small window cannot show all of it
+        self.limits.setText(f"{escape(known)} {link}".strip())
+        self.limits.setToolTip(known)  # a small window cannot show all of it
         self.limits.setVisible(current is not None and bool(current.model))
         self._show_samples(current)
         self.tree.clear()
@@ -306,8 +315,10 @@ def why(result: Result, *, live: bool) -> str:
     if live:
         return f"{result.title} is under way. It is judged when it is whole."
     if "PSNR" in result.metrics:
-        told = ", ".join(f"{n} {metric_text(n, v)} {unit(n)}".strip() for n, v in _by_name(result))
-        return f"{told}. Inside the field of view both have, against {result.truth_name}."
+        judged = ", ".join(
+            f"{n} {metric_text(n, v)} {unit(n)}".strip() for n, v in _by_name(result)
+        )
+        return f"{judged}. Inside the field of view both have, against {result.truth_name}."
     if result.probe:
         return "No metrics: a virtual sweep is compared with nothing."
     if result.truth_name:

@@ -59,21 +59,16 @@ def load_model(name: str | os.PathLike[str] | None = None, device: str = "auto")
 
     Args:
         name: a model file, or the name of one the program knows; the built-in model without it.
-        device: ``"cpu"``, ``"cuda"``, ``"mps"``, ``"openvino"``, or ``"auto"`` for the best exact
-            one.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"``, ``"openvino"``, or ``"auto"`` for the
+            fastest one here; that is timed at the first call and remembered.
 
     Raises:
         ModelError: there is no such model, or its file is damaged.
         SynthesisError: the device is not there.
     """
-    from core.models.weights import load
-    from core.synthesis.backends import choose_device
-    from core.synthesis.synthesize import Engine
+    from core.synthesis.open_engine import open_engine
 
-    known = find(None if name is None else os.fspath(name))
-    assert known.path is not None
-    bundle, network = load(known.path)
-    return Engine(network, bundle, choose_device(device))
+    return open_engine(find(None if name is None else os.fspath(name)), device)
 
 
 def synthesize(
@@ -106,7 +101,8 @@ def synthesize(
 
     Returns:
         ``volumes`` and ``spread`` by modality, in the units of the case's real volume of that
-        modality or on 0…255; ``provenance`` for :func:`write`'s ``marks``.
+        modality or on 0…255; ``provenance`` for :func:`write`'s ``marks``, with ``input_check``:
+        whether each input is like the model's training.
 
     Raises:
         ModelError: the model does not know a modality.
@@ -127,7 +123,7 @@ def synthesize(
         seed=seed,
         fov=fov,
     )
-    prepared = prepare_input(case, model.bundle, request)
+    prepared = model.check(prepare_input(case, model.bundle, request))
     result = model.run(case, prepared, request)
     return on_grid(result, prepared.reference) if on_own_grid else result
 

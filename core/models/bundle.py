@@ -20,6 +20,7 @@ from core.modalities import SWEPT
 from core.models.base.config import ModelConfig, ModelError
 from core.models.family import config_from_dict
 from core.models.slicing import PLANES, USUAL, Slicing
+from core.models.typical import Typical
 from core.version import __version__
 
 SCHEMA = 2
@@ -115,6 +116,8 @@ class Bundle:
         path: where the file lies; ``None`` before it is saved.
         temperature: of the noise its images are drawn with unless asked otherwise: 0 for a model
             that learnt the expected image, 1 for one whose samples a discriminator has judged.
+        typical: modality → what the model's own quantities are on held-out cases; empty where the
+            model was never calibrated, and then no input is warned of.
     """
 
     config: ModelConfig
@@ -125,6 +128,7 @@ class Bundle:
     program: str = __version__
     path: Path | None = None
     temperature: float = 0.0
+    typical: Mapping[str, Typical] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 10:
@@ -164,6 +168,7 @@ class Bundle:
                 "intended_use": self.intended_use,
                 "program": self.program,
                 "temperature": self.temperature,
+                "typical": {m: one.to_dict() for m, one in self.typical.items()},
             },
             sort_keys=True,
         )
@@ -193,6 +198,7 @@ class Bundle:
                 card=_card(values["card"]),
                 program=_line(values["program"]),
                 temperature=float(values.get("temperature", 0.0)),
+                typical=_typical(values.get("typical", {})),
                 path=path,
             )
         except ModelError as error:
@@ -228,6 +234,13 @@ def _card(values: Any) -> dict[str, Any]:
     if not all(isinstance(was, dict) for was in card.get("renamed_from", [])):
         raise ValueError("card.renamed_from holds no names")
     return card
+
+
+def _typical(values: Any) -> dict[str, Typical]:
+    """Return what a file says of its held-out cases; raises ValueError, TypeError, KeyError."""
+    if not isinstance(values, dict):
+        raise ValueError("typical names no modalities")
+    return {_line(m): Typical.from_dict(one) for m, one in values.items()}
 
 
 def header(path: str | os.PathLike[str]) -> Bundle:

@@ -16,7 +16,6 @@ from core.grid import Grid
 from core.image.brain_mask import brain_mask
 from core.image.resample import resample_mask
 from core.models.bundle import Bundle, find
-from core.models.weights import load
 from core.registration.alignment import (
     AlignError,
     Alignment,
@@ -30,7 +29,7 @@ from core.registration.methods import LC2, THROUGH_THE_MODEL
 from core.registration.pair import MARGIN, swept_region, which_is_swept
 from core.registration.register import check_overlap, register
 from core.registration.similarity import similarity
-from core.synthesis.backends import choose_device
+from core.synthesis.open_engine import open_engine
 from core.synthesis.request import Request, prepare_input
 from core.synthesis.synthesize import Engine
 from core.volume import Volume
@@ -43,8 +42,7 @@ def through_model(name: str | None = None, device: str = "auto") -> Callable[...
         ModelError: no such model.
     """
     bundle = find(name)
-    assert bundle.path is not None
-    engine = Engine(load(bundle.path)[1], bundle, choose_device(device))
+    engine = open_engine(bundle, device)
 
     def search(
         fixed: Volume,

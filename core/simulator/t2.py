@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,20 @@ def draw_contrast(rng: np.random.Generator) -> tuple[dict[Tissue, float], str]:
     return values, "ordinary"
 
 
-def render_t2(rng: np.random.Generator, anatomy: Anatomy) -> tuple[Field, dict[str, Any]]:
-    """Return the T2 voxels (i, j, k), float32, arbitrary scanner units >= 0, and what was drawn."""
+def render_t2(
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    contrast: Mapping[Tissue, float] | None = None,
+) -> tuple[Field, dict[str, Any]]:
+    """Return the T2 voxels (i, j, k), float32, arbitrary scanner units >= 0, and what was drawn.
+
+    Args:
+        rng: of everything that is drawn.
+        anatomy: the head.
+        contrast: intensity of every tissue, 0-1, instead of a drawn one: another kind of image.
+    """
     shape, spacing = anatomy.grid.shape, float(anatomy.grid.spacing[0])
-    values, kind = draw_contrast(rng)
+    values, kind = draw_contrast(rng) if contrast is None else (dict(contrast), "given")
     image = anatomy.paint(values)
     texture = np.float32(rng.uniform(0.01, 0.05))
     image *= 1 + texture * smooth_noise(rng, shape, spacing, 1.8 * max(spacing, 1.0))

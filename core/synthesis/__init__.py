@@ -4,6 +4,10 @@ __all__ = [
     "backends",
     "brain_surface",
     "devices",
+    "fastest",
+    "input_check",
+    "input_warning",
+    "open_engine",
     "overview",
     "request",
     "score",
@@ -11,5 +15,6 @@ __all__ = [
     "sweep_field",
     "sweep_plan",
     "synthesize",
+    "view",
     "virtual_sweep",
 ]

@@ -21,7 +21,7 @@ from core.models.base.network import Network
 from core.models.bundle import Bundle
 from core.models.inference import for_inference
 from core.models.onnx_export import Traceable
-from core.synthesis.devices import EXTRAS, OPENVINO
+from core.synthesis.devices import BFLOAT16, EXTRAS, OPENVINO
 from core.synthesis.request import SynthesisError
 from core.volume import Voxels
 
@@ -36,8 +36,18 @@ def devices() -> list[str]:
     return found + [name for name in EXTRAS if importlib.util.find_spec(name) is not None]
 
 
+def bfloat16_here() -> bool:
+    """Tell whether this CPU multiplies in bfloat16; another one is slower at it than at float32."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):
+        return False
+
+
 def choose_device(name: str = "auto") -> str:
-    """Return the device to compute on; ``auto`` prefers a GPU and never the accelerated back end.
+    """Return the device to compute on; ``auto`` is the first exact one, a GPU where there is one.
+
+    Where there is a model, :func:`core.synthesis.fastest.choose` times what there is.
 
     Raises:
         SynthesisError: the named device is not there.
@@ -45,6 +55,8 @@ def choose_device(name: str = "auto") -> str:
     there = devices()
     if name == "auto":
         return there[0]
+    if name == BFLOAT16 and bfloat16_here():
+        return name
     if name not in there:
         extra = EXTRAS.get(name)
         hint = f" Install it with pip install 'mhvae-studio[{extra}]'." if extra else ""
@@ -80,12 +92,13 @@ class Pass(Protocol):
 
 
 class TorchPass:
-    """The exact path, on any torch device."""
+    """The exact path, on any torch device; or, in bfloat16, nearly that on a CPU."""
 
-    def __init__(self, model: Network, device: str) -> None:
+    def __init__(self, model: Network, device: str, *, bfloat16: bool = False) -> None:
         if device == "cpu":
             keep_memory()
         self.device = device
+        self.bfloat16 = bfloat16
         self.model = for_inference(model).to(device)
 
     def __call__(
@@ -98,10 +111,11 @@ class TorchPass:
         """See :class:`Pass`."""
         images = {m: torch.from_numpy(x).to(self.device) for m, x in inputs.items()}
         there = [None if n is None else [x.to(self.device) for x in n] for n in noises]
-        with torch.inference_mode():
+        nearly = torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
+        with torch.inference_mode(), nearly:
             draws = self.model.draw(images, targets, temperature, there)
             return {
-                m: torch.stack([made[m][:, 0].clamp(-1, 1) for made in draws]).cpu().numpy()
+                m: torch.stack([made[m][:, 0].float().clamp(-1, 1) for made in draws]).cpu().numpy()
                 for m in targets
             }
 
@@ -175,7 +189,14 @@ class OpenVinoPass:
         return graph
 
 
-PASSES: dict[str, Callable[[Network, Bundle], Pass]] = {OPENVINO: OpenVinoPass}
+def _bfloat16_pass(model: Network, bundle: Bundle) -> Pass:
+    return TorchPass(model, "cpu", bfloat16=True)
+
+
+PASSES: dict[str, Callable[[Network, Bundle], Pass]] = {
+    OPENVINO: OpenVinoPass,
+    BFLOAT16: _bfloat16_pass,
+}
 """Back ends beside torch."""
 
 

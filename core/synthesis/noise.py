@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ REACH = 3
 At 0.5 mm, neighbouring slices then correlate by 0.87 and the next by 0.5; the texture of a real
 ultrasound at 0.4 mm by 0.7 to 0.8 and 0.5, that of simulated ones by 0.8 to 0.9 and 0.4 to 0.8.
 """
+
+PLANES = 128
+"""Planes kept: two for each level of some samples. Those of the built-in models take 70 MB."""
 
 
 def tile_noise(
@@ -59,17 +63,22 @@ def tile_noise(
         cut = []
         for tile in tiles:
             plane, part = divmod(tile.index / reach, 1)
+            corner = [(at - begin) >> shift for at, begin in zip(tile.origin, first, strict=True)]
+            place = [slice(at, at + n) for at, n in zip(corner, size, strict=False)]
             near, far = (
-                torch.randn(channels, *extent, generator=_generator(seed, sample, n, level))
+                _plane((seed, sample, n, level), (channels, *extent))[:, *place]
                 for n in (int(plane), int(plane) + 1)
             )
             # The squares of the weights add up to 1, so that every slice has unit variance.
-            noise = math.cos(math.pi / 2 * part) * near + math.sin(math.pi / 2 * part) * far
-            corner = [(at - begin) >> shift for at, begin in zip(tile.origin, first, strict=True)]
-            place = (slice(at, at + n) for at, n in zip(corner, size, strict=False))
-            cut.append(noise[:, *place])
+            cut.append(math.cos(math.pi / 2 * part) * near + math.sin(math.pi / 2 * part) * far)
         levels.append(torch.stack(cut))
     return levels
+
+
+@lru_cache(maxsize=PLANES)
+def _plane(key: tuple[int, ...], shape: tuple[int, ...]) -> Tensor:
+    """Draw one plane of a level; all tiles of its slices cut theirs out of it."""
+    return torch.randn(*shape, generator=_generator(*key))
 
 
 def _generator(*key: int) -> torch.Generator:

@@ -14,6 +14,7 @@ from core.files import replacing
 from core.grid import Grid
 from core.image.resample import resample
 from core.marks import SYNTHETIC_MARK, SYNTHETIC_RGB
+from core.synthesis.input_warning import told
 from core.synthesis.request import Synthesis
 from core.volume import Volume, VolumeError
 
@@ -48,6 +49,7 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
     at = [int(v) for v in np.array(view.shape) // 2]
 
     notice = f"{result.provenance['notice']} Model: {result.provenance['model']['name']}."
+    notice = f"{notice} {told(result.provenance)}".strip()
     width = CELL * len(columns)
     footer = textwrap.wrap(notice, width // 8)
     height = (CELL + TEXT) * len(PLANES) + TEXT * len(footer)

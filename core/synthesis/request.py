@@ -26,6 +26,7 @@ from core.marks import synthetic_notice
 from core.models.bundle import Bundle
 from core.models.slicing import Slicing
 from core.synthesis.tiles import Tiling
+from core.synthesis.view import Block, View, block_of, forget_parts, view_of, whole_view
 from core.version import __version__
 from core.volume import Mask, Volume, Voxels
 
@@ -91,7 +92,7 @@ class PreparedInput:
     """A case laid out for the network.
 
     Attributes:
-        grid: canonical (RAS+) grid at the model's spacing.
+        grid: canonical (RAS+) grid at the model's spacing, cut to what the tiles see.
         slicing: how an array on ``grid`` becomes the model's slices.
         images: input modality → (i, j, k) float32 in [-1, 1] on ``grid``, background -1.
         fov: (i, j, k) bool on ``grid``: where to synthesise.
@@ -100,6 +101,8 @@ class PreparedInput:
         tiles: the work, in order.
         reference: grid of the volume that decided ``grid``, in the file's own storage order.
         warnings: sentences about the inputs' scales and fields of view.
+        checked: input → what :mod:`core.synthesis.input_check` found, for provenance; empty where
+            nothing was looked at.
     """
 
     grid: Grid
@@ -111,6 +114,7 @@ class PreparedInput:
     tiles: tuple[Tile, ...]
     reference: Grid
     warnings: tuple[str, ...] = ()
+    checked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def axis(self) -> int:
@@ -145,7 +149,8 @@ def prepare_input(case: Case, bundle: Bundle, request: Request) -> PreparedInput
     """Lay a case out on the model's grid.
 
     The reference grid is that of the first volume in the model's order of modalities (the iUS when
-    there is one), turned to RAS+ and brought to the model's spacing.
+    there is one), turned to RAS+ and brought to the model's spacing; of it, the part that the tiles
+    over the field of view see.
 
     Raises:
         ModelError: the subset or a target is not the model's.
@@ -185,34 +190,25 @@ def lay_out(case: Case, bundle: Bundle, request: Request) -> PreparedInput:
     normalisers = {m: f.normaliser for m, f in facts.items()}
     first = next(iter(facts))
     grid = _model_grid(facts[first].volume, bundle.preprocessing.spacing)
-    images = {m: _image(f, grid) for m, f in facts.items() if m in request.subset}
-    fov = _target_fov(bundle, request, facts, grid)
-    if not fov.any():
+    view = _target_view(bundle, request, facts, grid)
+    if not view.mask.any():
         raise SynthesisError(
             "The field of view is empty on the model's grid: nothing to synthesise. Give a mask "
             "that overlaps the input (--fov FILE), or use the whole grid (--fov whole)."
         )
     slicing = bundle.preprocessing.slicing
-    seen = slicing.slices(fov)
-    plane, box = (seen.shape[1], seen.shape[2]), (_reach(seen, 1), _reach(seen, 2))
-    tiling = Tiling(plane, config.tile, config.stride, box)
+    block = block_of(view, grid, slicing, config.tile, max(config.stride // 2, 1))
     return PreparedInput(
-        grid=grid,
+        grid=block.grid,
         slicing=slicing,
-        images=images,
-        fov=fov,
+        images={m: _image(f, block.grid) for m, f in facts.items() if m in request.subset},
+        fov=block.fov,
         normalisers={m: normalisers.get(m, UNKNOWN_UNITS) for m in config.modalities},
-        tiling=tiling,
-        tiles=_order(seen, slicing, tiling, grid, request.focus),
+        tiling=block.tiling,
+        tiles=_order(block, slicing, request.focus),
         reference=case.volumes[first].grid,
         warnings=tuple(text for one in facts.values() for text in one.warnings),
     )
-
-
-def _reach(mask: Mask, axis: int) -> slice:
-    others = tuple(a for a in range(3) if a != axis)
-    shown = np.flatnonzero(np.any(mask, axis=others))
-    return slice(int(shown[0]), int(shown[-1]) + 1)
 
 
 # A window asks for many layouts of the same volumes (every toggle of an input is one, every move of
@@ -240,35 +236,36 @@ def _image(facts: Measured, grid: Grid) -> Voxels:
 
 
 @lru_cache(maxsize=2)
-def _swept(facts: Measured, grid: Grid) -> Mask:
-    return _read_only(resample_mask(facts.field, facts.volume.grid, grid))
+def _swept(facts: Measured, grid: Grid) -> View:
+    return _read_only(view_of(facts.field, facts.volume.grid, grid))
 
 
 @lru_cache(maxsize=2)
-def _brain(facts: Measured, grid: Grid) -> Mask:
+def _brain(facts: Measured, grid: Grid) -> View:
     volume = facts.volume
-    return _read_only(resample_mask(brain_mask(volume), volume.grid, grid))
+    return _read_only(view_of(brain_mask(volume), volume.grid, grid))
 
 
-def _read_only(mask: Mask) -> Mask:
-    mask.setflags(write=False)
-    return mask
+def _read_only(view: View) -> View:
+    view.mask.setflags(write=False)
+    return view
 
 
 def forget_volumes() -> None:
     """Let go of volumes and of what was worked out from them; the next layout starts anew."""
     for remembered in (_facts, _model_grid, _image, _swept, _brain):
         remembered.cache_clear()
+    forget_parts()
 
 
-def _target_fov(
+def _target_view(
     bundle: Bundle, request: Request, facts: Mapping[str, Measured], grid: Grid
-) -> Mask:
+) -> View:
     if isinstance(request.fov, Volume):
         mask = request.fov.canonical()
-        return resample_mask(mask.voxels > 0, mask.grid, grid)
+        return view_of(mask.voxels > 0, mask.grid, grid)
     if request.fov == "whole":
-        return np.ones(grid.shape, dtype=bool)
+        return whole_view(grid)
     for m in bundle.preprocessing.swept:
         if m in facts:
             return _swept(facts[m], grid)
@@ -276,13 +273,11 @@ def _target_fov(
 
 
 def _order(
-    planes: Mask,
-    slicing: Slicing,
-    tiling: Tiling,
-    grid: Grid,
-    focus: tuple[float, float, float] | None,
+    block: Block, slicing: Slicing, focus: tuple[float, float, float] | None
 ) -> tuple[Tile, ...]:
-    """Order the tiles that touch the field of view: the focused one, its slice, then outward."""
+    """Order the tiles that count in the field of view: the focused one, its slice, then outward."""
+    grid, tiling = block.grid, block.tiling
+    planes = slicing.slices(block.fov)
     centre = (np.array(grid.shape) - 1) / 2 if focus is None else grid.to_voxel(focus)
     at = np.clip(np.round(centre), 0, np.array(grid.shape) - 1)
     along, row, column = slicing.pixel(at, grid.shape)
@@ -293,7 +288,7 @@ def _order(
         away = abs(int(index) - along)
         for origin in tiling.origins:
             _, outer = tiling.overlap(origin)
-            if planes[index][outer].any():
+            if (planes[index][outer] & tiling.counts[origin]).any():
                 middle = np.array(origin) + half - 0.5
                 aside = float(np.hypot(middle[0] - row, middle[1] - column))
                 work.append(((away, aside), Tile(int(index), origin)))

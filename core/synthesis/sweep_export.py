@@ -17,6 +17,7 @@ from core.io import write
 from core.io.sweep_writer import ENDING, write_sweep
 from core.marks import SYNTHETIC_MARK
 from core.synthesis.sweep_plan import SweepPlan
+from core.synthesis.view import part_of
 from core.synthesis.virtual_sweep import SweepError, VirtualSweep, box_of
 from core.volume import Volume, VolumeError
 
@@ -49,9 +50,8 @@ class Watched:
 def cut_out(volume: Volume, field: Volume) -> tuple[Volume, Volume]:
     """Return a volume and a mask on its grid, both cut to the smallest box that holds the mask."""
     start, shape = box_of(field)
-    cut = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
     grid = field.grid.crop(start, shape)
-    both = (replace(v, voxels=np.ascontiguousarray(v.voxels[cut]), grid=grid)
+    both = (replace(v, voxels=np.ascontiguousarray(part_of(v.voxels, v.grid, grid)), grid=grid)
             for v in (volume, field))  # fmt: skip
     first, second = both
     return first, second

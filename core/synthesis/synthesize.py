@@ -16,6 +16,8 @@ from core.models.base.network import Network
 from core.models.bundle import Bundle
 from core.models.mhvae.model import MHVAE
 from core.synthesis.backends import Pass, build_pass
+from core.synthesis.input_check import checked_input
+from core.synthesis.input_warning import KEY
 from core.synthesis.noise import tile_noise
 from core.synthesis.request import (
     PreparedInput,
@@ -92,6 +94,7 @@ class Engine:
         *,
         into: Mapping[str, Voxels] | None = None,
         each: Mapping[str, Sequence[Voxels]] | None = None,
+        check: Callable[[PreparedInput], PreparedInput] | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Synthesis:
@@ -105,6 +108,8 @@ class Engine:
                 target's units as soon as they exist (shared memory, say); made here when absent.
             each: target → one array like those of ``into`` for every sample, which receive the
                 single samples; they are not kept when absent.
+            check: looks at the input (:meth:`check`, say) when the first slice is whole; gives the
+                case with what it found.
             progress: called after every batch.
             cancelled: asked before every batch.
 
@@ -117,18 +122,26 @@ class Engine:
         out = into or {m: np.zeros(shape, np.float32) for m in request.targets}
         spread = {m: np.zeros(shape, np.float32) for m in request.targets if request.samples > 1}
         slices = _SliceBuffers(prepared, request, out, spread, each or {})
-        done = 0
+        done, first = 0, sum(t.index == prepared.tiles[0].index for t in prepared.tiles)
         for batch in _batches(prepared.tiles, request.batch):
             if cancelled():
                 raise Cancelled
+            if check is not None and done >= first:
+                prepared, check = check(prepared), None
             images = self._synthesise(prepared, request, batch)
             regions = slices.add(batch, images)
             done += len(batch)
             pace = (time.perf_counter() - started) / done
             total = len(prepared.tiles)
             progress(Progress("synthesising", done, total, pace * (total - done), regions))
+        if check is not None:
+            prepared = check(prepared)
         marks = {
-            m: {**provenance(case, self.bundle, request, m), "computed_on": self.device}
+            m: {
+                **provenance(case, self.bundle, request, m),
+                "computed_on": self.device,
+                **({KEY: dict(prepared.checked)} if prepared.checked else {}),
+            }
             for m in request.targets
         }
         return Synthesis(
@@ -144,6 +157,16 @@ class Engine:
             provenance={**marks[request.targets[0]], "targets": marks},
             timings={"synthesise": time.perf_counter() - started},
         )
+
+    def check(
+        self, prepared: PreparedInput, cancelled: Callable[[], bool] = lambda: False
+    ) -> PreparedInput:
+        """Return the case with what its inputs look like to the model, in warnings and record.
+
+        Raises:
+            Cancelled: ``cancelled`` said so.
+        """
+        return checked_input(self.model, self.bundle, prepared, cancelled)
 
     def _synthesise(
         self, prepared: PreparedInput, request: Request, batch: Sequence[Tile]

@@ -2,12 +2,13 @@
 
 Tile origins depend on the grid and on the box that is asked for, never on what the image shows, so
 the same place is computed the same way in one slice as in the whole volume. Origins are multiples
-of the network's coarsest step apart, which lets one noise plane per level serve all tiles of a
-slice.
+of the pixel of the network's coarsest map of latents apart, which lets one noise plane per level
+serve all tiles of a slice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
+SHARED = 1 / 6
+"""Of a tile, at least so much is shared with its neighbour (more, as far as the step wants it)."""
+COUNTS = 1 / 3
+"""Of the largest weight at a pixel, from which a tile has a say there.
+
+The tile with the largest weight always has, so nothing is left out; at most a quarter of a pixel
+comes from a tile without.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,23 @@ class Tiling:
         )
 
     @cached_property
+    def counts(self) -> Mapping[tuple[int, int], NDArray[np.bool_]]:
+        """Origin → where the tile has a say, bool on its part of the plane.
+
+        A tile whose say lies all outside the field of view need not be computed: what it would add
+        there is little, and other tiles are there.
+        """
+        largest = np.zeros(self.plane, np.float32)
+        for origin in self.origins:
+            inner, outer = self.overlap(origin)
+            np.maximum(largest[outer], self.window[inner], out=largest[outer])
+        found = {}
+        for origin in self.origins:
+            inner, outer = self.overlap(origin)
+            found[origin] = self.window[inner] >= np.float32(COUNTS) * largest[outer]
+        return found
+
+    @cached_property
     def window(self) -> Plane:
         """(tile) float32 blending weight: 1 in the middle, falling smoothly to the edges."""
         return np.outer(_ramp(self.tile[0]), _ramp(self.tile[1])).astype(np.float32)
@@ -80,8 +106,7 @@ class Tiling:
 
 def _origins(plane: int, box: slice, tile: int, step: int) -> tuple[int, ...]:
     low, high, _ = box.indices(plane)
-    # Neighbours share at least a third of a tile (as far as the step allows).
-    stride = max(step, int(tile * 2 / 3) // step * step)
+    stride = max(step, int(tile * (1 - SHARED)) // step * step)
     span = -(-max(0, high - low - tile) // step) * step
     count = -(-span // stride) + 1
     begin = low - (span + tile - (high - low)) // 2

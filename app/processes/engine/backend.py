@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -23,7 +23,10 @@ from app.processes.shared_memory import SharedArray
 from core.case import Case
 from core.errors import Cancelled
 from core.grid import Grid
-from core.synthesis.backends import choose_device, devices
+from core.models.bundle import header
+from core.synthesis.backends import devices
+from core.synthesis.fastest import WORTH
+from core.synthesis.open_engine import open_engine
 from core.synthesis.request import PreparedInput, Request, Synthesis, forget_volumes, prepare_input
 from core.synthesis.score import compare_with_truth
 from core.synthesis.sweep_field import forget_brains
@@ -51,6 +54,7 @@ class EngineBackend:
 
     def __init__(self) -> None:
         self._engine: tuple[tuple[str, str], Engine] | None = None
+        self._settled = False
         self._layouts: dict[_Key, PreparedInput] = {}
         self._arrays: list[SharedArray] = []
 
@@ -65,15 +69,18 @@ class EngineBackend:
 
         Returns:
             tiles: number of tiles; paces: measured seconds per tile (empty when not asked);
-            memory: MB held now, and MB expected at the peak; device.
+            memory: MB held now, and MB expected at the peak; device; warnings: sentences about the
+            inputs, also on whether they are like the model's training.
         """
         case, request = _case(task, volumes), _request(task)
-        engine = self._load(task)
         prepared = self._prepare(task, case, request)
+        told: list[str] = []
+        engine = self._load(task, len(prepared.tiles), told.append)
         if cancelled():
             raise Cancelled
         measure = task.get("measure", True)
         paces = self._measure(engine, case, prepared, request, cancelled) if measure else []
+        prepared = self._checked(task, engine, prepared, request, cancelled)
         now = psutil.Process().memory_info().rss
         arrays = len(request.targets) * (2 + 2 * (request.samples > 1) + _singles(request))
         return {
@@ -81,6 +88,8 @@ class EngineBackend:
             "paces": paces,
             "memory": [now / 1e6, (now + 4 * arrays * prepared.fov.size) / 1e6],
             "device": engine.device,
+            "warnings": list(prepared.warnings),
+            "told": told,
         }
 
     def run(
@@ -97,12 +106,19 @@ class EngineBackend:
         """
         started = time.perf_counter()
         case, request = _case(task, volumes), _request(task)
-        send({"type": "progress", "stage": "loading the model", "done": 0, "total": 0})
-        engine = self._load(task)
-        send({"type": "progress", "stage": "laying out", "done": 0, "total": 0})
-        request = with_field(task, case, engine.bundle, request)
+
+        def say(stage: str, **more: object) -> None:
+            send({"type": "progress", "stage": stage, "done": 0, "total": 0, **more})
+
+        say("laying out")
+        bundle = header(str(task["model"]))
+        request = with_field(task, case, bundle, request)
         prepared = self._prepare(task, case, request)
-        prepared = shown_whole(task, case, engine.bundle, prepared)
+        prepared = shown_whole(task, case, bundle, prepared)
+        say("loading the model")
+        engine = self._load(
+            task, len(prepared.tiles), lambda found: say("loading the model", told=[found])
+        )
         if cancelled():
             raise Cancelled
         self.release()
@@ -134,11 +150,19 @@ class EngineBackend:
                 }
             )
 
+        found: list[PreparedInput] = []
+
+        def check(unknown: PreparedInput) -> PreparedInput:
+            found.append(self._checked(task, engine, unknown, request, cancelled))
+            say("checking the input", warnings=list(found[0].warnings))
+            return found[0]
+
         try:
             synthesis = engine.run(
                 case,
                 prepared,
                 request,
+                check=None if prepared.checked else check,  # the first slice must not wait for it
                 into={m: a.array for m, a in into.items()},
                 each={m: [a.array for a in arrays] for m, arrays in each.items()},
                 progress=report,
@@ -159,14 +183,14 @@ class EngineBackend:
             "pace": seconds / max(1, len(prepared.tiles)),
             "memory": psutil.Process().memory_info().rss / 1e6,
             "device": engine.device,
-            "warnings": list(prepared.warnings),
+            "warnings": list((found or [prepared])[0].warnings),
         }
 
     def shares(self, task: Message, volumes: Mapping[str, Volume]) -> Message:
         """Return the precision shares of the slice under the focus, per level."""
         case, request = _case(task, volumes), _request(task)
-        engine = self._load(task)
         prepared = self._prepare(task, case, request)
+        engine = self._load(task, 0)
         index = slice_under(prepared, request.focus)
         shares = engine.shares(prepared, request, index)
         self.release()
@@ -205,32 +229,43 @@ class EngineBackend:
         self._arrays.append(made)
         return made
 
-    def _load(self, task: Message) -> Engine:
-        from core.models.weights import load
-
-        wanted = (str(task["model"]), choose_device(str(task["device"])))
-        if self._engine is None or self._engine[0] != wanted:
+    def _load(
+        self, task: Message, tiles: int, tell: Callable[[str], None] = lambda _: None
+    ) -> Engine:
+        """Return the engine; what is chosen for little work is looked at again for much."""
+        much = tiles >= WORTH
+        wanted = (str(task["model"]), str(task["device"]))
+        if self._engine is None or self._engine[0] != wanted or (much and not self._settled):
             self._engine = None  # never two models in memory
-            bundle, model = load(*wanted)
-            self._engine = (wanted, Engine(model, bundle, wanted[1]))
+            bundle = header(wanted[0])
+            self._engine = (wanted, open_engine(bundle, wanted[1], tiles=tiles, tell=tell))
+            self._settled = much or wanted[1] != "auto"
         return self._engine[1]
 
     def _prepare(self, task: Message, case: Case, request: Request) -> PreparedInput:
-        key = _Key(
-            str(task["model"]),
-            frozenset(task["volumes"].values()),
-            tuple(sorted(task["volumes"].items())),
-            request.subset,
-            json.dumps([task.get("fov"), task.get("sweep")]),
-        )
+        key = _key(task, request)
         prepared = self._layouts.pop(key, None)
         if prepared is None:
-            assert self._engine is not None
-            prepared = prepare_input(case, self._engine[1].bundle, request)
+            prepared = prepare_input(case, header(str(task["model"])), request)
         self._layouts[key] = prepared
         while len(self._layouts) > KEPT_LAYOUTS:
             del self._layouts[next(iter(self._layouts))]
         return refocus(prepared, request.focus)
+
+    def _checked(
+        self,
+        task: Message,
+        engine: Engine,
+        prepared: PreparedInput,
+        request: Request,
+        cancelled: IsCancelled,
+    ) -> PreparedInput:
+        """Return the layout with what its inputs look like to the model, and remember it so."""
+        if prepared.checked:
+            return prepared
+        prepared = engine.check(prepared, cancelled)
+        self._layouts[_key(task, request)] = prepared
+        return prepared
 
     def _measure(
         self,
@@ -281,6 +316,16 @@ class EngineBackend:
                 "kind": synthesis.provenance["targets"][m]["kind"],
             }
         return results
+
+
+def _key(task: Message, request: Request) -> _Key:
+    return _Key(
+        str(task["model"]),
+        frozenset(task["volumes"].values()),
+        tuple(sorted(task["volumes"].items())),
+        request.subset,
+        json.dumps([task.get("fov"), task.get("sweep")]),
+    )
 
 
 def _singles(request: Request) -> int:

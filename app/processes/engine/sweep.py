@@ -13,6 +13,7 @@ from core.models.bundle import Bundle
 from core.synthesis.request import PreparedInput, Request, Synthesis
 from core.synthesis.sweep_field import brain_on_grid, field_of
 from core.synthesis.sweep_plan import SweepPlan
+from core.synthesis.view import part_of
 
 
 def with_field(task: Message, case: Case, bundle: Bundle, request: Request) -> Request:
@@ -48,7 +49,8 @@ def shown_whole(
     """
     if "slide" not in task.get("sweep", ()):
         return prepared
-    return replace(prepared, fov=brain_on_grid(case, bundle).voxels > 0)
+    brain = brain_on_grid(case, bundle)
+    return replace(prepared, fov=part_of(brain.voxels, brain.grid, prepared.grid) > 0)
 
 
 def marked(task: Message, synthesis: Synthesis) -> Synthesis:

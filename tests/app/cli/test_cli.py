@@ -20,6 +20,7 @@ from core.models import weights
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
+from core.models.typical import Typical
 from core.volume import Volume
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
@@ -55,7 +56,10 @@ def test_synthesis_writes_marked_volumes_on_the_input_s_grid_and_a_picture(
     answer = json.loads(out)
     assert answer["subset"] == ["T2"]
     assert answer["targets"] == ["iUS"]
-    assert set(answer["seconds"]) == {"read", "prepare", "load model", "synthesise", "write"}
+    assert set(answer["seconds"]) == {
+        "read", "prepare", "load model", "check the input", "synthesise", "write",
+    }  # fmt: skip
+    assert "input_check" not in answer  # this model was never calibrated
     assert answer["peak_memory_mb"] > 0
     made = read(answer["outputs"]["synthetic iUS"])
     assert made.synthetic
@@ -67,6 +71,29 @@ def test_synthesis_writes_marked_volumes_on_the_input_s_grid_and_a_picture(
         assert word in marks
     assert "patient-T2" not in marks
     assert np.asarray(Image.open(answer["outputs"]["picture"])).max() > 0
+
+
+def test_an_input_unlike_the_training_is_warned_of_before_and_beside_the_result(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, make_volume: Callable[..., Volume]
+) -> None:
+    t2 = write(make_volume((60, 40, 12)), tmp_path / "patient-T2.nii.gz")
+    model = tmp_path / "calibrated.safetensors"
+    name = "error of the reconstruction"
+    typical = Typical((name,), (-50.0,), (0.1,), (1.0,), (0.0,), 1.5, 0.97, 40)
+    bundle = Bundle(CONFIG, Preprocessing((2, 2, 2)), "calibrated", typical={"T2": typical})
+    weights.save(bundle, MHVAE(CONFIG), model)
+    status, out, err = run(
+        capsys, "synthesize", "--input", f"T2={t2}", "--model", model, "--fov", "whole",
+        "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert status == 0
+    said = err.index("does not look like the T2 images")
+    assert said < err.index("synthesise:")
+    answer = json.loads(out)
+    assert answer["input_check"]["T2"]["unlike_training"] is True
+    assert any("do not rely on what is made of it" in text for text in answer["warnings"])
+    record = json.loads((tmp_path / "out/synthetic-iUS.json").read_text())
+    assert record["input_check"]["T2"]["limit"] == 1.5
 
 
 def test_truth_is_measured_and_reconstructions_measure_themselves(

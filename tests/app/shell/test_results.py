@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_engine import STRANGE
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
-from shell_stage import model, open_files, put, ran, staged
+from shell_stage import model, notes, open_files, put, ran, staged
 
 from app.shell.window import MainWindow
 from app.state.messages import Severity
@@ -56,6 +58,38 @@ def test_what_the_engine_says_of_the_inputs_is_said_once(qtbot: QtBot, window: M
         again(qtbot, window, seed=77)
     said = [note for note in window.context.messages.history if "3 outliers" in note.sentence]
     assert [note.severity for note in said] == [Severity.WARNING]
+
+
+def test_an_input_unlike_the_training_is_said_before_and_beside_the_result(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    warning = window.panels.results.warning
+    assert not warning.isVisibleTo(window)
+    window.context.session.set_cursor((5, 6, 8))  # where the fake engine has shares
+    before = picture_of(window)
+    window.context.session.synthesis.set_form(seed=STRANGE)
+    said = "The T2 does not look like a T2."
+    qtbot.waitUntil(lambda: said in notes(window), timeout=10_000)  # before it is run
+    again(qtbot, window)
+    assert notes(window).count(said) == 1
+    assert warning.isVisibleTo(window)
+    assert "T2, score 7.5, limit 1.5" in warning.text()
+    assert window.context.session.results.current is not None
+    # The pane says it too: without its record the same result has fewer words in its picture.
+    told = picture_of(window)
+    for layer in window.context.session.layers:
+        if layer.result is not None and layer.result.seed == STRANGE:
+            plain = replace(layer.result, provenance={})
+            window.context.session.update_layer(layer.id, result=plain)
+    assert told != before
+    assert picture_of(window) != told
+    assert not warning.isVisibleTo(window)
+
+
+def picture_of(window: MainWindow) -> QImage:
+    """The viewers as they are painted now."""
+    QApplication.processEvents()
+    return window.viewers.grab().toImage()
 
 
 def test_two_results_are_listed_chosen_named_compared_and_deleted(

@@ -207,14 +207,18 @@ def test_the_layout_holds_the_inputs_alone_in_the_model_s_range() -> None:
         prepare_input(Case("a", {"T2": head()}), bundle, REQUEST).normalisers["iUS"]
         == UNKNOWN_UNITS
     )
-    assert (prepared.tiling.tile, prepared.tiling.step, prepared.axis) == ((16, 16), 4, 2)
+    assert (prepared.tiling.tile, prepared.tiling.step, prepared.axis) == ((16, 16), 2, 2)
     assert prepared.tiling.plane == (24, 20)
     assert prepared.fov.all()
     mask = np.zeros(GRID.shape, np.float32)
     mask[4:9, 3:6, 1] = 2
     given = prepare_input(case, bundle, replace(REQUEST, fov=replace(head(), voxels=mask)))
-    assert (given.fov == (mask > 0)).all()
-    assert {t.index for t in given.tiles} == {1}
+    start = np.rint(prepared.grid.to_voxel(given.grid.to_world((0, 0, 0)))).astype(int)
+    here = tuple(slice(a, a + n) for a, n in zip(start, given.grid.shape, strict=True))
+    assert (given.fov == (mask[here] > 0)).all()
+    assert given.fov.sum() == 15
+    assert given.grid.shape == (16, 16, 1)  # what the one tile sees
+    assert {t.index for t in given.tiles} == {0}
 
 
 def test_a_synthesis_is_scored_on_the_truth_s_range() -> None:

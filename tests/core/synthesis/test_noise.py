@@ -67,3 +67,18 @@ def test_samples_and_seeds_differ(model: MHVAE) -> None:
     assert torch.equal(base, again)
     assert abs(correlation(base, sample)) < 0.05
     assert abs(correlation(base, seed)) < 0.05
+
+
+def test_a_plane_of_noise_is_drawn_once_for_all_tiles_and_slices_that_cut_from_it(
+    model: MHVAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[int, ...]] = []
+    real = torch.randn
+
+    def counted(*shape: int, generator: torch.Generator) -> torch.Tensor:
+        drawn.append(shape)
+        return real(*shape, generator=generator)
+
+    monkeypatch.setattr(torch, "randn", counted)
+    noise(model, [Tile(n, o) for n in (30, 31, 32) for o in TILING.origins], seed=99)
+    assert len(drawn) == 2 * (CONFIG.pools + 1)  # of every level the plane before and the one after

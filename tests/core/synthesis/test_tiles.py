@@ -17,7 +17,7 @@ def test_every_pixel_is_covered_and_origins_share_a_lattice(
     height: int, width: int, network: tuple[int, int]
 ) -> None:
     tile, pools = network
-    tiling = Tiling((height, width), (tile, tile), 1 << pools)
+    tiling = Tiling((height, width), (tile, tile), 1 << (pools - 1))
     covered = np.zeros((height, width), bool)
     for origin in tiling.origins:
         inner, outer = tiling.overlap(origin)
@@ -70,7 +70,7 @@ def test_tiles_cover_the_box_with_as_much_around_it_as_there_is(
     low, high = sorted(min(end, length - 1) for end in ends)
     tile, pools = network
     box = (slice(low, high + 1), slice(None))
-    rows = Tiling((length, 8), (tile, tile), 1 << pools, box).rows
+    rows = Tiling((length, 8), (tile, tile), 1 << (pools - 1), box).rows
     assert rows[0] <= low
     assert rows[-1] + tile > high
     assert all(b - a <= tile for a, b in pairwise(rows))
@@ -79,7 +79,7 @@ def test_tiles_cover_the_box_with_as_much_around_it_as_there_is(
         assert rows[-1] + tile <= length
     if high - low < tile:
         assert len(rows) == 1
-    whole = Tiling((length, 8), (tile, tile), 1 << pools).rows
+    whole = Tiling((length, 8), (tile, tile), 1 << (pools - 1)).rows
     assert len(rows) <= len(whole)
 
 
@@ -88,3 +88,27 @@ def test_a_view_smaller_than_a_tile_needs_one_tile_a_slice() -> None:
     view = Tiling((300, 250), (192, 192), 64, (slice(150, 290), slice(10, 120)))
     assert len(whole.origins) == 4
     assert view.origins == ((108, 0),)
+
+
+def test_neighbours_share_no_more_than_they_need() -> None:
+    """Two tiles of 192 reach over 350 pixels; with a third of a tile shared it took three."""
+    tiling = Tiling((500, 192), (192, 192), 32, (slice(65, 400), slice(None)))
+    assert len(tiling.origins) == 2
+    a, b = tiling.rows
+    assert 192 / 6 <= a + 192 - b < 192 / 3
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_at_every_pixel_the_tiles_that_count_carry_most_of_the_weight(
+    height: int, width: int
+) -> None:
+    tiling = Tiling((height, width), (64, 64), 8)
+    total, kept = np.zeros((2, height, width))
+    for origin in tiling.origins:
+        inner, outer = tiling.overlap(origin)
+        total[outer] += tiling.window[inner]
+        kept[outer] += np.where(tiling.counts[origin], tiling.window[inner], 0)
+    assert (kept / total >= 0.5 - 1e-6).all()
+    alone = kept[:8, :8]
+    assert (alone > 0).all()
