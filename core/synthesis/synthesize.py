@@ -14,7 +14,6 @@ from core.case import Case
 from core.errors import Cancelled
 from core.models.base.network import Network
 from core.models.bundle import Bundle
-from core.models.mhvae.model import MHVAE
 from core.synthesis.backends import Pass, build_pass
 from core.synthesis.input_check import checked_input
 from core.synthesis.input_warning import KEY
@@ -207,7 +206,7 @@ class Engine:
             SynthesisError: the slice has nothing inside the field of view, or the model's family
                 knows no experts.
         """
-        if not isinstance(self.model, MHVAE):
+        if not self.bundle.config.levels:
             raise SynthesisError(
                 f"{self.bundle.name} is a {self.bundle.config.family} model, which fuses no "
                 "experts; there are no shares to show. Choose an MHVAE."
