@@ -144,9 +144,13 @@ def measured(
     """Measure with steps of so many seconds (by adversarial) and memory peaks one after another."""
     peak = iter(peaks)
     told: list[tuple[str, int, int]] = []
-    monkeypatch.setattr(
-        estimating._Runner, "step", lambda self, tiles, *, adversarial: seconds[adversarial]
-    )
+    steps: list[tuple[int, bool]] = []
+
+    def step(_: object, tiles: int, *, adversarial: bool) -> float:
+        steps.append((tiles, adversarial))
+        return seconds[adversarial]
+
+    monkeypatch.setattr(estimating._Runner, "step", step)
 
     def timed(_: object, steps: int, told: Callable[[int], None], *, adversarial: bool) -> float:
         for n in range(steps + 1):
@@ -157,7 +161,10 @@ def measured(
     monkeypatch.setattr(estimating, "peak_mb", lambda _: next(peak))
     monkeypatch.setattr(estimating, "memory_of", lambda _: memory)
     plan = tiny_plan(Path("x"), **{"data__batch": 8, "loss__gan": 0, **settings})
-    return estimating.measure(plan, steps=3, tell=lambda *what: told.append(what)), told
+    found = estimating.measure(plan, steps=3, tell=lambda *what: told.append(what))
+    # Memory is watched with all that a step may hold, then both kinds are timed.
+    assert steps == [(1, True), (2, True), (2, False), (2, True)]
+    return found, told
 
 
 def test_a_plan_that_fits_is_measured_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from core.models import weights
 from core.models.bundle import Bundle, Preprocessing, header
@@ -31,6 +32,7 @@ def test_publishing_keeps_the_run_s_record_and_halves_the_weights(tmp_path: Path
         "shipped", {"step": 7}, "simulated data",
     )  # fmt: skip
     assert "name" not in header(tmp_path / "out.safetensors").card
+    assert {v.dtype for v in load_file(tmp_path / "out.safetensors").values()} == {torch.float16}
     x = {"T2": torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8)}
     images = [
         weights.load(path)[1](x, temperature=0.0).images["iUS"]
