@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from core.assets import MODELS
 from core.volume import Voxels
@@ -62,7 +63,7 @@ def brain_probability(image: Voxels) -> Voxels:
     last, bias = weights["last.weight"], weights["last.bias"]
     logits = np.tensordot(last.reshape(1, -1), x, 1)[0] + bias[0]
     i, j, k = image.shape
-    return np.asarray(1 / (1 + np.exp(-logits[:i, :j, :k])), np.float32)
+    return np.asarray(expit(logits[:i, :j, :k]), np.float32)
 
 
 @cache

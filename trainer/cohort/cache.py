@@ -27,7 +27,7 @@ from trainer.cohort.expected import expected_on, in_range, read_expected
 from trainer.cohort.likeness import Coarse, coarse, content_hash, copies
 from trainer.plan.schema import DataPlan
 
-VERSION = 6
+VERSION = 7
 """Raised when the arrays' meaning changes, so that old caches are made anew."""
 
 LOWEST = -STEP

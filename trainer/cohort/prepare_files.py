@@ -30,7 +30,7 @@ from trainer.cohort.expected import expected_on, read_expected
 from trainer.cohort.scan import FOV, name_of, names_of
 from trainer.errors import TrainerError
 
-VERSION = 4
+VERSION = 5
 """Raised when the files' meaning changes, so that finished cases are made anew."""
 MARGIN_MM = 10.0
 """How much is kept around the field of view."""
