@@ -27,6 +27,8 @@ from core.models.spade.config import SPADEConfig
 from core.models.spade.model import SPADE, SpatiallyAdaptiveNorm
 from core.models.unet.config import UNetConfig
 from core.models.weights import build, load, save
+from core.synthesis.backends import OpenVinoPass, TorchPass
+from core.synthesis.request import SynthesisError
 
 TILE = (32, 48)
 SMALL: dict[str, ModelConfig] = {
@@ -101,6 +103,24 @@ def test_a_bundle_comes_back_whole_and_its_header_without_torch(name: str, tmp_p
         torch.testing.assert_close(same, wanted, rtol=0, atol=0 if name != "spade" else 1e-6)
         quick = for_inference(back).synthesise(inputs, [target])[target]
     torch.testing.assert_close(quick, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_accelerated_back_end_makes_the_same_images_or_says_no(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path)
+    model, bundle = network(name), Bundle(SMALL[name])
+    tiles = {m: x.numpy() for m, x in given(model.config).items()}
+    target = (model.config.modalities[0],)
+    if name == "resvit":
+        with pytest.raises(SynthesisError, match="OpenVINO cannot compile"):
+            OpenVinoPass(model, bundle)
+        return
+    wanted = TorchPass(model, "cpu")(tiles, target, 0.0, [None])[target[0]]
+    found = OpenVinoPass(model, bundle)(tiles, target, 0.0, [None])[target[0]]
+    assert float(abs(found - wanted).max()) < 1e-3
 
 
 def test_a_model_file_from_before_there_were_families_is_an_mhvae() -> None:
