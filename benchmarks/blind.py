@@ -1,7 +1,7 @@
 """A sheet of true and synthetic ultrasound, shuffled, for somebody to tell apart without the key.
 
 Usage: python benchmarks/blind.py COHORT OUT [--model NAME] [--crops 24] [--seed 0]. Half of the
-crops are of the cases' own ultrasound, half of a sample that the model drew of the T2 of other cases.
+crops are of the cases' own ultrasound, half of samples that the model drew of other cases' T2.
 OUT.png is the sheet, OUT.json the key: look at the sheet first, write down what you take for
 synthetic, then compare.
 """

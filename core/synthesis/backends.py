@@ -124,7 +124,7 @@ class OpenVinoPass:
     """The same network compiled by OpenVINO in float32; converted once, then cached on disk.
 
     Raises:
-        SynthesisError: a ResViT, whose blocks share a transformer: OpenVINO's compiler crashes on it.
+        SynthesisError: a ResViT, whose blocks share a transformer: the compiler crashes on it.
     """
 
     def __init__(self, model: Network, bundle: Bundle) -> None:
