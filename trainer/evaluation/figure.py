@@ -15,6 +15,8 @@ from trainer.evaluation.evaluate import Picture
 CELL = 168
 HEAD = 20
 PER_DIRECTION = 2
+Panel = tuple[str, NDArray[np.float32], bool]
+"""Name, slice in [-1, 1], whether it is synthetic."""
 
 
 def figure(pictures: Sequence[Picture], titles: Mapping[str, str]) -> bytes:
@@ -37,27 +39,41 @@ def figure(pictures: Sequence[Picture], titles: Mapping[str, str]) -> bytes:
         cases = sorted({k[2] for k in made if k[:2] == (inputs, target)})
         for case in list(dict.fromkeys((cases[0], cases[len(cases) // 2])))[:PER_DIRECTION]:
             rows.append((inputs, target, case))
-    columns = max(len(inputs) for inputs, _, _ in rows) + 1 + len(models)
-    sheet = Image.new("RGB", (columns * CELL, len(rows) * (CELL + HEAD) + HEAD), "black")
-    draw = ImageDraw.Draw(sheet)
-    for number, (inputs, target, case) in enumerate(rows):
-        there = [p for k, p in made.items() if k[:3] == (inputs, target, case)]
-        first = there[0]
-        shown: list[tuple[str, NDArray[np.float32], bool]] = [
-            (f"{m}, {case}", image, False) for m, image in first.inputs.items()
+    lines = []
+    for inputs, target, case in rows:
+        there = [made.get((inputs, target, case, label)) for label in models]
+        found = [p for p in there if p is not None]
+        view = _view(found[0].real)
+        shown: list[Panel] = [
+            (f"{m}, {case}", image[view], False) for m, image in found[0].inputs.items()
         ]
-        shown.append((f"real {target}", first.real, False))
-        for label in models:
-            picture = made.get((inputs, target, case, label))
-            if picture is not None:
-                shown.append((titles[label], picture.made, True))
-        for column, (title, image, synthetic) in enumerate(shown):
-            _panel(sheet, draw, (column * CELL, number * (CELL + HEAD)), title, image, synthetic)
+        shown.append((f"real {target}", found[0].real[view], False))
+        shown += [(titles[p.row.model], p.made[view], True) for p in found]
+        lines.append(shown)
+    columns = max(len(shown) for shown in lines)
+    sheet = Image.new("RGB", (columns * CELL, len(lines) * (CELL + HEAD) + HEAD), "black")
+    draw = ImageDraw.Draw(sheet)
+    for number, shown in enumerate(lines):
+        for column, panel in enumerate(shown):
+            _panel(sheet, draw, (column * CELL, number * (CELL + HEAD)), *panel)
     draw.text((4, sheet.height - HEAD + 3), f"{SYNTHETIC_SENTENCE} Orange: {SYNTHETIC_MARK}.",
               fill=SYNTHETIC_RGB, font=_font())  # fmt: skip
     stream = io.BytesIO()
     sheet.save(stream, format="PNG")
     return stream.getvalue()
+
+
+def _view(real: NDArray[np.float32]) -> tuple[slice, slice]:
+    """Return a square around what there is to see, with a margin, as far as the slice reaches."""
+    places = np.argwhere(real > -1)
+    if not len(places):
+        return slice(None), slice(None)
+    low, high = places.min(axis=0), places.max(axis=0) + 1
+    half = int((high - low).max() * 0.55) + 1
+    middle = (low + high) // 2
+    start = np.maximum(middle - half, 0)
+    stop = np.minimum(middle + half, real.shape)
+    return slice(int(start[0]), int(stop[0])), slice(int(start[1]), int(stop[1]))
 
 
 def _panel(
@@ -85,8 +101,10 @@ def _panel(
 
 
 def _fitted(draw: ImageDraw.ImageDraw, title: str) -> str:
+    """Return a title that fits, in letters that the font has."""
+    title = title.replace("λ_GAN = ", "GAN ").replace("→", "to")
     while draw.textlength(title, font=_font()) > CELL - 8 and len(title) > 4:
-        title = title[:-2] + "…"
+        title = title[:-3] + ".."
     return title
 
 
