@@ -14,6 +14,7 @@ import gzip
 import io
 import json
 import logging
+import multiprocessing
 import os
 import random
 import sys
@@ -22,11 +23,14 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from core.errors import UserError
 from core.grid import Grid
@@ -81,7 +85,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
     found = {}
     for ending in ("nii", "nii.gz", "nrrd", "mha"):
         path = write(volume, folder / f"a.{ending}")
-        reader = _as_nibabel if ending.startswith("nii") else read
+        reader = _as_nibabel if ending.startswith("nii") else _as_simpleitk
         found[ending] = Kind(path.name, path.read_bytes(), reader)
     found["dcm"] = Kind("a.dcm", _dicom(rng), read)
     tfm = write_transform(folder / "a.tfm", Alignment(np.eye(4), "file"))
@@ -118,6 +122,63 @@ def _as_nibabel(path: Path) -> object:
             return volume
         if not np.allclose(other, volume.grid.affine, rtol=1e-3, atol=1e-3):
             raise AssertionError(f"lies elsewhere than for nibabel: {volume.grid.affine} {other}")
+    return volume
+
+
+class _Peer:
+    """SimpleITK in a process of its own, which a damaged file may end."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    def affine(self, path: Path) -> NDArray[np.float64] | None:
+        """Return where SimpleITK has a volume, voxel to RAS; ``None`` when it does not read it."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        try:
+            return self._pool.submit(_simpleitk_affine, str(path)).result(SLOW)
+        except (BrokenProcessPool, TimeoutError):
+            self.close()
+            return None
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+PEER = _Peer()
+
+
+def _simpleitk_affine(path: str) -> NDArray[np.float64] | None:
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    if reader.GetDimension() != 3:
+        return None
+    affine = np.eye(4)
+    turn = np.array(reader.GetDirection()).reshape(3, 3)
+    affine[:3, :3] = turn @ np.diag(reader.GetSpacing())
+    affine[:3, 3] = reader.GetOrigin()
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+def _as_simpleitk(path: Path) -> object:
+    """Read an NRRD or a MetaImage; without a warning it must lie where SimpleITK has it."""
+    from core.io import read
+
+    volume = read(path)
+    if not volume.warnings:
+        other = PEER.affine(path)
+        if other is not None and not np.allclose(other, volume.grid.affine, rtol=1e-3, atol=1e-3):
+            raise AssertionError(f"lies elsewhere than for SimpleITK: {volume.grid.affine} {other}")
     return volume
 
 
@@ -241,6 +302,7 @@ def fuzz(names: list[str], count: int, seed: int, keep: Path | None = None) -> d
                         )
                 path.unlink()
             outcomes[name] = told
+    PEER.close()
     logging.disable(logging.NOTSET)
     return outcomes
 

@@ -78,14 +78,25 @@ def parse(path: Path) -> Text:
         )
     fields: dict[str, str] = {}
     for line in start[: found.end()].decode("utf-8", "surrogateescape").split("\n"):
-        key, _, value = line.partition(min("=:", key=lambda mark: f"{line}=:".index(mark)))
+        key, mark, value = line.partition(min("=:", key=lambda mark: f"{line}=:".index(mark)))
         key = key.strip()
+        if key and not mark:  # what follows such a line other programs take for its value
+            raise VolumeError(
+                f"{path.name}: expected lines of NAME = VALUE in the MetaImage header; found "
+                f"“{key[:40]}”. The header is damaged; export the volume again."
+            )
         if key and key in fields:
             raise VolumeError(
                 f"{path.name}: expected every MetaImage field once; {key[:40]} is given twice. "
                 "The header is damaged; export the volume again."
             )
         fields[key] = value.strip()
+    centre = fields.get("CenterOfRotation", "")
+    if centre and len(centre.split()) != len(fields.get("DimSize", "").split()):
+        raise VolumeError(  # other programs read on into the next line
+            f"{path.name}: expected a number for each axis as CenterOfRotation; found "
+            f"“{centre[:40]}”. The header is damaged; export the volume again."
+        )
     listed: tuple[str, ...] = ()
     if fields["ElementDataFile"].upper().startswith("LIST"):
         with path.open("rb") as file:

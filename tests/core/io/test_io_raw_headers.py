@@ -128,6 +128,19 @@ WRONG = {
 }
 
 
+def test_a_line_that_swallows_the_next_one_elsewhere_is_refused(tmp_path: Path) -> None:
+    """ITK reads on into the next line after these, and so loses the spacing or the directions."""
+    for change, told in (
+        (("Offset = 0 0 0", "Offset = 0 0 0\nCompressedDataSizeIM"), "NAME = VALUE"),
+        (("Offset = 0 0 0", "Offset = 0 0 0\nCenterOfRotation = 0 0"), "each axis"),
+    ):
+        path = metaimage(tmp_path / "a.mha", edited(MHA, change))
+        with pytest.raises(VolumeError, match=told):
+            read(path)
+    whole = edited(MHA, ("Offset = 0 0 0", "Offset = 0 0 0\nCenterOfRotation = 0 0 0"))
+    check(metaimage(tmp_path / "a.mha", whole), VOXELS, AFFINE)
+
+
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_wrong_header_is_a_sentence(kind: str, tmp_path: Path) -> None:
     change, words = WRONG[kind]
