@@ -6,10 +6,13 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from core.models.allocator import keep_memory
+from core.models.resvit.model import ResViT
+from core.models.resvit.vit_weights import load_vit
 from core.models.weights import build
 from trainer.errors import TrainerError
 from trainer.loop import checkpoint
@@ -93,6 +96,8 @@ class Session:
         plan = self.plan
         torch.manual_seed(plan.seed)
         model = build(plan.model)
+        if self.begins and plan.transformer_from:
+            load_vit(cast(ResViT, model), Path(plan.transformer_from))
         if self.begins and plan.start_from:
             initialise(model, self.folder.beginning(plan), self.folder.log)
         self.model = model.to(self.device).train()

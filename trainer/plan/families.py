@@ -88,7 +88,9 @@ def with_family(plan: Plan, family: str, target: str = "") -> Plan:
         model = replace(model, target=target or kept)
     while loss.gan_scales > 1 and not _fits(model.tile, loss):
         loss = replace(loss, gan_scales=loss.gan_scales - 1)
-    return replace(plan, family=family, model=model, loss=loss, optimiser=optimiser)
+    return replace(
+        plan, family=family, model=model, loss=loss, optimiser=optimiser, transformer_from=""
+    )
 
 
 def with_modalities(plan: Plan, modalities: tuple[str, ...]) -> Plan:

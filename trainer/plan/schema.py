@@ -21,7 +21,7 @@ __all__ = [
     "load_plan", "plan_from_dict", "settings_for",
 ]  # fmt: skip
 
-PRIVATE = ("cohort", "start_from", "exclude")
+PRIVATE = ("cohort", "start_from", "exclude", "transformer_from")
 """Settings that name files or cases; they never leave the machine."""
 LENGTH = "Length and speed"
 
@@ -51,6 +51,11 @@ class Plan:
     log: LogPlan = field(default_factory=LogPlan)
     start_from: Annotated[
         str, setting(about="Model file to begin with; empty for random weights.")
+    ] = ""  # fmt: skip
+    transformer_from: Annotated[
+        str,
+        setting(about="Local file with ImageNet weights for ResViT's transformer "
+                "(R50+ViT-B_16.npz); empty for random ones."),
     ] = ""  # fmt: skip
     grow: Annotated[
         bool,
@@ -107,6 +112,10 @@ class Plan:
                 f"{slicing.orientation}, which is {slicing.plane}",
             ),
             (bool(self.start_from) or not self.grow, "grow needs a model in start_from"),
+            (
+                self.family == "resvit" or not self.transformer_from,
+                f"transformer_from is for a resvit; the family is {self.family}",
+            ),
             (
                 held < 1,
                 f"data.validation and data.test must leave patients for training, together below "

@@ -101,7 +101,7 @@ def test_every_setting_of_a_plan_is_described_once() -> None:
     names = set()
     for key, value in Plan().to_dict().items():
         names |= {f"{key}.{n}" for n in value} if isinstance(value, dict) else {key}
-    elsewhere = {"cohort", "exclude", "preset", "start_from", "grow"}
+    elsewhere = {"cohort", "exclude", "preset", "start_from", "grow", "transformer_from"}
     elsewhere |= {"model.modalities", "model.hierarchical"}
     assert names - {"schema"} == set(FIELDS) | elsewhere == set(SETTINGS)
     assert not set(FIELDS) & elsewhere

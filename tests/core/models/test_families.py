@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from core.models.pix2pix.model import Pix2Pix
 from core.models.resvit.config import ResViTConfig
 from core.models.resvit.model import ResViT
 from core.models.resvit.transformer import Layer
+from core.models.resvit.vit_weights import load_vit
 from core.models.spade.config import SPADEConfig
 from core.models.spade.model import SPADE, SpatiallyAdaptiveNorm
 from core.models.unet.config import UNetConfig
@@ -256,6 +258,81 @@ def test_attention_is_its_equation() -> None:
     y = x + layer.out(torch.cat(heads, dim=-1))
     y = y + layer.narrow(F.gelu(layer.widen(layer.norm1(y))))
     torch.testing.assert_close(layer(x), y)
+
+
+def vit_file(path: Path, config: ResViTConfig, grid: int, *, token: bool) -> dict[str, Any]:
+    """Write what Google's Vision Transformer files hold, by their names and shapes."""
+    random = np.random.default_rng(0)
+    size, heads = config.hidden, config.heads
+
+    def draw(*shape: int) -> np.ndarray[Any, Any]:
+        return random.normal(size=shape).astype(np.float32)
+
+    arrays = {
+        "embedding/kernel": draw(1, 1, 16 * config.base_features, size),
+        "embedding/bias": draw(size),
+        "Transformer/posembed_input/pos_embedding": draw(1, grid * grid + token, size),
+        "Transformer/encoder_norm/scale": draw(size),
+        "Transformer/encoder_norm/bias": draw(size),
+    }
+    for n in range(config.layers):
+        root = f"Transformer/encoderblock_{n}"
+        for name in ("query", "key", "value"):
+            place = f"{root}/MultiHeadDotProductAttention_1/{name}"
+            arrays[f"{place}/kernel"] = draw(size, heads, size // heads)
+            arrays[f"{place}/bias"] = draw(heads, size // heads)
+        place = f"{root}/MultiHeadDotProductAttention_1/out"
+        arrays[f"{place}/kernel"], arrays[f"{place}/bias"] = (
+            draw(heads, size // heads, size),
+            draw(size),
+        )
+        for name, shape in (("Dense_0", (size, config.mlp)), ("Dense_1", (config.mlp, size))):
+            arrays[f"{root}/MlpBlock_3/{name}/kernel"] = draw(*shape)
+            arrays[f"{root}/MlpBlock_3/{name}/bias"] = draw(shape[1])
+        for name in ("LayerNorm_0", "LayerNorm_2"):
+            arrays[f"{root}/{name}/scale"] = draw(size)
+            arrays[f"{root}/{name}/bias"] = draw(size)
+    whole: Any = arrays
+    np.savez(path, **whole)
+    return arrays
+
+
+def test_a_transformer_with_imagenet_weights(tmp_path: Path) -> None:
+    config = SMALL["resvit"]
+    assert isinstance(config, ResViTConfig)
+    model: Any = build(config)
+    arrays = vit_file(tmp_path / "vit.npz", config, 3, token=True)
+    load_vit(model, tmp_path / "vit.npz")
+    root = "Transformer/encoderblock_1"
+    layer = model.transformer.layers[1]
+    x = np.random.default_rng(1).normal(size=(5, config.hidden)).astype(np.float32)
+    # Attention as the file's own program has it: an einsum over heads.
+    kernel = arrays[f"{root}/MultiHeadDotProductAttention_1/key/kernel"]
+    bias = arrays[f"{root}/MultiHeadDotProductAttention_1/key/bias"]
+    wanted = (np.einsum("nd,dhe->nhe", x, kernel) + bias).reshape(5, -1)
+    found = layer.key(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    out = arrays[f"{root}/MultiHeadDotProductAttention_1/out/kernel"]
+    mixed = x.reshape(5, config.heads, -1)
+    wanted = (
+        np.einsum("nhe,hed->nd", mixed, out)
+        + arrays[f"{root}/MultiHeadDotProductAttention_1/out/bias"]
+    )
+    found = layer.out(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    first, second = (model.blocks[n - 1].context.tokens for n in config.transformers)
+    assert torch.equal(first.embed.weight, second.embed.weight)
+    assert torch.equal(first.places, second.places)
+    assert first.places.shape == (1, 2 * 3, config.hidden)
+    corner = arrays["Transformer/posembed_input/pos_embedding"][0, 1]  # after the class token
+    np.testing.assert_allclose(first.places[0, 0].detach().numpy(), corner, rtol=1e-5)
+    short: Any = {k: v for k, v in arrays.items() if "Dense" not in k}
+    np.savez(tmp_path / "other.npz", **short)
+    with pytest.raises(ModelError, match="its arrays do not fit"):
+        load_vit(model, tmp_path / "other.npz")
+    (tmp_path / "text.npz").write_text("no")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_vit(model, tmp_path / "text.npz")
 
 
 def test_the_first_stage_of_resvit_knows_no_transformer() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from trainer_cohort import tiny_plan, write_cohort
 
+from core.errors import UserError
 from core.models.base.network import stacked
 from core.models.bundle import header
 from core.models.family import FAMILIES
@@ -31,7 +32,7 @@ from trainer.loop.schedule import Weights
 from trainer.loop.tiles import Batch
 from trainer.plan.families import with_family, with_modalities
 from trainer.plan.presets import preset
-from trainer.plan.schema import Plan, load_plan, plan_from_dict, settings_for
+from trainer.plan.schema import PRIVATE, Plan, load_plan, plan_from_dict, settings_for
 from trainer.run.folder import RunFolder, ask, read_events
 
 NEW = ("pix2pix", "spade", "resvit", "unet")
@@ -143,6 +144,16 @@ def batch_of(plan: Plan, rows: int, dtype: torch.dtype = torch.float32) -> Batch
         for m in plan.model.modalities
     }
     return Batch(images, fov, {m: torch.ones(rows, dtype=torch.bool) for m in images})
+
+
+def test_a_run_begins_with_imagenet_weights(cohort: Path, tmp_path: Path) -> None:
+    plan = plan_of("resvit", cohort, transformer_from=str(tmp_path / "none.npz"))
+    with pytest.raises(UserError, match=r"none\.npz: expected an \.npz"):
+        train(plan, tmp_path / "run", say=quiet)
+    told = {k: v for k, v in plan.to_dict().items() if k not in PRIVATE}
+    assert "none.npz" not in str(told)
+    with pytest.raises(TrainerError, match="transformer_from is for a resvit"):
+        plan_of("unet", cohort, transformer_from="vit.npz")
 
 
 def test_the_generator_of_pix2pix_follows_its_objective(cohort: Path) -> None:
