@@ -19,6 +19,7 @@ from core.models.bundle import Bundle
 from core.models.mhvae.config import MHVAEConfig
 from core.models.pix2pix.config import Pix2PixConfig
 from core.models.resvit.config import ResViTConfig
+from core.models.weights import build, save
 from trainer.plan.presets import preset
 
 pytestmark = pytest.mark.qt_log_ignore("does not support")
@@ -80,6 +81,28 @@ def test_the_experts_panel_says_that_there_are_none(
     assert "resvit model, which fuses no experts" in panel.hint.text()
     boxes = {box.text(): box for box in window.panels.synthesis._boxes}
     assert boxes["T2"].isEnabled()  # it serves every subset
+
+
+def test_a_model_that_was_dropped_has_its_own_card(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    config = Pix2PixConfig(tile=(32, 32), base_features=4, pools=3)
+    path = tmp_path / "dropped.safetensors"
+    save(Bundle(config, name="dropped"), build(config), path)
+    window.files.opener.open([path])
+    asked = window.context.session.synthesis
+    qtbot.waitUntil(lambda: asked.bundle is not None and asked.bundle.name == "dropped")
+    window.training.show_card("dropped")
+    models = window.training._models
+    assert models is not None
+    qtbot.waitUntil(lambda: not models.jobs.busy and models.bundle is not None, timeout=10_000)
+    assert models.bundle is not None
+    assert models.bundle.path == path
+    assert "pix2pix" in models.card.toPlainText().lower()
+    assert asked.bundle is not None
+    assert asked.bundle.path == path
+    window.training.show_card("gone")
+    assert "gone is not among the models any more" in window.context.messages.history[-1].sentence
 
 
 def test_a_time_that_is_the_same_at_most_and_at_least_is_said_once() -> None:
