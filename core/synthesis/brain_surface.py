@@ -94,7 +94,9 @@ def surface_of(volume: Volume) -> BrainSurface:
     return BrainSurface(Volume(mask, canonical.grid, "", "brain"))
 
 
-def closed(inside: Mask, spacing: Sequence[float], reach: float = REACH) -> Mask:
+def closed(
+    inside: Mask, spacing: Sequence[float] | NDArray[np.float64], reach: float = REACH
+) -> Mask:
     """Fill what a ball outside a shape cannot enter: a morphological closing, in millimetres.
 
     Args:
