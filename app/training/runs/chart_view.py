@@ -138,6 +138,7 @@ class ChartView(QFrame):
         self.last = 1.0
         self._end = 0.0
         head = QHBoxLayout()
+        head.setSpacing(4)
         head.addWidget(self.title)
         head.addWidget(self.unit, 1)
         head.addWidget(self.log)
