@@ -180,14 +180,22 @@ class SynthesisChoices(QObject):
         blind = self.blind()
         if blind:
             return blind
-        if not self.targets():
-            missing = [m for m in self.modalities if m not in self.subset()]
-            told = next((text for m in missing if (text := self.unserved(m))), "")
-            return told or (
-                "No output: every volume is an input. Untick Input of one to synthesise it from "
-                "the others, or tick an output."
+        return "" if self.targets() else self._without_output()
+
+    def _without_output(self) -> str:
+        """Say why there is nothing to make, and what to do."""
+        assert self.bundle is not None
+        config, subset = self.bundle.config, self.subset()
+        missing = [m for m in self.modalities if m not in subset]
+        if missing:
+            return next(text for m in missing if (text := self.unserved(m)))
+        every = "No output: every volume is an input."
+        if not all(self.unserved(m) for m in subset):
+            return (
+                f"{every} Untick Input of one to synthesise it from the others, or tick an output."
             )
-        return ""
+        held = [m for m in subset if config.serves(tuple(x for x in subset if x != m), m)]
+        return f"{every} Untick Input of {' or '.join(held)} to synthesise it from the others."
 
     def known(self) -> tuple[str, ...]:
         """Return the modalities of the case that the model knows, held back or not."""

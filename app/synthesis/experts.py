@@ -29,6 +29,7 @@ class ExpertShares:
         experts: ``"prior"`` first, then the input modalities.
         levels: level l → expert → (height, width) float32 in [0, 1]; over the experts they sum to
             1 where the model computed, and are 0 elsewhere.
+        asked: the RAS mm position they were asked for.
     """
 
     grid: Grid
@@ -36,9 +37,10 @@ class ExpertShares:
     index: int
     experts: tuple[str, ...]
     levels: Mapping[int, Mapping[str, NDArray[np.float32]]]
+    asked: tuple[float, float, float]
 
     @classmethod
-    def from_message(cls, message: Message) -> ExpertShares:
+    def from_message(cls, message: Message, asked: tuple[float, float, float]) -> ExpertShares:
         """Attach what the engine sent."""
         experts = tuple(message["experts"])
         levels = {}
@@ -47,7 +49,15 @@ class ExpertShares:
             levels[int(level)] = dict(zip(experts, maps, strict=True))
         shape = tuple(int(n) for n in message["shape"])
         grid = Grid((shape[0], shape[1], shape[2]), np.array(message["affine"]))
-        return cls(grid, int(message["axis"]), int(message["index"]), experts, levels)
+        return cls(grid, int(message["axis"]), int(message["index"]), experts, levels, asked)
+
+    def answer(self, position: ArrayLike) -> bool:
+        """Tell whether they are all there is to know of the slice at a RAS mm position.
+
+        So they are for the slice they were asked for, too, where the model has another one or none.
+        """
+        here, there = (self.grid.to_voxel(p)[self.axis] for p in (position, self.asked))
+        return self.holds(position) or round(float(here)) == round(float(there))
 
     def holds(self, position: ArrayLike) -> bool:
         """Tell whether a RAS mm position lies in this slice."""
@@ -106,12 +116,13 @@ class Experts(QObject):
             return
         # Shares need no output; the request must name one.
         wanted = {**task(context), "targets": list(asked.subset())}
+        x, y, z = (float(v) for v in wanted["focus"])
         job = context.engine.submit("shares", wanted, asked.volumes())
         self._job = job
 
         def done(message: Message) -> None:
             self._job = None
-            shares = ExpertShares.from_message(message)
+            shares = ExpertShares.from_message(message, (x, y, z))
             context.engine.release()
             self.arrived.emit(shares)
 

@@ -146,7 +146,7 @@ class ExpertsPanel(QWidget):
 
     def _moved(self) -> None:
         self._show()
-        fresh = self.shares is not None and self.shares.holds(self.session.cursor)
+        fresh = self.shares is not None and self.shares.answer(self.session.cursor)
         if self.isVisible() and (self._stale or not fresh):
             self._timer.start()
 
@@ -159,7 +159,7 @@ class ExpertsPanel(QWidget):
         self.shares = shares
         if shares is not None:
             self._fill_choices(shares)
-            if not shares.holds(self.session.cursor):
+            if not shares.answer(self.session.cursor):
                 self._timer.start()  # the cursor went on meanwhile
         self._show()
         self._show_map()

@@ -25,6 +25,8 @@ from app.synthesis.controller import SynthesisController
 from app.synthesis.cost import Estimate
 from core.synthesis.devices import DEVICES
 
+EXPECTED, ONLY = "Expected image", "The one image"
+"""Words for what is made without noise: by a model that has some, and by one that has none."""
 SAMPLES = 8
 """Samples a mean and a spread are made of, unless more are asked for."""
 
@@ -47,10 +49,10 @@ class SynthesisPanel(QWidget):
         self._outputs.addStretch(1)
         self._boxes: list[QCheckBox] = []
         self.image = QComboBox()
-        self.image.addItems(["Expected image", "One sample", "Mean and σ"])
+        self.image.addItems([EXPECTED, "One sample", "Mean and σ"])
         self.image.setToolTip(
             "Expected image: what is likeliest, smooth, always the same. One sample: one of the "
-            "images that may be, with its texture. Mean of samples: of several, with their spread"
+            "images that may be, with its texture. Mean and σ: of several, with their spread"
         )
         self.where = QComboBox()
         self.where.addItems(["Field of view", "Whole volume"])
@@ -83,7 +85,7 @@ class SynthesisPanel(QWidget):
         self.progress.setTextVisible(True)
         self.stage = ElidedLabel()
         self._of_noise = {
-            box: box.toolTip() for box in (self.image, self.temperature, self.samples)
+            box: box.toolTip() for box in (self.image, self.temperature, self.samples, self.seed)
         }
         self._lay_out()
         self._connect()
@@ -174,8 +176,8 @@ class SynthesisPanel(QWidget):
         for box, value in counts:
             with QSignalBlocker(box):
                 box.setValue(value)
-        self.seed.setEnabled(form.temperature > 0)
         self._show_noise()
+        self.seed.setEnabled(form.temperature > 0)
         with QSignalBlocker(self.rerun):
             self.rerun.setChecked(form.rerun)
         with QSignalBlocker(self.model):
@@ -202,6 +204,7 @@ class SynthesisPanel(QWidget):
                 "without noise, samples or a σ map"
             )
         )
+        self.image.setItemText(0, EXPECTED if draws else ONLY)
         for box, tip in self._of_noise.items():
             box.setEnabled(draws)
             box.setToolTip(why or tip)
@@ -287,7 +290,8 @@ def _beside(field: QWidget, label: str, other: QWidget) -> QHBoxLayout:
 def describe(estimate: Estimate) -> str:
     """Return what a run will cost, for people."""
     low, high = estimate.seconds
-    span = duration(low) if high < 1.25 * low else f"{duration(low)} to {duration(high)}"
+    least, most = duration(low), duration(high)
+    span = most if high < 1.25 * low or least == most else f"{least} to {most}"
     device = DEVICES.get(estimate.device, estimate.device)
     return (
         f"{estimate.tiles} tiles on {device}: {span}, about {estimate.memory[1] / 1000:.1f} GB "

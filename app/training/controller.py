@@ -69,8 +69,14 @@ class TrainingController(QObject):
 
     def show_card(self, name: str) -> None:
         """Open the card of a model by its name, if it is still there."""
-        models = self.context.session.synthesis.models
-        self.show_models(next((b.path for b in models if b.name == name), None))
+        models = [b for b in self.context.session.synthesis.models if b.name == name]
+        if models:
+            self.show_models(models[0].path)
+        else:
+            self.context.messages.warning(
+                f"{name} is not among the models any more. Drop its file on the window to see its "
+                "card."
+            )
 
     def show_run(self, path: Path) -> None:
         """Open the window of runs at one of them."""
@@ -152,15 +158,8 @@ class TrainingController(QObject):
             from app.training.models.window import ModelsWindow
 
             asked = self.context.session.synthesis
-            self._models = ModelsWindow(lambda: asked.form.model, self._use, self._parent)
-            self._models.models_changed.connect(self._models_changed)
+            self._models = ModelsWindow(
+                lambda: asked.form.model, self._use, lambda: asked.models, self._parent
+            )
+            self._models.models_changed.connect(asked.set_models)
         return self._models
-
-    def _models_changed(self, found: list[Bundle]) -> None:
-        """Offer what there is now; models that were opened from elsewhere stay."""
-        from app.training.models.store import is_user_model
-
-        asked = self.context.session.synthesis
-        known = {str(b.path) for b in found}
-        others = [b for b in asked.models if str(b.path) not in known and not is_user_model(b)]
-        asked.set_models([*found, *others])

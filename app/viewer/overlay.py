@@ -20,7 +20,7 @@ from app.viewer.pane_geometry import PaneGeometry
 from app.viewer.pictures import difference_reach
 from app.viewer.slice_slider import WIDTH as SLIDER
 from core.marks import SYNTHETIC_MARK
-from core.synthesis.input_warning import SHORT, told
+from core.synthesis.input_warning import told_short
 
 SIGMA_TEXT = "model variability, not error"
 
@@ -166,8 +166,8 @@ def _words(painter: QPainter, pane: PaneGeometry, shown: list[Layer]) -> None:
         names[1] = f"{session.display.compare}: {names[1]}"
     if any(layer.kind is Kind.SIGMA for layer in shown):
         names.append(SIGMA_TEXT)
-    if any(layer.result is not None and told(layer.result.provenance) for layer in shown):
-        names.append(SHORT)
+    unlike = {told_short(x.result.provenance) for x in shown if x.result is not None} - {""}
+    names += sorted(unlike)
     for n, name in enumerate(names):
         # The first line stops before the letter at the top edge, the others begin below it.
         room = rect.width() / 2 - big - inset if n == 0 else rect.width() - 2 * inset

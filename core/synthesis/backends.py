@@ -163,11 +163,17 @@ class OpenVinoPass:
         key = (subset, targets, noisy)
         if key not in self.compiled:
             path = self._cached(subset, targets, noisy)
-            graph = self.core.read_model(path) if path.is_file() else self._convert(*key, path)
+            graph = self._kept(path) or self._convert(*key, path)
             self.compiled[key] = self.core.compile_model(
                 graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
             )
         return self.compiled[key]
+
+    def _kept(self, path: Path) -> Any:
+        """Return a graph converted before; ``None`` without one for any number of tiles."""
+        graph = self.core.read_model(path) if path.is_file() else None
+        free = graph is not None and all(x.partial_shape[0].is_dynamic for x in graph.outputs)
+        return graph if free else None
 
     def _cached(self, subset: tuple[str, ...], targets: tuple[str, ...], noisy: bool) -> Path:
         from platformdirs import user_cache_path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,13 @@ from numpy.typing import NDArray
 
 from core.image.brain_mask import brain_mask
 from core.synthesis.virtual_sweep import Point, SweepError, told_point
-from core.volume import Volume
+from core.volume import Mask, Volume
+
+REACH = 10.0
+"""mm: radius of a ball that a gap in the brain must let in for a probe's face to enter it. A face
+of the usual width lies across sulci, and across notches that a mask has by mistake."""
+FINE = 1.0
+"""mm between the voxels the closing is worked out on; finer grids are thinned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +33,10 @@ class BrainSurface:
 
     @cached_property
     def points(self) -> NDArray[np.float64]:
-        """(points, 3) RAS mm, the middles of the outermost voxels."""
+        """(points, 3) RAS mm, the middles of the outermost voxels, across narrow gaps."""
         from scipy import ndimage
 
-        inside = self.brain.voxels > 0
+        inside = closed(self.brain.voxels > 0, self.brain.grid.spacing)
         surface = inside & ~ndimage.binary_erosion(inside)
         return np.asarray(self.brain.grid.to_world(np.argwhere(surface)), np.float64)
 
@@ -85,3 +92,36 @@ def surface_of(volume: Volume) -> BrainSurface:
     canonical = volume.canonical()
     mask = brain_mask(canonical).astype(np.float32)
     return BrainSurface(Volume(mask, canonical.grid, "", "brain"))
+
+
+def closed(
+    inside: Mask, spacing: Sequence[float] | NDArray[np.float64], reach: float = REACH
+) -> Mask:
+    """Fill what a ball outside a shape cannot enter: a morphological closing, in millimetres.
+
+    Args:
+        inside: (i, j, k), the shape.
+        spacing: of the voxels, mm.
+        reach: radius of the ball, mm.
+
+    Returns:
+        The shape with its gaps filled, of the same size.
+    """
+    from scipy import ndimage
+
+    if not inside.any():
+        return inside
+    box = ndimage.find_objects(inside.astype(np.uint8))[0]
+    steps = [max(1, int(FINE / side)) for side in spacing]
+    sides = [n * side for n, side in zip(steps, spacing, strict=True)]
+    thin = inside[box][tuple(slice(None, None, n) for n in steps)]
+    room = [int(np.ceil(reach / side)) + 1 for side in sides]  # the ball comes from all around
+    wide = np.pad(thin, [(n, n) for n in room])
+    grown = ndimage.distance_transform_edt(~wide, sampling=sides) <= reach
+    filled = ndimage.distance_transform_edt(grown, sampling=sides) > reach
+    whole = filled[tuple(slice(n, -n) for n in room)]
+    for axis, n in enumerate(steps):
+        whole = whole.repeat(n, axis)
+    found = inside.copy()
+    found[box] |= whole[tuple(slice(n) for n in inside[box].shape)]
+    return found

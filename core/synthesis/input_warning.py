@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,11 @@ KEY = "input_check"
 """Where a provenance holds the check: input → :meth:`Checked.record`."""
 SHORT = "input unlike the training"
 """Beside a picture, where there is room for a few words."""
+SHORT_SLIGHT = "input a little unlike the training"
+"""The same for a score that is only just beyond its limit."""
+SLIGHT = 0.2
+"""Part of the limit by which a score may lie beyond it and be called a little unlike: a right image
+of another scanner can lie there, so a wrong one must not be taken for granted."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,14 @@ class Checked:
         if not self.unlike:
             return ""
         m = self.modality
+        if slight(self.score, self.limit):
+            return (
+                f"The {m} is a little less like the {m} images the model was trained on than the "
+                f"model's held-out cases (score {self.score:.1f}; nearly all of {self.cases} stay "
+                f"below {self.limit:.1f}). A right {m} of another scanner may lie there, and so "
+                f"may a wrong image: check that it is a {m}. The check sees a few tiles and proves "
+                "nothing either way."
+            )
         return (
             f"The {m} does not look like the {m} images the model was trained on (score "
             f"{self.score:.1f}; nearly all of {self.cases} held-out cases stay below "
@@ -60,14 +73,48 @@ class Checked:
         }
 
 
+def slight(score: float, limit: float) -> bool:
+    """Tell whether a score is beyond its limit by little."""
+    return limit < score <= limit + SLIGHT * abs(limit)
+
+
 def told(provenance: Mapping[str, Any]) -> str:
     """Return one sentence for a caption out of a provenance; empty when all is well.
 
     Whatever a file claims is only shown, so nothing in it is an error.
     """
+    found = _unlike(provenance)
+    if not found:
+        return ""
+    each = "; ".join(
+        f"{m}, score {_rounded(one.get('score'))}, limit {_rounded(one.get('limit'))}"
+        for m, one in found
+    )
+    advice = "Check the input." if _all_slight(found) else "Do not rely on it."
+    return f"{told_short(provenance).capitalize()}: {each}. {advice}"
+
+
+def told_short(provenance: Mapping[str, Any]) -> str:
+    """Return the same in a few words."""
+    found = _unlike(provenance)
+    return (SHORT_SLIGHT if _all_slight(found) else SHORT) if found else ""
+
+
+def _unlike(provenance: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     checked = provenance.get(KEY)
-    found = []
-    for m, one in checked.items() if isinstance(checked, Mapping) else ():
-        if isinstance(one, Mapping) and one.get("unlike_training") is True:
-            found.append(f"{m}, score {one.get('score')}, limit {one.get('limit')}")
-    return f"{SHORT.capitalize()}: {'; '.join(found)}. Do not rely on it." if found else ""
+    return [
+        (m, one)
+        for m, one in (checked.items() if isinstance(checked, Mapping) else ())
+        if isinstance(one, Mapping) and one.get("unlike_training") is True
+    ]
+
+
+def _rounded(value: object) -> object:
+    return f"{value:.1f}" if isinstance(value, float) else value
+
+
+def _all_slight(found: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
+    try:
+        return all(slight(float(one["score"]), float(one["limit"])) for _, one in found)
+    except (KeyError, TypeError, ValueError):
+        return False

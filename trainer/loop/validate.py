@@ -134,9 +134,10 @@ def preview(
     top, left = 14, 0
     sheet = Image.new("L", (len(columns) * width * zoom, top * 2 + rows * height * zoom))
     draw = ImageDraw.Draw(sheet)
-    draw.text(
-        (2, 1), f"{title}  {WORD} beyond the first {len(batch.images)} columns; {RESEARCH_USE}", 255
-    )
+    beyond = f" beyond the first {len(batch.images)} columns"
+    marks = [f"{title}  {WORD}{where}; {RESEARCH_USE}" for where in (beyond, "")]
+    fit = [mark for mark in marks if draw.textlength(mark) < sheet.width - 2]
+    draw.text((2, 1), (fit or [f"{WORD} {RESEARCH_USE}"])[0], 255)
     for number, (name, shown) in enumerate(columns):
         left = number * width * zoom
         draw.text((left + 2, top), name, 255)

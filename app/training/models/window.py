@@ -41,6 +41,7 @@ class ModelsWindow(QWidget):
     Args:
         chosen: path of the model in use, as text.
         use: makes a model the one in use.
+        opened: models from elsewhere that the main window offers, which have cards too.
         parent: the main window, which takes this one down with it.
     """
 
@@ -51,6 +52,7 @@ class ModelsWindow(QWidget):
         self,
         chosen: Callable[[], str],
         use: Callable[[Bundle], None],
+        opened: Callable[[], Sequence[Bundle]] = tuple,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent, Qt.WindowType.Window)
@@ -58,7 +60,7 @@ class ModelsWindow(QWidget):
         QShortcut(QKeySequence.StandardKey.Close, self, self.close)
         self.resize(940, 620)
         self.jobs = Jobs(self)
-        self.chosen, self._use_model = chosen, use
+        self.chosen, self._use_model, self._opened = chosen, use, opened
         self.list = QListWidget()
         self.list.setAccessibleName("Models")
         self.card = QTextBrowser()
@@ -138,7 +140,11 @@ class ModelsWindow(QWidget):
 
     def _show(self, found: Sequence[Bundle], wanted: str) -> None:
         self.list.clear()
-        for bundle in found:
+        known = {str(b.path) for b in found}
+        elsewhere = [
+            b for b in self._opened() if str(b.path) not in known and not store.is_user_model(b)
+        ]
+        for bundle in (*found, *elsewhere):
             used = "   (in use)" if str(bundle.path) == self.chosen() else ""
             item = QListWidgetItem(f"{bundle.name}{used}\n{store.kind_of(bundle)}")
             item.setData(ROLE, bundle)
@@ -147,7 +153,7 @@ class ModelsWindow(QWidget):
                 self.list.setCurrentItem(item)
         if self.list.currentItem() is None:
             self.list.setCurrentRow(0)
-        self.models_changed.emit(list(found))
+        self.models_changed.emit([*found, *elsewhere])
 
     def _show_card(self) -> None:
         bundle = self.bundle

@@ -8,8 +8,18 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
+from app.shared.elided import ElidedLabel
+from app.shared.style import make_bold
 from app.training.runs.binning import CurveData, Floats
 from app.training.runs.charts import Chart, Curve
 from app.training.runs.history import History
@@ -94,8 +104,14 @@ class ChartView(QFrame):
         self.chart = chart
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setMinimumHeight(190)
-        self.title = QLabel(f"<b>{chart.title}</b> {chart.unit and f'({chart.unit})'}")
+        self.title = QLabel(chart.title)
+        make_bold(self.title)
         self.title.setToolTip(chart.tip)
+        # Long words must not make one chart wider than the others.
+        self.title.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.title.setMinimumWidth(1)
+        self.unit = ElidedLabel(f"({chart.unit})" if chart.unit else "")
+        self.unit.explain(chart.tip)
         self.log = QCheckBox("log")
         self.log.setToolTip("Logarithmic axis")
         self.log.toggled.connect(self._set_log)
@@ -122,8 +138,9 @@ class ChartView(QFrame):
         self.last = 1.0
         self._end = 0.0
         head = QHBoxLayout()
+        head.setSpacing(4)
         head.addWidget(self.title)
-        head.addStretch(1)
+        head.addWidget(self.unit, 1)
         head.addWidget(self.log)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 2, 4, 2)

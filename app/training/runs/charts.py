@@ -93,7 +93,7 @@ _KINDS = (
           "What each level of latents costs; level 1 is the finest. Log axis recommended",
           r"kl/(?P<from>[^/]+)/(?P<to>\d+)", lambda m: f"level {m['to']}, {m['from']}",
           lambda m: "+" in m["from"]),
-    _Kind("gan", "Generator, adversarial", "LSGAN loss",
+    _Kind("gan", "Generator, adversarial", "loss",
           "How far the discriminator is from taking the synthetic image for real",
           r"gan/(?P<from>[^/]+)/(?P<to>[^/]+)", _direction),
     _Kind("d", "Discriminators", "score",
@@ -111,7 +111,8 @@ _KINDS = (
     _Kind("loss", "Whole loss", "", "What is minimised, and the gradient's norm",
           r"(?P<to>loss|gradient)", lambda m: {"loss": "loss"}.get(m["to"], "gradient norm"),
           lambda m: m["to"] == "loss"),
-    _Kind("rate", "Learning rate", "", "Of Adamax", r"(?P<to>rate)", lambda _: "learning rate"),
+    _Kind("rate", "Learning rate", "", "Of the model; its discriminators have their own",
+          r"(?P<to>rate)", lambda _: "learning rate"),
     _Kind("weights", "β and λ", "", "Weights of the KL and of the adversarial term",
           r"(?P<to>beta|lambda_gan)", lambda m: {"beta": "β"}.get(m["to"], "λ GAN")),
     _Kind("memory", "Memory", "MiB", "Of the training process; on a GPU the peak there",
@@ -124,6 +125,8 @@ _KINDS = (
 
 def charts_for(names: Sequence[str]) -> list[Chart]:
     """Sort what a run has logged onto charts; a chart without curves is left out."""
+    if not any(name.startswith("kl/") for name in names):
+        names = [name for name in names if name != "beta"]  # the weight of nothing
     found = []
     for kind in _KINDS:
         matches = [(n, m) for n in names if (m := re.fullmatch(kind.pattern, n))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,6 +116,20 @@ def arguments(run: Path, slices: int = 0, lpips: Sequence[Path] = ()) -> list[st
     for path in lpips:
         words += ["--lpips-weights", str(path)]
     return words
+
+
+NOTHING_LOCKED = (
+    "This run kept no cases for a test (its share was 0), so none can be scored here. The command "
+    "mhvae-studio evaluate scores its model on other cases."
+)
+
+
+def locked_away(run: Path) -> bool:
+    """Tell whether a run kept cases for its test; also where its split does not say."""
+    try:
+        return bool(json.loads((run / "split.json").read_text(encoding="utf-8"))["test"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def before_model(run: Path) -> Path | None:

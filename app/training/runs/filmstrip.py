@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from app.processes.jobs import Jobs
 from app.shared.style import SYNTHETIC
+from core.models.base.config import ModelConfig
 
 FRAMES = 24
 """Pictures of a strip; of more, some are chosen evenly."""
@@ -32,16 +33,17 @@ class Filmstrip(QWidget):
 
     Args:
         run: its folder.
-        modalities: of the model, in its order; they decide what a sheet's columns are.
+        config: of the model; what it makes decides what a sheet's columns are. None when the run's
+            plan cannot be read.
         jobs: threads that read the pictures.
     """
 
     def __init__(
-        self, run: Path, modalities: Sequence[str], jobs: Jobs, parent: QWidget | None = None
+        self, run: Path, config: ModelConfig | None, jobs: Jobs, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.run, self.jobs = run, jobs
-        self.columns = sheet_columns(modalities)
+        self.columns = sheet_columns(config) if config is not None else []
         self.direction = QComboBox()
         for number, (subset, target) in enumerate(self.columns):
             if subset:
@@ -169,11 +171,16 @@ class _Strip(QWidget):
                 painter.drawRect(target.adjusted(0, 0, -1, -1))
 
 
-def sheet_columns(modalities: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:
-    """Return what a validation sheet's columns are: (inputs, image); no inputs: a real image."""
-    columns: list[tuple[tuple[str, ...], str]] = [((), m) for m in modalities]
-    for size in range(1, len(modalities) + 1):
-        columns += [(s, m) for s in combinations(modalities, size) for m in modalities]
+def sheet_columns(config: ModelConfig) -> list[tuple[tuple[str, ...], str]]:
+    """Return what a validation sheet's columns are: (inputs, image); no inputs: a real image.
+
+    After the real images there is every one that the model makes (``trainer.loop.validate``).
+    """
+    names = config.modalities
+    columns: list[tuple[tuple[str, ...], str]] = [((), m) for m in names]
+    for size in range(1, len(names) + 1):
+        for subset in combinations(names, size):
+            columns += [(subset, m) for m in names if config.serves(subset, m)]
     return columns
 
 

@@ -29,6 +29,7 @@ from app.training.runs.notes import PlanAndNotes
 from app.training.runs.report_page import ReportPage
 from app.training.runs.wording import COLOURS, state_sentence, state_word
 from core.errors import UserError
+from core.models.base.config import ModelConfig
 from trainer.plan.schema import load_plan
 from trainer.run.balance import WON_LINES, Balance, assess_balance, overall
 from trainer.run.learning import learning_from
@@ -91,7 +92,7 @@ class RunPage(QWidget):
         self.more.setText("More")
         self.tabs = QTabWidget()
         self.curves = CurvesPage()
-        self.pictures = Filmstrip(path, modalities_of(path), actions.jobs)
+        self.pictures = Filmstrip(path, model_of(path), actions.jobs)
         self.report = ReportPage(path, actions.open_file, lambda: use_model(self.model))
         self.notes = PlanAndNotes(path)
         self._lay_out()
@@ -241,12 +242,12 @@ def balance_of(history: History) -> Balance:
     return overall(found)
 
 
-def modalities_of(run: Path) -> tuple[str, ...]:
-    """Return the modalities of a run's model; none when its plan cannot be read."""
+def model_of(run: Path) -> ModelConfig | None:
+    """Return the configuration of a run's model; None when its plan cannot be read."""
     try:
-        return load_plan(run / "plan.json").model.modalities
+        return load_plan(run / "plan.json").model
     except UserError:
-        return ()
+        return None
 
 
 def _button(text: str, tip: str) -> QPushButton:

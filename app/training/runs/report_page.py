@@ -26,7 +26,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.training.runs.evaluation_process import FOLDER, EvaluationProcess, before_model
+from app.training.runs.evaluation_process import (
+    FOLDER,
+    NOTHING_LOCKED,
+    EvaluationProcess,
+    before_model,
+    locked_away,
+)
 from app.training.runs.wording import COLOURS, time_left
 from core.errors import UserError
 from core.lpips.layouts import HOW
@@ -116,7 +122,7 @@ class ReportPage(QWidget):
     def show_state(self, info: RunInfo) -> None:
         """Offer an evaluation when the run has a model and is not being trained."""
         ready = not info.alive and (self.run / "model.safetensors").is_file()
-        self.begin.setEnabled(ready)
+        self.begin.setEnabled(ready and locked_away(self.run))
         if not self.has_report and not self.evaluation.running:
             self.message.setText(
                 self._plan() if ready else "The report can be made when the run has stopped."
@@ -182,6 +188,8 @@ class ReportPage(QWidget):
         column.addWidget(scroll, 1)
 
     def _plan(self) -> str:
+        if not locked_away(self.run):
+            return NOTHING_LOCKED
         try:
             before = before_model(self.run)
         except UserError as error:

@@ -185,6 +185,6 @@ class OneWayConfig(ModelConfig):
         """Say what the network is for."""
         return (
             f"This {self.family} model makes {self.target} from {' and '.join(self.inputs)} and "
-            f"nothing else; it cannot make {target} from {' and '.join(subset)}. Choose these "
-            "inputs, or a model that serves every subset."
+            f"nothing else; it cannot make {target} from {' and '.join(subset)}. Give it "
+            f"{' and '.join(self.inputs)} alone, or choose a model that serves every subset."
         )

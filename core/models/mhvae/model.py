@@ -208,7 +208,7 @@ class MHVAE(Network):
         return [
             self.decode(
                 features,
-                len(like),
+                like.shape[0],
                 like=like,
                 temperature=temperature,
                 noise=noise,

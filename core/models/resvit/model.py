@@ -76,7 +76,7 @@ class Context(nn.Module):
         """Map (B, C, h, w) to the same shape."""
         down = self.down(x)
         tokens = transformer(self.tokens(down))
-        seen = tokens.transpose(1, 2).reshape(len(x), -1, *down.shape[2:])
+        seen = tokens.transpose(1, 2).reshape(x.shape[0], -1, *down.shape[2:])
         return cast(Tensor, self.compress(torch.cat([self.up(seen), x], dim=1)))
 
 

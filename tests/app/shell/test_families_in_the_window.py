@@ -11,11 +11,15 @@ from pytestqt.qtbot import QtBot
 from shell_stage import open_files, put, ran, staged
 
 from app.shell.window import MainWindow
+from app.synthesis.cost import Estimate
+from app.synthesis.panel import describe
 from app.training.wizard.plan_tree import PlanTree
 from core.models.base.config import ModelConfig
 from core.models.bundle import Bundle
+from core.models.mhvae.config import MHVAEConfig
 from core.models.pix2pix.config import Pix2PixConfig
 from core.models.resvit.config import ResViTConfig
+from core.models.weights import build, save
 from trainer.plan.presets import preset
 
 pytestmark = pytest.mark.qt_log_ignore("does not support")
@@ -39,7 +43,8 @@ def test_a_model_of_one_direction_greys_what_it_cannot_make(
     assert panel.temperature.value() == 1
     use(window, Pix2PixConfig())
     assert (asked.form.samples, asked.form.temperature) == (1, 0)
-    for box in (panel.image, panel.samples, panel.temperature):
+    assert panel.image.currentText() == "The one image"
+    for box in (panel.image, panel.samples, panel.temperature, panel.seed):
         assert not box.isEnabled()
         assert "makes one image of an input" in box.toolTip()
     asked.set_form(samples=4, temperature=0.5)  # a project written for another model
@@ -56,6 +61,14 @@ def test_a_model_of_one_direction_greys_what_it_cannot_make(
     assert asked.targets() == ()
     assert not panel.button.isEnabled()
     assert "makes T2 from iUS and nothing else" in panel.button.toolTip()
+    assert "Give it iUS alone" in panel.button.toolTip()
+    open_files(qtbot, window, put(tmp_path, "iUS.nii.gz"))
+    assert asked.subset() == ("iUS", "T2")
+    assert asked.obstacle().endswith("Untick Input of T2 to synthesise it from the others.")
+    use(window, ResViTConfig())
+    assert asked.obstacle().endswith("or tick an output.")
+    use(window, MHVAEConfig())
+    assert panel.image.itemText(0) == "Expected image"
 
 
 def test_the_experts_panel_says_that_there_are_none(
@@ -68,6 +81,36 @@ def test_the_experts_panel_says_that_there_are_none(
     assert "resvit model, which fuses no experts" in panel.hint.text()
     boxes = {box.text(): box for box in window.panels.synthesis._boxes}
     assert boxes["T2"].isEnabled()  # it serves every subset
+
+
+def test_a_model_that_was_dropped_has_its_own_card(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    config = Pix2PixConfig(tile=(32, 32), base_features=4, pools=3)
+    path = tmp_path / "dropped.safetensors"
+    save(Bundle(config, name="dropped"), build(config), path)
+    window.files.opener.open([path])
+    asked = window.context.session.synthesis
+    qtbot.waitUntil(lambda: asked.bundle is not None and asked.bundle.name == "dropped")
+    window.training.show_card("dropped")
+    models = window.training._models
+    assert models is not None
+    qtbot.waitUntil(lambda: not models.jobs.busy and models.bundle is not None, timeout=10_000)
+    assert models.bundle is not None
+    assert models.bundle.path == path
+    assert "pix2pix" in models.card.toPlainText().lower()
+    assert asked.bundle is not None
+    assert asked.bundle.path == path
+    window.training.show_card("gone")
+    assert "gone is not among the models any more" in window.context.messages.history[-1].sentence
+
+
+def test_a_time_that_is_the_same_at_most_and_at_least_is_said_once() -> None:
+    def said(low: float, high: float) -> str:
+        return describe(Estimate(56, (low, high), (300, 400), "cpu"))
+
+    assert said(0.7, 1.2) == "56 tiles on CPU: 1 s, about 0.4 GB of memory."
+    assert ": 4 s to 8 s, about" in said(4, 8)
 
 
 def items(tree: PlanTree) -> dict[str, QTreeWidgetItem]:

@@ -24,6 +24,7 @@ from app.shell.window_state import first_size
 from app.state.messages import Severity
 from app.state.settings import Settings
 from app.state.values import Kind, MousePreset
+from app.synthesis.experts_panel import ASK_DELAY_MS
 from app.training.models import store
 from core.grid import Grid
 from core.io import write
@@ -237,6 +238,25 @@ def test_experts_under_the_cursor_and_as_a_map(
     assert share is not None
     assert share.made_by_model
     assert share.volume.voxels.shape == (12, 10, 1)
+
+
+def test_experts_are_asked_once_for_a_slice_that_the_model_does_not_have(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    open_files(qtbot, window, put(tmp_path, "T2.nii.gz"))
+    panel, session = window.panels.experts, window.context.session
+    window.docks.experts.raise_()
+    qtbot.waitUntil(lambda: panel.isVisible() and panel.shares is not None, timeout=10_000)
+    came: list[object] = []
+    window.synthesis.experts.arrived.connect(came.append)
+    x, y, z = session.cursor
+    session.set_cursor((x, y, z + 4))  # the fake engine has shares of the middle slice alone
+    qtbot.waitUntil(lambda: len(came) == 1, timeout=10_000)
+    session.set_cursor((x + 1, y, z + 4))
+    qtbot.wait(4 * ASK_DELAY_MS)
+    assert len(came) == 1
+    session.set_cursor((x, y, z + 8))
+    qtbot.waitUntil(lambda: len(came) == 2, timeout=10_000)
 
 
 def test_every_command_is_in_a_menu_and_on_the_sheet(window: MainWindow) -> None:

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
     QTableWidget,
 )
 from pytestqt.qtbot import QtBot
-from run_stage import line, make_run, start, step, write_log
+from run_stage import Line, line, make_run, start, step, write_log
 
 import app.training.runs.evaluation_process
 from app.training.runs import launch
@@ -34,6 +34,8 @@ from app.training.runs.filmstrip import chosen, sheet_columns
 from app.training.runs.history import History
 from app.training.runs.window import RunsWindow
 from app.training.runs.wording import duration, time_left
+from core.models.mhvae.config import MHVAEConfig
+from core.models.pix2pix.config import Pix2PixConfig
 from trainer.plan.schema import load_plan
 from trainer.run.balance import assess_balance
 from trainer.run.folder import lock_for
@@ -539,9 +541,11 @@ def test_an_exported_run_holds_no_names_and_no_paths(tmp_path: Path) -> None:
 
 
 def test_the_filmstrip_knows_a_sheets_columns_and_thins_a_long_one() -> None:
-    columns = sheet_columns(("iUS", "T2"))
+    columns = sheet_columns(MHVAEConfig(modalities=("iUS", "T2")))
     assert columns[:3] == [((), "iUS"), ((), "T2"), (("iUS",), "iUS")]
     assert len(columns) == 2 + 3 * 2
+    one_way = sheet_columns(Pix2PixConfig())
+    assert one_way == [((), "iUS"), ((), "T2"), (("T2",), "iUS")]
     many = [(n, f"{n}.png") for n in range(1000)]
     few = chosen(many, 24)
     assert len(few) == 24
@@ -611,6 +615,49 @@ def test_fine_tuning_begins_a_new_run_with_the_models_weights(
     assert run == runs / "next"
     assert (plan.seed, plan.preset) == (5, "smoke")
     assert Path(plan.start_from) == old / "model.safetensors"
+
+
+def test_the_weight_of_the_kl_is_no_curve_without_one() -> None:
+    def weights(*logged: str) -> list[str]:
+        charts = {c.key: c for c in charts_for(["beta", "lambda_gan", *logged])}
+        return [curve.label for curve in charts["weights"].curves]
+
+    assert weights("l1/T2/iUS") == ["λ GAN"]
+    assert weights("l1/T2/iUS", "kl/T2/1") == ["β", "λ GAN"]
+
+
+def test_charts_are_equally_wide_and_none_is_cut_off(
+    qtbot: QtBot, window: RunsWindow, runs: Path
+) -> None:
+    terms: Line = {"gan/T2/iUS": 0.5, "pull/l1/iUS": 0.4, "pull/gan/iUS": 0.1, "d/iUS/loss": 0.5}
+    window.resize(1280, 860)
+    shown(qtbot, window, make_run(runs / "one", [start(), *(step(n, **terms) for n in (1, 9))]))
+    assert window.page is not None
+    curves = window.page.curves
+    qtbot.waitUntil(lambda: {"gan", "pull", "l1", "kl"} <= set(curves.views), timeout=20_000)
+    qtbot.waitUntil(lambda: not curves._wanted and curves._fresh is None, timeout=20_000)
+    QApplication.processEvents()
+    assert curves.area.horizontalScrollBar().maximum() == 0
+    widths = [view.width() for view in curves.views.values()]
+    assert max(widths) - min(widths) <= 2
+    assert curves.views["pull"].title.text() == "Pull at missing images"
+
+
+def test_a_run_without_test_cases_offers_no_evaluation(
+    qtbot: QtBot, window: RunsWindow, runs: Path
+) -> None:
+    run = make_run(runs / "one", [start(), line("end", step=300, state="finished")])
+    (run / "model.safetensors").touch()
+    (run / "split.json").write_text('{"training": ["a"], "validation": ["b"], "test": []}')
+    shown(qtbot, window, run)
+    assert window.page is not None
+    report = window.page.report
+    assert not report.begin.isEnabled()
+    assert "kept no cases for a test" in report.message.text()
+    (run / "split.json").write_text('{"training": ["a"], "validation": ["b"], "test": ["c"]}')
+    report.show_state(window.page.info)
+    assert report.begin.isEnabled()
+    assert "locked away" in report.message.text()
 
 
 def test_charts_name_the_expected_echo_and_the_pull() -> None:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,6 +116,21 @@ def test_what_changes_the_images_is_not_used_however_fast(
     assert (choice.device == name) is used
     assert (name in choice.refused) is not used
     assert ("is not used: its images differ" in choice.sentence) is not used
+
+
+def test_one_that_makes_fewer_images_than_asked_for_is_not_used(
+    model: MHVAE, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Paced.__call__
+
+    def short(self: Paced, inputs: Mapping[str, Voxels], *more: Any) -> dict[str, Voxels]:
+        made = whole(self, inputs, *more)
+        return {m: x[:, :2] for m, x in made.items()} if self.seconds == 0 else made
+
+    monkeypatch.setattr(Paced, "__call__", short)
+    build = paced(cpu=(0.01,), openvino=(0.0,))
+    choice = timed(model, bundle, ["cpu", "openvino"], seconds=0.1, build=build)
+    assert (choice.device, set(choice.refused)) == ("cpu", {"openvino"})
 
 
 def test_one_that_does_not_start_is_left_out(model: MHVAE, bundle: Bundle) -> None:

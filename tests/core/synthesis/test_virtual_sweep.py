@@ -12,7 +12,7 @@ import pytest
 from core.grid import Grid
 from core.io.sweep_file import read_sweep
 from core.io.sweep_writer import write_sweep
-from core.synthesis.brain_surface import BrainSurface
+from core.synthesis.brain_surface import BrainSurface, closed
 from core.synthesis.sweep_field import field_of
 from core.synthesis.sweep_plan import SweepPlan
 from core.synthesis.virtual_sweep import (
@@ -95,6 +95,29 @@ def test_the_entry_is_on_the_surface_above_the_target() -> None:
         BrainSurface(ball()).above(np.array([0.0, 0.0, 35.0]))
     with pytest.raises(SweepError, match="1 mm or more"):
         place(ProbeShape(), ENTRY, ENTRY)
+
+
+@pytest.mark.parametrize("spacing", [2.0, 0.5])
+def test_a_probe_lies_across_a_notch_and_enters_a_wide_gap(spacing: float) -> None:
+    count = int(80 / spacing) + 1
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = -40
+    grid = Grid((count,) * 3, affine)
+    x, y, z = (o * spacing - 40 for o in np.ogrid[:count, :count, :count])
+    whole = x**2 + y**2 + z**2 <= 30**2
+    for width, across in ((8, True), (36, False)):
+        notched = whole & ~((abs(x) < width / 2) & (z > 12) & (y == y))
+        surface = BrainSurface(Volume(notched.astype(np.float32), grid))
+        above = surface.above(np.array([0.0, 0.0, 8.0]))
+        entry = surface.nearest(np.array([0.0, 0.0, 14.0]))
+        if across:
+            assert above[2] > 20
+            assert entry[2] > 20
+            # What is brain and what is not stays as it was: the notch is seen as one.
+            assert not surface.holds(np.array([0.0, 0.0, 16.0]))
+        else:
+            assert entry[2] == pytest.approx(12, abs=spacing)
+    assert not closed(np.zeros((4, 4, 4), bool), (1, 1, 1)).any()
 
 
 def test_a_written_sweep_is_read_back(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from trainer_cohort import tiny_plan, write_cohort
 
 from core.models.slicing import Slicing
@@ -67,6 +67,28 @@ def test_validation_looks_at_held_out_cases_alone(cohort: Path, tmp_path: Path) 
     assert seen is not None
     assert torch.equal(session.seen.images["T2"], seen.images["T2"].float())
     assert not torch.equal(session.tiles.images["T2"], session.seen.images["T2"])
+
+
+@pytest.mark.parametrize("side", [16, 86, 96, 192])
+def test_a_previews_mark_is_whole_however_narrow(
+    tmp_path: Path, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = {m: torch.zeros(1, 1, side, side) for m in ("iUS", "T2")}
+    batch = Batch(images, torch.ones(1, 1, side, side), {m: torch.ones(1) > 0 for m in images})
+    written: list[tuple[float, str]] = []
+    draw = ImageDraw.ImageDraw
+
+    def text(self: ImageDraw.ImageDraw, at: tuple[int, int], words: str, fill: int) -> None:
+        written.append((at[0] + draw.textlength(self, words), words))
+
+    monkeypatch.setattr(draw, "text", text)
+    path = tmp_path / "p.png"
+    preview(batch, {("T2",): {"iUS": images["T2"]}}, 1, path, "step 10000", Slicing("RAS"))
+    end, words = written[0]
+    with Image.open(path) as sheet:
+        assert end <= sheet.width
+    assert "SYNTHETIC" in words
+    assert "research use only" in words
 
 
 def test_a_preview_shows_each_image_where_its_title_is(tmp_path: Path) -> None:
