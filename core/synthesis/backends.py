@@ -121,17 +121,9 @@ class TorchPass:
 
 
 class OpenVinoPass:
-    """The same network compiled by OpenVINO in float32; converted once, then cached on disk.
-
-    Raises:
-        SynthesisError: a ResViT, whose blocks share a transformer: the compiler crashes on it.
-    """
+    """The same network compiled by OpenVINO in float32; converted once, then cached on disk."""
 
     def __init__(self, model: Network, bundle: Bundle) -> None:
-        if bundle.config.family == "resvit":
-            raise SynthesisError(
-                f"{bundle.name} is a resvit model, which OpenVINO cannot compile. Choose the cpu."
-            )
         # Its converter reports its use to a server and keeps a client id in the home folder; where
         # the package for that cannot be imported, it does neither.
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

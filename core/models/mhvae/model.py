@@ -200,9 +200,6 @@ class MHVAE(Network):
         noises: Sequence[Sequence[Tensor] | None],
     ) -> list[dict[str, Tensor]]:
         """See :class:`Network`; the contracting paths run once."""
-        if len(noises) == 1:  # one call of the module: OpenVINO crashes on a graph traced around it
-            out = self(images, temperature=temperature, noise=noises[0], outputs=outputs, kl=False)
-            return [out.images]
         features = self.encode(images)
         like = next(iter(images.values()))
         return [

@@ -30,7 +30,6 @@ from core.models.spade.model import SPADE, SpatiallyAdaptiveNorm
 from core.models.unet.config import UNetConfig
 from core.models.weights import build, load, save
 from core.synthesis.backends import OpenVinoPass, TorchPass
-from core.synthesis.request import SynthesisError
 
 TILE = (32, 48)
 SMALL: dict[str, ModelConfig] = {
@@ -108,7 +107,7 @@ def test_a_bundle_comes_back_whole_and_its_header_without_torch(name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_accelerated_back_end_makes_the_same_images_or_says_no(
+def test_the_accelerated_back_end_makes_the_same_images(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openvino")
@@ -116,10 +115,6 @@ def test_the_accelerated_back_end_makes_the_same_images_or_says_no(
     model, bundle = network(name), Bundle(SMALL[name])
     tiles = {m: x.numpy() for m, x in given(model.config).items()}
     target = (model.config.modalities[0],)
-    if name == "resvit":
-        with pytest.raises(SynthesisError, match="OpenVINO cannot compile"):
-            OpenVinoPass(model, bundle)
-        return
     wanted = TorchPass(model, "cpu")(tiles, target, 0.0, [None])[target[0]]
     found = OpenVinoPass(model, bundle)(tiles, target, 0.0, [None])[target[0]]
     assert float(abs(found - wanted).max()) < 1e-3
