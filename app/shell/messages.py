@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import (
+    QEvent,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRect,
+    QSize,
+    Qt,
+    QTimer,
+    Signal,
+)
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -14,6 +23,8 @@ from PySide6.QtWidgets import (
     QLabel,
     QMenu,
     QPushButton,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -151,6 +162,25 @@ class MessageBar(QFrame):
         say(self.sign, "bad", bad)
 
 
+class _Wrapping(QStyledItemDelegate):
+    """Gives a row the height of its sentence; a tree asks for one line alone."""
+
+    def __init__(self, tree: QTreeWidget) -> None:
+        super().__init__(tree)
+        self._tree = tree
+
+    def sizeHint(
+        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> QSize:
+        """Return the size of the words in their column's width."""
+        line = super().sizeHint(option, index)
+        room = QRect(0, 0, self._tree.columnWidth(index.column()) - 8, 10_000)
+        words = self._tree.fontMetrics().boundingRect(
+            room, int(Qt.TextFlag.TextWordWrap), str(index.data())
+        )
+        return QSize(line.width(), max(line.height(), words.height() + 2))
+
+
 class MessageList(QTreeWidget):
     """Every note of this start, newest on top."""
 
@@ -163,6 +193,8 @@ class MessageList(QTreeWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
+        self.setItemDelegateForColumn(2, _Wrapping(self))
+        header.sectionResized.connect(lambda *_: self.scheduleDelayedItemsLayout())
         for note in messages.history:
             self._add(note)
         messages.added.connect(self._add)

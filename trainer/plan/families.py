@@ -8,6 +8,7 @@ from typing import Any
 
 from core.models.base.config import OneWayConfig
 from core.models.family import FAMILIES
+from core.models.mhvae.config import MHVAEConfig
 from trainer.errors import TrainerError
 from trainer.plan.patches import fits
 from trainer.plan.presets import preset
@@ -38,6 +39,24 @@ OF_A_FAMILY = (
     "feature_matching",
 )  # fmt: skip
 """Settings of the loss that every family has its own values for."""
+
+
+OF_LATENTS = (
+    "loss.beta", "loss.beta_ramp", "loss.subset_odds", "loss.mean_path", "loss.mean_path_first",
+    "loss.expert_dropout", "loss.expert_dropout_levels",
+)  # fmt: skip
+"""Settings that only networks with a prior and experts heed."""
+
+
+def without_effect(family: str) -> frozenset[str]:
+    """Return the dotted names of settings that a family's training does not heed."""
+    config = FAMILIES[family].config
+    found = set() if issubclass(config, MHVAEConfig) else set(OF_LATENTS)
+    if issubclass(config, OneWayConfig):
+        found.add("loss.subsets")
+    if family != "resvit":
+        found.add("loss.transformers_start")
+    return frozenset(found)
 
 
 def with_family(plan: Plan, family: str, target: str = "") -> Plan:

@@ -20,6 +20,11 @@ from core.synthesis.virtual_sweep import VirtualSweep
 FAN = QColor("#7fe0a0")
 PALE = QColor(127, 224, 160, 110)
 BEAM = QColor("#ffe650")
+AWAY = QColor(255, 230, 80, 110)
+"""For an end of the beam that the plane does not pass."""
+PASSES = 3.0
+"""mm from the plane within which an end of the beam lies in it; another one is only projected, and
+may seem to lie inside the brain though it stands on its surface."""
 HINT = "Click the brain's surface and drag to aim, or click a target inside. Esc ends."
 SHORT = "Click the surface, drag to aim. Esc ends."
 RADIUS = 5
@@ -71,15 +76,21 @@ class SweepOverlay:
     def _beam(self, painter: QPainter, pane: PaneGeometry, projection: Projection) -> None:
         plan = self._placement.plan
         assert plan is not None
-        entry, target = (
-            on_pane(pane, projection, np.array(x)) for x in (plan.entry_ras, plan.target_ras)
-        )
+        ends = np.array([plan.entry_ras, plan.target_ras])
+        entry, target = (on_pane(pane, projection, x) for x in ends)
+        off = pane.frame.to_frame(ends)[:, projection.axes.through] - pane.depth()
         painter.setPen(QPen(BEAM, 1, Qt.PenStyle.DotLine))
         painter.drawLine(entry, target)
-        painter.setPen(QPen(BEAM, 2))
+        painter.setPen(_pen(off[0]))
         painter.drawEllipse(entry, RADIUS, RADIUS)
+        painter.setPen(_pen(off[1]))
         for dx, dy in ((RADIUS, 0), (0, RADIUS)):
             painter.drawLine(target - QPointF(dx, dy), target + QPointF(dx, dy))
+
+
+def _pen(off: float) -> QPen:
+    """Return the pen for an end of the beam so many mm from the plane."""
+    return QPen(BEAM, 2) if abs(off) <= PASSES else QPen(AWAY, 1)
 
 
 def outlines(sweep: VirtualSweep) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.schema import Setting
+from trainer.plan.families import without_effect
 from trainer.plan.schema import Plan, settings_for
 
 
@@ -16,8 +17,13 @@ class FieldError(UserError):
 
 
 def fields_of(family: str) -> dict[str, Setting]:
-    """Return the settings the form shows; other steps decide the rest, or they follow of others."""
-    return {name: one for name, one in settings_for(family).items() if one.label}
+    """Return the settings the form shows; other steps decide the rest, or they follow of others.
+
+    A setting that the family's training does not heed is no setting.
+    """
+    idle = without_effect(family)
+    every = settings_for(family).items()
+    return {name: one for name, one in every if one.label and name not in idle}
 
 
 FIELDS = fields_of("mhvae")

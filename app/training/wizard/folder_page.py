@@ -37,8 +37,8 @@ LAYOUTS = (
     "<tr><td><b>BIDS</b></td><td><code>sub-01/ses-1/anat/sub-01_T2w.nii.gz</code></td></tr>"
     "<tr><td><b>a CSV</b></td><td>columns <code>case</code>, one per modality, and "
     "<code>patient</code>, <code>fov</code> if wanted; paths relative to it</td></tr></table>"
-    "<p>The volumes of a case must lie in one space, not on one grid. Nothing is written into your "
-    "files; preprocessed copies are kept in a hidden folder beside them.</p>"
+    "<p>The volumes of a case must lie in one space; their grids may differ. Nothing is "
+    "written into your files; preprocessed copies are kept in a hidden folder beside them.</p>"
 )
 STEPS = ("Data folder", "Scan and pair", "Check", "Split", "Preset", "Estimate", "Train")
 

@@ -20,7 +20,9 @@ from core.models.mhvae.config import MHVAEConfig
 from core.models.pix2pix.config import Pix2PixConfig
 from core.models.resvit.config import ResViTConfig
 from core.models.weights import build, save
+from trainer.plan.families import with_family, without_effect
 from trainer.plan.presets import preset
+from trainer.plan.schema import settings_for
 
 pytestmark = pytest.mark.qt_log_ignore("does not support")
 
@@ -115,6 +117,27 @@ def test_a_time_that_is_the_same_at_most_and_at_least_is_said_once() -> None:
 
 def items(tree: PlanTree) -> dict[str, QTreeWidgetItem]:
     return tree._items
+
+
+@pytest.mark.parametrize(
+    ("family", "heeded", "idle"),
+    [
+        ("mhvae", ("beta", "subset_odds", "subsets"), ("transformers_start",)),
+        ("spade", ("l1", "feature_matching"), ("beta", "mean_path", "subsets", "expert_dropout",
+                                               "transformers_start")),
+        ("resvit", ("transformers_start", "subsets"), ("beta", "subset_odds", "mean_path_first")),
+    ],
+)  # fmt: skip
+def test_the_wizard_lists_no_setting_that_a_family_does_not_heed(
+    qtbot: QtBot, family: str, heeded: tuple[str, ...], idle: tuple[str, ...]
+) -> None:
+    tree = PlanTree()
+    qtbot.addWidget(tree)
+    plan = with_family(preset("quick", "somewhere"), family)
+    tree.fill(plan, plan)
+    assert {f"loss.{name}" for name in heeded} <= set(items(tree))
+    assert not {f"loss.{name}" for name in idle} & set(items(tree))
+    assert without_effect(family) <= set(settings_for(family))
 
 
 def test_the_wizard_trains_any_family(qtbot: QtBot) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 from shell_stage import notes, open_files, ran, staged
 
 from app.shell.window import MainWindow
 from app.state.values import Kind, Plane, Tool
+from app.synthesis.sweep.overlay import RADIUS
 from core.grid import Grid
 from core.io import read, write
 from core.io.sweep_file import read_sweep
@@ -83,6 +84,25 @@ def place(window: MainWindow) -> None:
     """Put the probe at the right side, looking to the middle."""
     drag(window, pixel(window, (EDGE, 0, 0)), pixel(window, (5, 0, 0)))
     assert window.sweep.placement.plan is not None
+
+
+def test_an_end_away_from_the_plane_is_drawn_pale(window: MainWindow) -> None:
+    place(window)
+    plan, session = window.sweep.placement.plan, window.context.session
+    assert plan is not None
+
+    def brightest(plane: Plane) -> int:
+        """Yellow of the ring above its middle, where no other line is."""
+        at = pixel(window, plan.entry_ras, plane) - QPoint(0, RADIUS)
+        image = window.viewers.grab(QRect(at - QPoint(1, 2), at + QPoint(1, 1))).toImage()
+        places = [(x, y) for x in range(image.width()) for y in range(image.height())]
+        colours = [image.pixelColor(*place) for place in places]
+        return max(c.red() - c.blue() for c in colours)
+
+    session.set_cursor((plan.entry_ras[0], 20, plan.entry_ras[2]))
+    assert brightest(Plane.AXIAL) > 150
+    session.set_cursor((plan.entry_ras[0], 20, plan.entry_ras[2] + 20))
+    assert brightest(Plane.AXIAL) < 120
 
 
 def test_a_drag_from_the_surface_places_and_aims_in_one_step(window: MainWindow) -> None:

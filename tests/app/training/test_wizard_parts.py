@@ -23,6 +23,7 @@ from app.training.wizard.fields import (
     value_of,
 )
 from app.training.wizard.pair_picture import CHECKER, OVERLAY, compose
+from trainer.plan.families import without_effect
 from trainer.plan.presets import preset
 from trainer.plan.schema import SETTINGS, Plan
 
@@ -102,7 +103,7 @@ def test_every_setting_of_a_plan_is_described_once() -> None:
     for key, value in Plan().to_dict().items():
         names |= {f"{key}.{n}" for n in value} if isinstance(value, dict) else {key}
     elsewhere = {"cohort", "exclude", "preset", "start_from", "grow", "transformer_from"}
-    elsewhere |= {"model.modalities", "model.hierarchical"}
+    elsewhere |= {"model.modalities", "model.hierarchical", *without_effect("mhvae")}
     assert names - {"schema"} == set(FIELDS) | elsewhere == set(SETTINGS)
     assert not set(FIELDS) & elsewhere
     assert {one.name for group in sections().values() for one in group} == set(FIELDS)

@@ -19,9 +19,8 @@ from core.synthesis.backends import OpenVinoPass, TorchPass
 openvino = pytest.importorskip("openvino")
 
 TILE = (32, 32)
-MHVAE = MHVAEConfig(tile=TILE, base_features=4, max_features=8, pools=2, final_blocks=1)
 CONFIGS: list[ModelConfig] = [
-    MHVAE,
+    MHVAEConfig(tile=TILE, base_features=4, max_features=8, pools=2, final_blocks=1),
     Pix2PixConfig(tile=TILE, base_features=4, pools=4),
     SPADEConfig(tile=TILE, base_features=4, hidden=6, pools=3),
     ResViTConfig(
@@ -54,8 +53,9 @@ def test_a_pass_takes_any_number_of_tiles(config: ModelConfig) -> None:
 
 
 def test_a_kept_graph_for_another_number_of_tiles_is_made_anew(tmp_path: Path) -> None:
-    model, path = build(MHVAE).eval(), tmp_path / "small.safetensors"
-    save(Bundle(MHVAE, Preprocessing((1, 1, 1)), "small"), model, path)
+    config, path = CONFIGS[-1], tmp_path / "small.safetensors"
+    model = build(config).eval()
+    save(Bundle(config, Preprocessing((1, 1, 1)), "small"), model, path)
     bundle = header(path)
     images = {"T2": np.zeros((3, 1, *TILE), np.float32)}
     wanted = OpenVinoPass(model, bundle)(images, ["iUS"], 0.0, [None])["iUS"]
