@@ -118,5 +118,3 @@ def no_worse(new: Found, old: Found) -> bool:
         and new.off_decibels <= old.off_decibels + SLACK
         and not speckle > SLACK  # NaN, where nothing shows white matter, has no say
     )
-
-

@@ -175,9 +175,7 @@ class Engine:
         factors = calibrated.factors if calibrated else ()
         made_for = self.model, self.bundle.preprocessing, prepared.tiling
         noises = [
-            tile_noise(*made_for, batch, request.seed, n, factors)
-            if request.temperature
-            else None
+            tile_noise(*made_for, batch, request.seed, n, factors) if request.temperature else None
             for n in range(request.samples)
         ]
         try:
