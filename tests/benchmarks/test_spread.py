@@ -90,7 +90,10 @@ def test_factors_help_only_where_more_is_held_for_certain_and_nothing_gets_worse
     assert not spread.compare(before, [replace(row, crps=0.21) for row in more])[1]
     assert not spread.compare(before, [replace(row, off_decibels=4.2) for row in more])[1]
     assert not spread.compare(before, [replace(row, speckle=1.6) for row in more])[1]
-    unsure = [replace(r, inside=r.inside + d) for r, d in zip(before, (1, -1, 1, -1, 1, -1.0))]
+    unsure = [
+        replace(r, inside=r.inside + d)
+        for r, d in zip(before, (1, -1, 1, -1, 1, -1.0), strict=True)
+    ]
     assert not spread.compare(before, unsure)[1]
 
 
