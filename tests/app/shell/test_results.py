@@ -72,7 +72,9 @@ def test_a_spread_map_says_whether_it_was_calibrated(
         assert sigma.name.endswith(f"σ iUS: {words}")
         written: list[str] = []
         with monkeypatch.context() as patch:
-            patch.setattr("app.viewer.overlay.write", lambda _, text, *__: written.append(text))
+            patch.setattr(
+                "app.viewer.overlay.write", lambda _, text, *__, into=written: into.append(text)
+            )
             picture_of(window)
         assert words in written
 
