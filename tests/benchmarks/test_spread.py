@@ -48,7 +48,8 @@ def test_speckle_and_spectrum_are_ratios_to_the_truth() -> None:
     assert found.speckle == pytest.approx(2, rel=0.05)
     assert found.decibels == pytest.approx(20 * np.log10(2), abs=0.3)
     assert found.off_decibels == pytest.approx(found.decibels, abs=0.1)
-    same = sample_measures.measured(truth[None], truth, everywhere, ~everywhere, 0.5, 0.8)
+    again = np.stack([truth, truth])
+    same = sample_measures.measured(again, truth, everywhere, ~everywhere, 0.5, 0.8)
     assert (same.decibels, same.inside, same.width) == (0, 1, 0)
     assert np.isnan(same.speckle)
 
