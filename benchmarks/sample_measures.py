@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from scipy import ndimage
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-LEAST = 200
+LEAST = 100
 """Pixels of white matter in a tile from which its speckle counts."""
 BAND = (0.2, 0.8)
 """Cycles/mm."""
@@ -34,6 +35,14 @@ class Found:
     speckle: float
     decibels: float
     off_decibels: float
+
+
+def pooled(images: NDArray[Any], side: int) -> Floats:
+    """Return (…, H, W) averaged over blocks of so many pixels a side; what is left over is cut."""
+    height, width = (n // side * side for n in images.shape[-2:])
+    rest = images.shape[:-2]
+    cut = images[..., :height, :width].reshape(*rest, height // side, side, width // side, side)
+    return np.asarray(cut.mean(axis=(-3, -1)), np.float32)
 
 
 def central(drawn: Floats) -> tuple[Numbers, Numbers]:

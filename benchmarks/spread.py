@@ -5,7 +5,9 @@ Usage: python benchmarks/spread.py COHORT [--model NAME|FILE] [--tiles 8] [--sea
 [--write]. COHORT is written by ``mhvae-studio simulate``, best with held-out heads and physics.
 
 The ultrasound is drawn from the T2 on a few tiles of every case, spread over its slices, and
-compared with the true one inside the field of view, on [-1, 1]:
+compared with the true one inside the field of view, on [-1, 1]. Where the truth's voxels are larger
+than the model's, both are averaged over them in the slice first, so that no grain is asked for that
+the truth cannot hold:
 
 - **inside**: share of the truth within the central 90 % of the samples, the quantiles 0.05 and 0.95
   at places p (n + 1) among n; of 16 these are the extremes, and 15/17 = 0.88 would be right;
@@ -39,7 +41,7 @@ from scipy import ndimage
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from sample_measures import BAND, Found, mean_of, measured, no_worse  # noqa: E402
+from sample_measures import BAND, Found, mean_of, measured, no_worse, pooled  # noqa: E402
 
 from core.case import Case  # noqa: E402
 from core.errors import UserError  # noqa: E402
@@ -76,6 +78,7 @@ class Tiles:
         inside: (n, H, W) the field of view.
         white: (n, H, W) white matter two pixels from other tissue; empty without labels.
         pixel: mm.
+        pool: pixels along a side of one of the truth's voxels.
         highest: cycles/mm up to which the truth has a spectrum.
     """
 
@@ -87,6 +90,7 @@ class Tiles:
     inside: Mask
     white: Mask
     pixel: float
+    pool: int
     highest: float
 
     def few(self, count: int) -> Tiles:
@@ -97,7 +101,9 @@ class Tiles:
 
     def judged(self, drawn: Floats) -> Found:
         """Measure samples (samples, n, H, W) of them."""
-        return measured(drawn, self.truth, self.inside, self.white, self.pixel, self.highest)
+        masks = (pooled(m, self.pool) == 1 for m in (self.inside, self.white))
+        images = (pooled(x, self.pool) for x in (drawn, self.truth))
+        return measured(*images, *masks, self.pixel * self.pool, self.highest)
 
 
 def tiles_of(cohort: Path, name: str, bundle: Bundle, count: int) -> Tiles:
@@ -135,6 +141,7 @@ def tiles_of(cohort: Path, name: str, bundle: Bundle, count: int) -> Tiles:
         inside=cut(fov, chosen, 0) > 0,
         white=cut(white, chosen, 0) > 0,
         pixel=spacing[across[0]],
+        pool=max(1, round(coarsest / spacing[across[0]])),
         highest=min(BAND[1], 0.9 * 0.5 / coarsest),
     )
     forget_volumes()

@@ -26,8 +26,16 @@ def test_samples_that_the_truth_could_be_one_of_hold_fifteen_of_seventeen() -> N
     low, high = sample_measures.central(drawn[:16])
     held = ((low <= drawn[16]) & (drawn[16] <= high)).mean()
     assert held == pytest.approx(15 / 17, abs=0.01)
-    narrow = sample_measures.central(drawn[:16] / 4)
+    narrow = sample_measures.central(drawn[:16] / np.float32(4))
     assert ((narrow[0] <= drawn[16]) & (drawn[16] <= narrow[1])).mean() < 0.4
+
+
+def test_blocks_are_averaged_and_a_mask_counts_where_it_is_whole() -> None:
+    image = np.arange(30, dtype=np.float32).reshape(1, 5, 6)
+    assert sample_measures.pooled(image, 2).tolist() == [[[3.5, 5.5, 7.5], [15.5, 17.5, 19.5]]]
+    assert np.array_equal(sample_measures.pooled(image, 1), image)
+    mask = image > 0
+    assert (sample_measures.pooled(mask, 2) == 1).tolist() == [[[False, True, True], [True] * 3]]
 
 
 def test_the_score_is_that_of_a_normal_distribution_and_falls_for_no_other() -> None:
