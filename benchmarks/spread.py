@@ -277,7 +277,8 @@ def main(words: Sequence[str] | None = None) -> None:
                  for c, a, b in zip(others, before, after, strict=True)]  # fmt: skip
         args.out.write_text(json.dumps({"factors": factors, "helps": helps, "cases": cells}))
     if args.write and helps:
-        calibrated = Sampling(factors, TARGET, MEASURED_ON)
+        held = f"{MEASURED_ON}, holds {mean_of(after).inside:.0%} of the truth"
+        calibrated = Sampling(factors, TARGET, held)
         describe(bundle.path, replace(bundle, sampling={**bundle.sampling, SOURCE: calibrated}))
         print(f"stored in {bundle.path.name}")
 

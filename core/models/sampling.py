@@ -25,7 +25,8 @@ class Sampling:
         factors: on the standard deviation of every latent level, coarsest first, beside the
             temperature; 0 to 10, 1 for the model's own.
         target: the modality whose samples were measured.
-        measured_on: what kind of cases, for the label of a σ map: ``simulated cases``.
+        measured_on: what kind of cases, and what the samples held there, for the label of a σ map:
+            ``simulated cases, holds 60% of the truth``.
     """
 
     factors: tuple[float, ...]

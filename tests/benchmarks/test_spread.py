@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,5 +124,6 @@ def test_it_measures_a_model_and_stores_only_what_helps(
     assert "chosen on 2 cases, reported on 2 others" in capsys.readouterr().out
     stored = header(path).sampling["T2"]
     assert (stored.factors, stored.target) == ((2, 1, 1.5), "iUS")
+    assert re.fullmatch(r"simulated cases, holds \d+% of the truth", stored.measured_on)
     with pytest.raises(SystemExit, match="expected two cases or more"):
         spread.main([*words, "--cases", "1"])
