@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 WORD = "SYNTHETIC"
 """Begins the mark; also the key of a header that has keys, so never change what files hold."""
 RESEARCH_USE = "research use only"
@@ -15,6 +18,22 @@ SYNTHETIC_SENTENCE = f"Synthetic images, made by a model. {RESEARCH_USE.capitali
 """Beside numbers and pictures of what a model made."""
 SIMULATED_MARK = f"Simulated data, {RESEARCH_USE}"
 """In every file of the simulator, whose images are of nobody."""
+
+SAMPLING = "sampling"
+"""Key in a provenance: what samples were drawn with, of a model that was calibrated for it."""
+VARIABILITY = "model variability, not error"
+"""What a σ map shows of a model that was never calibrated."""
+
+
+def spread_words(provenance: Mapping[str, Any]) -> str:
+    """Say what the σ map of a synthesis shows.
+
+    Args:
+        provenance: of the target; one without factors is of a model that was never calibrated.
+    """
+    told = provenance.get(SAMPLING)
+    measured_on = told.get("measured_on") if isinstance(told, Mapping) else None
+    return f"spread of samples, calibrated on {measured_on}" if measured_on else VARIABILITY
 
 
 def synthetic_notice(intended_use: str = "") -> str:

@@ -20,6 +20,9 @@ from core.volume import Volume
 
 STRANGE = 78
 """The seed of a run whose input is said to be unlike the training."""
+CALIBRATED = 79
+"""The seed of a run whose samples are said to be drawn with calibrated factors."""
+FACTORS = {"factors": [2.0], "measured_on": "simulated cases"}
 UNLIKE = {"unlike_training": True, "score": 7.5, "limit": 1.5}
 
 
@@ -94,6 +97,7 @@ class FakeBackend:
                 "samples": task["samples"],
                 "id": uuid.uuid4().hex,
                 **({"input_check": {"T2": UNLIKE}} if task["seed"] == STRANGE else {}),
+                **({"sampling": FACTORS} if task["seed"] == CALIBRATED else {}),
                 **({"probe": task["sweep"]["plan"]} if "sweep" in task else {}),
             },
             "seconds": 0.1,

@@ -15,6 +15,7 @@ import numpy as np
 from app.cli.options import CommandError
 from core.case import Case
 from core.grid import Grid
+from core.marks import spread_words
 from core.synthesis.request import PreparedInput, Request, Synthesis, on_grid
 from core.volume import Voxels
 
@@ -63,7 +64,7 @@ def write_result(
         for m, volume in volumes.items():
             marks = dict(result.provenance["targets"][m])
             if kind == "sigma":
-                marks["quantity"] = "standard deviation over samples: model variability, not error"
+                marks["quantity"] = f"standard deviation over samples: {spread_words(marks)}"
             elif m in measured:
                 marks["metrics"] = measured[m]
             if source is not None:

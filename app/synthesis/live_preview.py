@@ -16,7 +16,7 @@ from app.state.session import Session
 from app.state.values import Compare, Kind, Layout
 from app.synthesis.request import sweep_roles
 from core.grid import Grid
-from core.marks import UNFINISHED_MARK
+from core.marks import UNFINISHED_MARK, spread_words
 from core.volume import Volume
 
 
@@ -137,8 +137,8 @@ class LivePreview:
             against = record.truth_name
             for name, kind, label in (
                 ("difference", Kind.DIFFERENCE, f"#{record.number} synthetic − {against}"),
-                ("spread", Kind.SIGMA, f"#{record.number} σ {modality}: model variability, "
-                 "not error"),
+                ("spread", Kind.SIGMA, f"#{record.number} σ {modality}: "
+                 f"{spread_words(record.provenance)}"),
             ):  # fmt: skip
                 if found[name] is not None:
                     rows.append(self._extra(record, kind, found[name], label))

@@ -67,7 +67,7 @@ class SynthesisPanel(QWidget):
         self.temperature = QDoubleSpinBox(minimum=0.0, maximum=3.0, singleStep=0.1, decimals=2)
         self.temperature.setToolTip("0 is the mean path, always the same; above 0 noise is drawn")
         self.samples = QSpinBox(minimum=1, maximum=64)
-        self.samples.setToolTip("More than one: their mean, and a σ map of model variability")
+        self.samples.setToolTip("More than one: their mean, and a σ map of how much they differ")
         self.seed = QSpinBox(minimum=0, maximum=2**31 - 1)
         self.seed.setToolTip("Of the noise; unused at temperature 0")
         self.batch = QSpinBox(minimum=1, maximum=64)

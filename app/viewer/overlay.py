@@ -19,10 +19,8 @@ from app.viewer.geometry import LETTERS, Projection, edge_letters
 from app.viewer.pane_geometry import PaneGeometry
 from app.viewer.pictures import difference_reach
 from app.viewer.slice_slider import WIDTH as SLIDER
-from core.marks import SYNTHETIC_MARK
+from core.marks import SYNTHETIC_MARK, spread_words
 from core.synthesis.input_warning import told_short
-
-SIGMA_TEXT = "model variability, not error"
 
 CROSS = QColor(120, 255, 120, 170)
 RULER = QColor(255, 230, 80)
@@ -164,8 +162,8 @@ def _words(painter: QPainter, pane: PaneGeometry, shown: list[Layer]) -> None:
     names = [x.name for x in shown]
     if len(shown) > 1:
         names[1] = f"{session.display.compare}: {names[1]}"
-    if any(layer.kind is Kind.SIGMA for layer in shown):
-        names.append(SIGMA_TEXT)
+    spreads = [layer.result for layer in shown if layer.kind is Kind.SIGMA]
+    names += dict.fromkeys(spread_words(one.provenance if one else {}) for one in spreads)
     unlike = {told_short(x.result.provenance) for x in shown if x.result is not None} - {""}
     names += sorted(unlike)
     for n, name in enumerate(names):

@@ -14,6 +14,7 @@ __all__ = [
     "published",
     "relabel",
     "resvit",
+    "sampling",
     "slicing",
     "spade",
     "unet",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from core import assets
 from core.modalities import SWEPT
 from core.models.base.config import ModelConfig, ModelError
 from core.models.family import config_from_dict
+from core.models.sampling import Sampling, read_sampling, subset_name
 from core.models.slicing import PLANES, USUAL, Slicing
 from core.models.typical import Typical
 from core.version import __version__
@@ -118,6 +119,8 @@ class Bundle:
             that learnt the expected image, 1 for one whose samples a discriminator has judged.
         typical: modality → what the model's own quantities are on held-out cases; empty where the
             model was never calibrated, and then no input is warned of.
+        sampling: subset of inputs (``T2``, ``iUS+T2``) → calibrated factors of what is drawn from
+            it; where none are, every level is drawn as wide as the model says.
     """
 
     config: ModelConfig
@@ -129,6 +132,7 @@ class Bundle:
     path: Path | None = None
     temperature: float = 0.0
     typical: Mapping[str, Typical] = field(default_factory=dict)
+    sampling: Mapping[str, Sampling] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 10:
@@ -143,6 +147,10 @@ class Bundle:
         if not self.config.levels and samples == 1:
             return 0.0  # there is no noise to draw with
         return self.temperature or float(samples > 1)
+
+    def sampling_of(self, inputs: Iterable[str]) -> Sampling | None:
+        """Return the calibration of what is drawn from a subset; ``None`` where there is none."""
+        return self.sampling.get(subset_name(inputs, self.config.modalities))
 
     @cached_property
     def sha256(self) -> str:
@@ -169,6 +177,7 @@ class Bundle:
                 "program": self.program,
                 "temperature": self.temperature,
                 "typical": {m: one.to_dict() for m, one in self.typical.items()},
+                "sampling": {subset: one.to_dict() for subset, one in self.sampling.items()},
             },
             sort_keys=True,
         )
@@ -191,14 +200,16 @@ class Bundle:
                 f"reads up to version {SCHEMA}. Update MHVAE Studio to use it."
             )
         try:
+            config = config_from_dict(values["config"], values.get("family"))
             return cls(
-                config=config_from_dict(values["config"], values.get("family")),
+                config=config,
                 preprocessing=Preprocessing(**values["preprocessing"]),
                 name=_line(values["name"]),
                 card=_card(values["card"]),
                 program=_line(values["program"]),
                 temperature=float(values.get("temperature", 0.0)),
                 typical=_typical(values.get("typical", {})),
+                sampling=read_sampling(values.get("sampling", {}), config.levels),
                 path=path,
             )
         except ModelError as error:

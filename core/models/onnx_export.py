@@ -31,18 +31,27 @@ class Traceable(nn.Module):
         subset: modalities of the images, in order.
         targets: modalities of the results, in order.
         noisy: whether noise is given; without it the mean path is computed.
+        factors: on the noise of every level, coarsest first; none for 1 everywhere.
     """
 
     def __init__(
-        self, model: Network, subset: Sequence[str], targets: Sequence[str], noisy: bool
+        self,
+        model: Network,
+        subset: Sequence[str],
+        targets: Sequence[str],
+        noisy: bool,
+        factors: Sequence[float] = (),
     ) -> None:
         super().__init__()
+        self.factors = tuple(factors)
         self.model, self.subset, self.targets, self.noisy = model, subset, targets, noisy
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return one (B, 1, H, W) image in [-1, 1] for each target."""
         images = dict(zip(self.subset, tensors, strict=False))
         noise = list(tensors[len(self.subset) :])
+        if self.factors:
+            noise = [n * f for n, f in zip(noise, self.factors, strict=False)]
         (made,) = self.model.draw(images, self.targets, float(self.noisy), [noise])
         return tuple(made[m] for m in self.targets)
 
@@ -54,7 +63,8 @@ def write_onnx(
 
     Inputs are the subset's tiles, (B, 1, H, W) in [-1, 1], named like their modalities, and the
     noise of each level, coarsest first (``noise_0`` …), scaled by the temperature: zeros give the
-    expected image, standard normal values a sample. Outputs are named ``synthetic_`` and the
+    expected image, standard normal values a sample (the model's calibrated factors, where it has
+    some, are part of the graph). Outputs are named ``synthetic_`` and the
     target. B is free.
 
     Args:
@@ -81,7 +91,10 @@ def write_onnx(
             f"ONNX needs the package {error.name}, which is not installed. Install it with pip "
             "install 'mhvae-studio[onnx]'."
         ) from error
-    network = Traceable(for_inference(model), subset, targets, bool(model.noise_shapes(1)))
+    calibrated = bundle.sampling_of(subset)
+    factors = calibrated.factors if calibrated else ()
+    noisy = bool(model.noise_shapes(1))
+    network = Traceable(for_inference(model), subset, targets, noisy, factors)
     generator = torch.Generator().manual_seed(0)
 
     def example(batch: int) -> tuple[Tensor, ...]:

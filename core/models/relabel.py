@@ -1,4 +1,4 @@
-"""Gives a model file another name without touching its weights, and without torch."""
+"""Gives a model file another name or description, its weights untouched, and without torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,22 @@ def relabel(path: Path, name: str) -> Bundle:
         raise ModelError("A model needs a name; nothing was changed.")
     old = header(path)
     was = [*old.card.get("renamed_from", []), {"name": old.name, "sha256": old.sha256}]
-    new = replace(old, name=name, card={**old.card, "renamed_from": was})
+    return describe(path, replace(old, name=name, card={**old.card, "renamed_from": was}))
+
+
+def describe(path: Path, new: Bundle) -> Bundle:
+    """Write another description into a model file, byte for byte the same weights behind it.
+
+    Args:
+        path: the file; replaced when the new one is whole.
+        new: the description; of the same configuration.
+
+    Returns:
+        The description as it is read again.
+
+    Raises:
+        ModelError: the file cannot be written.
+    """
     try:
         with replacing(path) as part, path.open("rb") as source, part.open("wb") as target:
             length = int.from_bytes(source.read(_HEAD), "little")
@@ -45,6 +60,6 @@ def relabel(path: Path, name: str) -> Bundle:
             shutil.copyfileobj(source, target, 1 << 20)
     except OSError as error:
         raise ModelError(
-            f"{path.name} could not be renamed ({error.strerror}); it is as it was."
+            f"{path.name} could not be written ({error.strerror}); it is as it was."
         ) from error
     return header(path)

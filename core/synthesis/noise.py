@@ -37,8 +37,11 @@ def tile_noise(
     tiles: Sequence[Tile],
     seed: int,
     sample: int,
+    factors: Sequence[float] = (),
 ) -> list[Tensor]:
     """Return the noise of some tiles: per level, coarsest first, (tiles, ...) standard normal.
+
+    Factors that the model was calibrated with make a level's noise wider or narrower than that.
 
     In a slice the values of a level are independent. From slice to slice they pass from one plane
     of noise to the next, which lies ``REACH`` pixels of that level further on.
@@ -50,6 +53,7 @@ def tile_noise(
         tiles: which ones.
         seed: of the request.
         sample: number of the draw.
+        factors: on every level, coarsest first; none for 1 everywhere.
     """
     spacing, axis = preprocessing.spacing, preprocessing.axis
     pools = model.config.stride.bit_length() - 1
@@ -71,7 +75,8 @@ def tile_noise(
             )
             # The squares of the weights add up to 1, so that every slice has unit variance.
             cut.append(math.cos(math.pi / 2 * part) * near + math.sin(math.pi / 2 * part) * far)
-        levels.append(torch.stack(cut))
+        drawn = torch.stack(cut)
+        levels.append(drawn * factors[level] if factors else drawn)
     return levels
 
 

@@ -13,7 +13,7 @@ from core.case import Case
 from core.files import replacing
 from core.grid import Grid
 from core.image.resample import resample
-from core.marks import SYNTHETIC_MARK, SYNTHETIC_RGB
+from core.marks import SYNTHETIC_MARK, SYNTHETIC_RGB, VARIABILITY, spread_words
 from core.synthesis.input_warning import told
 from core.synthesis.request import Synthesis
 from core.volume import Volume, VolumeError
@@ -39,7 +39,10 @@ def overview(case: Case, result: Synthesis, path: Path) -> None:
         for m, v in case.volumes.items()
     ]
     columns += [(f"{m} (synthetic)", v, True) for m, v in result.volumes.items()]
-    columns += [(f"{m} sigma (model variability)", v, True) for m, v in result.spread.items()]
+    for m, v in result.spread.items():
+        calibrated = spread_words(result.provenance["targets"][m]) != VARIABILITY
+        what = "calibrated spread" if calibrated else "model variability"
+        columns.append((f"{m} sigma ({what})", v, True))
     box = [np.flatnonzero(result.fov.any(axis=tuple({0, 1, 2} - {a}))) for a in range(3)]
     low = [int(b[0]) for b in box]
     shape = tuple(int(b[-1]) + 1 - start for b, start in zip(box, low, strict=True))

@@ -22,7 +22,7 @@ from core.image.brain_mask import brain_mask
 from core.image.intensity import Normaliser
 from core.image.preprocess import Measured, image_on, measure, working_grid
 from core.image.resample import resample_inside, resample_mask
-from core.marks import synthetic_notice
+from core.marks import SAMPLING, synthetic_notice
 from core.models.bundle import Bundle
 from core.models.slicing import Slicing
 from core.synthesis.tiles import Tiling
@@ -295,6 +295,15 @@ def _order(
     return tuple(tile for _, tile in sorted(work, key=lambda item: item[0]))
 
 
+def _sampling(bundle: Bundle, request: Request, target: str) -> dict[str, Any]:
+    """Return the factors that samples were drawn with, and whether this target was measured."""
+    found = bundle.sampling_of(request.subset) if request.temperature else None
+    if found is None:
+        return {}
+    measured = {"measured_on": found.measured_on} if found.target == target else {}
+    return {SAMPLING: {"factors": list(found.factors), **measured}}
+
+
 def provenance(case: Case, bundle: Bundle, request: Request, target: str) -> dict[str, Any]:
     """Record how a synthetic volume came to be: the marks of a saved file (no names, no paths)."""
     return {
@@ -313,6 +322,7 @@ def provenance(case: Case, bundle: Bundle, request: Request, target: str) -> dic
         "seed": request.seed,
         "temperature": request.temperature,
         "samples": request.samples,
+        **_sampling(bundle, request, target),
         "field_of_view": request.fov if isinstance(request.fov, str) else "mask",
         "model": {"name": bundle.name, "sha256": bundle.sha256},
         "trained_on": bundle.card.get("trained_on", "not stated"),

@@ -171,12 +171,11 @@ class Engine:
         self, prepared: PreparedInput, request: Request, batch: Sequence[Tile]
     ) -> dict[str, Voxels]:
         """Return target → (samples, tiles, height, width) in the model's range."""
+        calibrated = self.bundle.sampling_of(prepared.images)
+        factors = calibrated.factors if calibrated else ()
+        made_for = self.model, self.bundle.preprocessing, prepared.tiling
         noises = [
-            tile_noise(
-                self.model, self.bundle.preprocessing, prepared.tiling, batch, request.seed, n
-            )
-            if request.temperature
-            else None
+            tile_noise(*made_for, batch, request.seed, n, factors) if request.temperature else None
             for n in range(request.samples)
         ]
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from core.models.bundle import Bundle, Preprocessing, header
 from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 from core.models.model_card import model_card
+from core.models.relabel import describe
+from core.models.sampling import Sampling
 from core.models.weights import load, save
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
@@ -63,6 +66,30 @@ def test_onnx_makes_the_images_of_the_model_for_any_batch(
         with torch.no_grad():
             ours = network({"T2": tiles}, temperature=temperature, noise=noise, outputs=("iUS",))
         np.testing.assert_allclose(theirs, ours.images["iUS"].numpy(), atol=1e-4)
+
+
+def test_standard_normal_noise_gives_calibrated_samples(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    factors = (0.5, 1.0, 2.0)
+    told = {"T2": Sampling(factors, "iUS", "simulated cases")}
+    describe(model, replace(header(model), sampling=told))
+    words = ["export", str(model), "--out", str(tmp_path / "out"), "--onnx", "T2>iUS"]
+    assert main(words) == 0
+    assert header(tmp_path / "out" / "small-model.safetensors").sampling == told
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "small-model-T2-to-iUS.onnx")
+    network = load(model)[1]
+    tiles = torch.rand(2, 1, 16, 16) * 2 - 1
+    noise = [torch.randn(shape) for shape in network.noise_shapes(2)]
+    given = {f"noise_{n}": x.numpy() for n, x in enumerate(noise)}
+    (theirs,) = session.run(["synthetic_iUS"], {"T2": tiles.numpy(), **given})
+    scaled = [f * x for f, x in zip(factors, noise, strict=True)]
+    with torch.no_grad():
+        ours = network({"T2": tiles}, noise=scaled, outputs=("iUS",)).images["iUS"]
+        plain = network({"T2": tiles}, noise=noise, outputs=("iUS",)).images["iUS"]
+    np.testing.assert_allclose(theirs, ours.numpy(), atol=1e-4)
+    assert float((plain - ours).abs().max()) > 1e-2
 
 
 @pytest.mark.parametrize("direction", ["T2", "T2>", "CT>iUS", "T2>CT"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
-from fake_engine import STRANGE
+from fake_engine import CALIBRATED, STRANGE
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QMenu
@@ -58,6 +59,23 @@ def test_what_the_engine_says_of_the_inputs_is_said_once(qtbot: QtBot, window: M
         again(qtbot, window, seed=77)
     said = [note for note in window.context.messages.history if "3 outliers" in note.sentence]
     assert [note.severity for note in said] == [Severity.WARNING]
+
+
+def test_a_spread_map_says_whether_it_was_calibrated(
+    qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, words in (
+        (3, "model variability, not error"),
+        (CALIBRATED, "spread of samples, calibrated on simulated cases"),
+    ):
+        again(qtbot, window, temperature=1.0, samples=2, seed=seed)
+        (sigma,) = (x for x in window.context.session.columns() if x.kind is Kind.SIGMA)
+        assert sigma.name.endswith(f"σ iUS: {words}")
+        written = Mock()
+        with monkeypatch.context() as patch:
+            patch.setattr("app.viewer.overlay.write", written)
+            picture_of(window)
+        assert words in [call.args[1] for call in written.call_args_list]
 
 
 def test_an_input_unlike_the_training_is_said_before_and_beside_the_result(

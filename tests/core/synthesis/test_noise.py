@@ -82,3 +82,11 @@ def test_a_plane_of_noise_is_drawn_once_for_all_tiles_and_slices_that_cut_from_i
     monkeypatch.setattr(torch, "randn", counted)
     noise(model, [Tile(n, o) for n in (30, 31, 32) for o in TILING.origins], seed=99)
     assert len(drawn) == 2 * (CONFIG.pools + 1)  # of every level the plane before and the one after
+
+
+def test_factors_widen_their_own_level_alone(model: MHVAE) -> None:
+    place = model, Preprocessing((0.5, 0.5, 0.5)), TILING, [Tile(5, TILING.origins[0])], 3, 0
+    plain, wide = tile_noise(*place), tile_noise(*place, (1.0, 0.0, 2.0))
+    assert torch.equal(wide[0], plain[0])
+    assert not wide[1].any()
+    assert torch.equal(wide[2], 2 * plain[2])
