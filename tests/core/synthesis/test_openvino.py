@@ -15,6 +15,7 @@ from core.models.spade.config import SPADEConfig
 from core.models.unet.config import UNetConfig
 from core.models.weights import build, save
 from core.synthesis.backends import OpenVinoPass, TorchPass
+from core.synthesis.request import SynthesisError
 
 openvino = pytest.importorskip("openvino")
 
@@ -23,12 +24,8 @@ CONFIGS: list[ModelConfig] = [
     MHVAEConfig(tile=TILE, base_features=4, max_features=8, pools=2, final_blocks=1),
     Pix2PixConfig(tile=TILE, base_features=4, pools=4),
     SPADEConfig(tile=TILE, base_features=4, hidden=6, pools=3),
-    ResViTConfig(
-        tile=TILE, base_features=4, blocks=3, transformers=(1, 3), hidden=12, layers=2, heads=3,
-        mlp=16,
-    ),
     UNetConfig(tile=TILE, base_features=4, pools=3),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +64,14 @@ def test_a_kept_graph_for_another_number_of_tiles_is_made_anew(tmp_path: Path) -
         (tmp_path / "fixed").with_suffix(ending).replace(kept.with_suffix(ending))
     made = OpenVinoPass(model, bundle)(images, ["iUS"], 0.0, [None])["iUS"]
     np.testing.assert_allclose(made, wanted, atol=1e-5)
+
+
+def test_a_resvit_is_refused() -> None:
+    config = ResViTConfig(
+        tile=TILE, base_features=4, blocks=3, transformers=(1, 3), hidden=12, layers=2, heads=3,
+        mlp=16,
+    )  # fmt: skip
+    with pytest.raises(
+        SynthesisError, match=r"resvit model, which OpenVINO cannot compile\. Choose"
+    ):
+        OpenVinoPass(build(config), Bundle(config))
