@@ -34,6 +34,7 @@ QLabel#sign { font-weight: 600; }
 QFrame#messages { border: 0; border-top: 2px solid $edge; }
 QFrame#messages[bad="true"] { border-top-color: $warning; }
 QFrame#row { border: 0; border-left: 4px solid transparent; border-bottom: 1px solid $edge; }
+QWidget[choices="true"] QToolButton:checked { border: 3px solid palette(highlight); }
 QFrame#row[active="true"] { border-left-color: $accent; background: $chosen; }
 QLabel#kind { padding: 0 4px; font-weight: 600; font-size: 10px; }
 QLabel#kind[made="true"] { background: $synthetic; color: black; border-radius: 2px; }

@@ -22,6 +22,7 @@ from core.models.mhvae.model import MHVAE
 from core.models.weights import save
 from core.simulator import Tissue
 from core.synthesis.synthesize import Engine
+from core.synthesis.view import part_of
 from core.volume import Volume
 
 FINE = Grid((24, 24, 24), np.diag([0.5, 0.5, 0.5, 1.0]))
@@ -121,10 +122,14 @@ def test_the_image_is_compared_on_the_models_scale(cohort: Path) -> None:
     engine = Engine(MHVAE(CONFIG).eval(), Bundle(CONFIG, Preprocessing(spacing=(0.5, 0.5, 0.5))))
     volumes = {m: read(cohort / f"Case000-{m}.nii.gz") for m in ("T2", "iUS")}
     _, result = quality.synthesise(engine, Case("Case000", volumes))
-    inside = volumes["iUS"].voxels > 0
-    low, high = np.percentile(volumes["iUS"].voxels[inside], [0, 99.95])
-    made = (result.volumes["iUS"].voxels[inside] - low) / (high - low) * (511 / 256) - 255 / 256
-    expected = read(cohort / "Case000-iUS-expected.nii.gz").voxels[inside]
+    seen = volumes["iUS"].voxels > 0
+    low, high = np.percentile(volumes["iUS"].voxels[seen], [0, 99.95])
+    made_on = result.volumes["iUS"]
+    inside = part_of(seen, volumes["iUS"].grid, made_on.grid)
+    assert inside.sum() == seen.sum()
+    made = (made_on.voxels[inside] - low) / (high - low) * (511 / 256) - 255 / 256
+    echo = read(cohort / "Case000-iUS-expected.nii.gz")
+    expected = part_of(echo.voxels, echo.grid, made_on.grid)[inside]
     wanted = np.abs(made - (expected / 255 * (511 / 256) - 255 / 256)).mean()
     found = quality.examine(engine, cohort, "Case000").errors["expected echo"].model
     assert found == pytest.approx(float(wanted), rel=0.01)  # a mean of slices, all alike

@@ -20,7 +20,8 @@ def with_field(task: Message, case: Case, bundle: Bundle, request: Request) -> R
     """Return a request for what the task's probe sees; unchanged without a probe.
 
     ``task["sweep"]``: ``plan``; of a single frame also ``slide`` (mm along the first sweep) and
-    ``box`` (first and last + 1 of i, j, k on the model's grid, outside of which all is known).
+    ``box`` (first and last + 1 of i, j, k on the grid of the frame before, outside of which all is
+    known).
 
     Raises:
         SweepError: the probe sees nothing of the brain, or cannot be where it was put.
@@ -28,29 +29,43 @@ def with_field(task: Message, case: Case, bundle: Bundle, request: Request) -> R
     about = task.get("sweep")
     if about is None:
         return request
-    sweeps = SweepPlan.from_dict(about["plan"]).laid()
     brain = brain_on_grid(case, bundle)
-    margin, wanted = 0.0, None
-    if "slide" in about:
-        sweeps = (replace(sweeps[0], offsets=np.array([float(about["slide"])])),)
-        margin = float(max(brain.grid.spacing))  # what the frame is interpolated from
-    if about.get("box"):
-        wanted = np.zeros(brain.grid.shape, bool)
-        wanted[tuple(slice(int(a), int(b)) for a, b in about["box"])] = True
-    return replace(request, fov=field_of(sweeps, brain, margin=margin, wanted=wanted))
+    if "slide" in about:  # every frame on the same part of the grid
+        return replace(request, fov=brain)
+    return replace(request, fov=field_of(SweepPlan.from_dict(about["plan"]).laid(), brain))
 
 
 def shown_whole(
     task: Message, case: Case, bundle: Bundle, prepared: PreparedInput
 ) -> PreparedInput:
-    """Return a layout of one frame that shows all of its tiles inside the brain.
+    """Return a layout with the tiles of one frame alone, shown whole inside the brain.
 
     The probe may be moved on within them without another pass.
+
+    Raises:
+        SweepError: the frame sees nothing of the brain.
     """
-    if "slide" not in task.get("sweep", ()):
+    about = task.get("sweep", {})
+    if "slide" not in about:
         return prepared
     brain = brain_on_grid(case, bundle)
-    return replace(prepared, fov=part_of(brain.voxels, brain.grid, prepared.grid) > 0)
+    first = SweepPlan.from_dict(about["plan"]).laid()[0]
+    frame = replace(first, offsets=np.array([float(about["slide"])]))
+    wanted = None
+    if about.get("box"):
+        wanted = np.zeros(brain.grid.shape, bool)
+        box = tuple(slice(int(a), int(b)) for a, b in about["box"])
+        part_of(wanted, brain.grid, prepared.grid)[box] = True
+    margin = float(max(brain.grid.spacing))  # what the frame is interpolated from
+    field = field_of((frame,), brain, margin=margin, wanted=wanted)
+    seen = prepared.slices(part_of(field.voxels, brain.grid, prepared.grid) > 0)
+    tiles = tuple(
+        tile
+        for tile in prepared.tiles
+        if seen[tile.index][prepared.tiling.overlap(tile.origin)[1]].any()
+    )
+    shown = part_of(brain.voxels, brain.grid, prepared.grid) > 0
+    return replace(prepared, tiles=tiles, fov=shown)
 
 
 def marked(task: Message, synthesis: Synthesis) -> Synthesis:

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.shared.style import say
 from core.assets import ROOT
 from core.errors import UserError
 from core.io import read_headers
@@ -29,7 +30,6 @@ SIDE = 84
 EDGE = 14
 """Pixels around it, for the letters."""
 COLUMNS = 4
-CHOSEN = "QToolButton:checked { border: 3px solid palette(highlight); }"
 ABOUT = (
     "Slices the network was trained on. The authors' script cuts its files along their last stored "
     "axis, whatever that shows; the pictures are arrays as they lie in memory, first row on top."
@@ -55,7 +55,7 @@ class OrientationChoice(QWidget):
         self.told.setWordWrap(True)
         self.group = QButtonGroup(self)
         self._pictures = QWidget()
-        self._pictures.setStyleSheet(CHOSEN)
+        say(self._pictures, "choices", True)
         grid = QGridLayout(self._pictures)
         grid.setContentsMargins(0, 0, 0, 0)
         for n in range(8):

@@ -17,6 +17,7 @@ from core.models.mhvae.config import MHVAEConfig
 from core.models.mhvae.model import MHVAE
 from core.models.weights import save
 from core.synthesis.sweep_plan import SweepPlan
+from core.synthesis.view import part_of
 from core.volume import Volume
 
 CONFIG = MHVAEConfig(tile=(16, 16), base_features=4, max_features=8, pools=2, final_blocks=1)
@@ -47,6 +48,16 @@ def volumes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Volume]:
     return {"a": Volume(ball, grid, "T2")}
 
 
+def grid_of(task: Any, volumes: Any) -> Grid:
+    """The part of the grid that a task's images are on."""
+    sent: list[Any] = []
+    backend = EngineBackend()
+    backend.run(task, volumes, sent.append, lambda: False)
+    backend.release()
+    (prepared,) = (m for m in sent if m["type"] == "prepared")
+    return Grid(tuple(prepared["shape"]), np.array(prepared["affine"]))
+
+
 def run(backend: EngineBackend, task: Any, volumes: Any) -> tuple[np.ndarray, np.ndarray, Any]:
     sent: list[Any] = []
     done = backend.run(task, volumes, sent.append, lambda: False)
@@ -60,7 +71,9 @@ def run(backend: EngineBackend, task: Any, volumes: Any) -> tuple[np.ndarray, np
 def test_a_sweep_is_made_where_it_sees_brain_and_says_so(task: Any, volumes: Any) -> None:
     values, field, done = run(EngineBackend(), task, volumes)
     expected = PLAN.laid()[0].covers(volumes["a"].grid) & (volumes["a"].voxels > 0)
-    np.testing.assert_array_equal(field, expected)
+    part = grid_of(task, volumes)
+    assert expected.sum() == field.sum()
+    np.testing.assert_array_equal(field, part_of(expected, volumes["a"].grid, part))
     assert (values[~field] == 0).all()
     assert (values[field] != 0).mean() > 0.99
     marks = done["provenance"]["targets"]["iUS"]
@@ -83,9 +96,16 @@ def test_a_frame_shows_its_tiles_whole_and_skips_what_is_known(task: Any, volume
     whole, _, _ = run(backend, task, volumes)
     task["sweep"]["slide"] = 0.0
     values, field, _ = run(backend, task, volumes)
-    np.testing.assert_array_equal(field, volumes["a"].voxels > 0)
+    part = grid_of(task, volumes)
+    brain = part_of(volumes["a"].voxels > 0, volumes["a"].grid, part)
+    np.testing.assert_array_equal(field, brain)
+    assert brain.sum() == (volumes["a"].voxels > 0).sum()  # all of it, whichever the frame
     shown = values != 0
     assert shown.sum() > (whole != 0).sum()  # what lies beside the frame in its tiles
-    task["sweep"]["box"] = [[0, 31], [0, 31], [24, 26]]
+    assert shown.sum() < field.sum()
+    i, j, _ = part.shape
+    task["sweep"]["box"] = [[0, i], [0, j], [20, 22]]
     some, _, _ = run(backend, task, volumes)
-    assert set(np.flatnonzero((some != 0).any(axis=(0, 1)))) == {24, 25}
+    assert set(np.flatnonzero((some != 0).any(axis=(0, 1)))) == {20, 21}
+    task["sweep"] = {"plan": PLAN.to_dict(), "slide": 4.0}
+    assert grid_of(task, volumes).same_as(part)  # so that frames can be kept beside each other

@@ -323,7 +323,7 @@ def test_probe_runs_steps_and_never_tries_what_would_not_fit(
 def test_both_phases_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = tiny_plan(write_cohort(tmp_path / "cohort", 3), loss__gan=1.0)
     monkeypatch.setattr(
-        estimating._Runner, "timed", lambda self, steps, *, adversarial: 2.0 + adversarial
+        estimating._Runner, "timed", lambda self, steps, told, *, adversarial: 2.0 + adversarial
     )
     found = estimating.measure(tiny)
     assert (found.plain_seconds, found.adversarial_seconds) == (2.0, 3.0)

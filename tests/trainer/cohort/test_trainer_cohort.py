@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from trainer_cohort import tiny_plan, write_case, write_cohort
 
 from core.case import Case
+from core.image.preprocess import working_grid
 from core.io import read
 from core.models.bundle import Bundle, Preprocessing
 from core.models.mhvae.config import MHVAEConfig
 from core.synthesis.request import Request, prepare_input
+from core.synthesis.view import part_of
 from trainer.__main__ import main
 from trainer.cohort.cache import LOWEST, cache_cases
 from trainer.cohort.case import CohortCase
@@ -132,11 +134,16 @@ def test_preparation_is_what_synthesis_shows_the_model(tmp_path: Path) -> None:
     volumes = {m: read(cohort / f"Case000-{m}.nii.gz") for m in BOTH}
     bundle = Bundle(tiny_plan(cohort).model, Preprocessing(plan.spacing))
     shown = prepare_input(Case("x", volumes), bundle, Request(BOTH, BOTH))
+    # Synthesis lays out no more than its tiles see.
+    whole = working_grid(volumes["iUS"], plan.spacing)
+    assert tuple(np.array(made.array.shape)[[2, 3, 0]]) == whole.shape
     for channel, m in enumerate(BOTH):
-        mine = np.moveaxis(made.array[:, channel], 0, 2)
+        mine = part_of(np.moveaxis(made.array[:, channel], 0, 2), whole, shown.grid)
         np.testing.assert_allclose(mine, shown.images[m], atol=1e-3)
         assert ((mine == -1) == (shown.images[m] == -1)).all()
-    assert (np.moveaxis(made.array[:, -1], 0, 2) > 0).tolist() == shown.fov.tolist()
+    field = np.moveaxis(made.array[:, -1], 0, 2) > 0
+    assert part_of(field, whole, shown.grid).tolist() == shown.fov.tolist()
+    assert field.sum() == shown.fov.sum()
 
 
 def test_outliers_are_told_in_the_log_and_by_no_file_s_name(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_copy_ends_where_the_slice_ends() -> None:
     expected[:, 1:, :3] = source[:, :2, 4:]
     assert np.array_equal(tile, expected)
     assert tile.dtype == np.float32
-    turned = copy(source, np.array([0.0, 6.0]), (3, 5), mirror=True)
+    turned = copy(source, np.array([0.0, 6.0]), (3, 5), mirror=0)
     assert np.array_equal(turned, expected[:, ::-1])
     far = copy(source, np.array([60.0, -60.0]), (3, 5))
     assert (far[0] == -1).all()
