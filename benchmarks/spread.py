@@ -101,9 +101,14 @@ class Tiles:
 
     def judged(self, drawn: Floats) -> Found:
         """Measure samples (samples, n, H, W) of them."""
-        masks = (pooled(m, self.pool) == 1 for m in (self.inside, self.white))
-        images = (pooled(x, self.pool) for x in (drawn, self.truth))
-        return measured(*images, *masks, self.pixel * self.pool, self.highest)
+        return measured(
+            pooled(drawn, self.pool),
+            pooled(self.truth, self.pool),
+            pooled(self.inside, self.pool) == 1,
+            pooled(self.white, self.pool) == 1,
+            self.pixel * self.pool,
+            self.highest,
+        )
 
 
 def tiles_of(cohort: Path, name: str, bundle: Bundle, count: int) -> Tiles:
