@@ -101,9 +101,14 @@ class Tiles:
 
     def judged(self, drawn: Floats) -> Found:
         """Measure samples (samples, n, H, W) of them."""
-        inside, white = (pooled(m, self.pool) == 1 for m in (self.inside, self.white))
-        samples, truth = (pooled(x, self.pool) for x in (drawn, self.truth))
-        return measured(samples, truth, inside, white, self.pixel * self.pool, self.highest)
+        return measured(
+            pooled(drawn, self.pool),
+            pooled(self.truth, self.pool),
+            pooled(self.inside, self.pool) == 1,
+            pooled(self.white, self.pool) == 1,
+            self.pixel * self.pool,
+            self.highest,
+        )
 
 
 def tiles_of(cohort: Path, name: str, bundle: Bundle, count: int) -> Tiles:

@@ -64,12 +64,3 @@ def test_a_kept_graph_for_another_number_of_tiles_is_made_anew(tmp_path: Path) -
         (tmp_path / "fixed").with_suffix(ending).replace(kept.with_suffix(ending))
     made = OpenVinoPass(model, bundle)(images, ["iUS"], 0.0, [None])["iUS"]
     np.testing.assert_allclose(made, wanted, atol=1e-5)
-
-
-def test_a_resvit_is_refused() -> None:
-    config = ResViTConfig(
-        tile=TILE, base_features=4, blocks=3, transformers=(1, 3), hidden=12, layers=2, heads=3,
-        mlp=16,
-    )  # fmt: skip
-    with pytest.raises(SynthesisError, match="resvit model, which OpenVINO cannot"):
-        OpenVinoPass(build(config), Bundle(config))
