@@ -10,12 +10,10 @@ from core.models.base.config import ModelConfig
 from core.models.bundle import Bundle, Preprocessing, header
 from core.models.mhvae.config import MHVAEConfig
 from core.models.pix2pix.config import Pix2PixConfig
-from core.models.resvit.config import ResViTConfig
 from core.models.spade.config import SPADEConfig
 from core.models.unet.config import UNetConfig
 from core.models.weights import build, save
 from core.synthesis.backends import OpenVinoPass, TorchPass
-from core.synthesis.request import SynthesisError
 
 openvino = pytest.importorskip("openvino")
 
