@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Self
@@ -22,7 +23,7 @@ NORMS = (INSTANCE, BATCH)
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(ABC):
     """Everything that decides the shape of a network, frozen and saved with its weights.
 
     A family's own configuration adds its fields, each with its range and text, and says by the
@@ -65,14 +66,14 @@ class ModelConfig:
             )
 
     @property
+    @abstractmethod
     def family(self) -> str:
         """Name in :data:`core.models.family.FAMILIES`."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def stride(self) -> int:
         """Pixels of one pixel of the coarsest map; tiles lie on multiples of it."""
-        raise NotImplementedError
 
     @property
     def normed(self) -> bool:
