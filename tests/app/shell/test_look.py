@@ -85,7 +85,7 @@ def test_hints_and_problems_get_those_colours(window: MainWindow, name: str) -> 
         assert label.palette().color(QPalette.ColorRole.WindowText).name() != colour
 
 
-def test_style_sheets_stand_in_one_place() -> None:
+def test_style_sheets_stand_in_one_place(qapp: QApplication) -> None:
     assert QApplication.instance() is not None
     for path in APP.rglob("*.py"):
         if path.name not in ("style.py", "sheet.py"):
