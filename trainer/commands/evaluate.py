@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.io import output_folder
+from trainer.commands.settings import add_lpips_weights
 from trainer.errors import TrainerError
 from trainer.evaluation.before_after import in_order, scale_of, title_of
 from trainer.evaluation.choice import CHOICES, choose
@@ -53,15 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slices", type=int, default=0, metavar="N", help="at most N slices per case (0: all)"
     )
-    parser.add_argument(
-        "--lpips-weights",
-        "--weights",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="local weights of LPIPS, in one file or two (give it twice): backbone and heads",
-    )
+    add_lpips_weights(parser)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--about", default="", help="one sentence about the cases, for the report")
     parser.add_argument(

@@ -1,4 +1,6 @@
-"""``--set NAME=VALUE``, and ``--settings``, which explains every name; of several commands."""
+"""Options of several commands: ``--set NAME=VALUE``, ``--settings``, which explains every name, and
+``--lpips-weights``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import argparse
 import json
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from core.schema import Setting
@@ -24,6 +27,19 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--settings", action=_Explain, nargs=0, help="explain every setting of --set and stop"
+    )
+
+
+def add_lpips_weights(parser: argparse.ArgumentParser) -> None:
+    """Declare where LPIPS takes its weights from."""
+    parser.add_argument(
+        "--lpips-weights",
+        "--weights",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="local weights of LPIPS, in one file or two (give it twice): backbone and heads",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.io import output_folder
 from trainer.commands.rows import TableRow, chosen, plan_of, train_rows
-from trainer.commands.settings import add_settings, setting
+from trainer.commands.settings import add_lpips_weights, add_settings, setting
 from trainer.commands.train import say
 from trainer.errors import TrainerError
 from trainer.plan.new import PRESETS, plan_for
@@ -41,15 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     budget.add_argument("--steps", type=int, metavar="N", help="optimiser steps of every model")
     parser.add_argument("--test", type=Path, metavar="COHORT", help="test cases (default: split)")
     parser.add_argument("--slices", type=int, default=0, metavar="N", help="slices per test case")
-    parser.add_argument(
-        "--lpips-weights",
-        "--weights",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="local weights of LPIPS, in one file or two (give it twice): backbone and heads",
-    )
+    add_lpips_weights(parser)
     add_settings(parser)
     parser.add_argument("--about", default="", help="one sentence about the cases, for the table")
 
